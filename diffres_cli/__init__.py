@@ -1,0 +1,45 @@
+"""diffres: an audio tagger whose time resolution is a run-time knob.
+
+The map, in the order the data flows:
+
+    errors.py       DiffresError and its children: what was received, what is allowed, what to do
+    prediction.py   the result types: Label, AdaptiveSpectrogram, WindowPrediction, Prediction
+    audio/          file, bytes or array -> mono float32 [N] at a stated rate (Hz), in windows, streamed
+    checkpoint.py   a name, folder or .onnx -> the verified model file and its card
+    runtime.py      ONNX session: waveform [B, N] + fps -> scores, importance, spectrograms
+    labels.py       scores -> ranked labels; window scores -> the recording's scores
+    tagger.py       recordings -> windows -> predictions: the whole job
+    outputs/        one writer per format: table, JSON, JSONL, CSV
+    figure.py       mel | importance | warp | merged mel, as PNG/SVG/PDF
+    terminal.py     the same for a terminal
+    cli/            one file per command: parse, one call, print
+    model/          the paper, in torch (extra `train`): mel, importance, warp, classifier, network, export
+
+Importing this package, tagging and drawing never import torch.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["DiffresError", "Prediction", "Tagger", "__version__", "load_tagger"]
+
+if TYPE_CHECKING:
+    from diffres_cli.errors import DiffresError
+    from diffres_cli.prediction import Prediction
+    from diffres_cli.tagger import Tagger, load_tagger
+
+_HOMES = {
+    "DiffresError": "diffres_cli.errors",
+    "Prediction": "diffres_cli.prediction",
+    "Tagger": "diffres_cli.tagger",
+    "load_tagger": "diffres_cli.tagger",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on first use, so that `diffres --help` pays for neither NumPy nor ONNX Runtime.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'diffres_cli' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

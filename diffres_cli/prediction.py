@@ -1,0 +1,99 @@
+"""The result types: what a tagger says about a recording, and what DiffRes did to hear it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Seconds = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Label:
+    """A class the model heard, with its score in [0, 1]. `id` is the ontology's (AudioSet: a MID)."""
+
+    label: str
+    id: str
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptiveSpectrogram:
+    """One window before and after DiffRes: F mel bins, T input frames, t output frames.
+
+    Shape:
+        mel: [F, T], linear power. merged: [F, t], linear power, the mean of the frames in each row.
+        importance: [T], each in [0, 1], summing to t (Eq. 3 after the rescale): the share of an
+            output frame that an input frame receives.
+        frame_times: [T], the centre of each input frame, in seconds of the recording.
+        edges: [t + 1], seconds of the recording: output frame i covers edges[i] to edges[i + 1].
+            Non-decreasing; the first is the window's start, the last its end.
+        mel_frequencies: [F], the centre of each mel bin, Hz.
+    """
+
+    mel: Floats
+    merged: Floats
+    importance: Floats
+    frame_times: Seconds
+    edges: Seconds
+    mel_frequencies: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class WindowPrediction:
+    """The scores of one window of a recording, `start` to `end` in seconds.
+
+    Shape:
+        probabilities: [classes]. framewise: [frames', classes], scores along the classifier's last
+            feature map, or None unless asked for, as is the spectrogram.
+    """
+
+    start: float
+    end: float
+    labels: tuple[Label, ...]
+    probabilities: Floats
+    spectrogram: AdaptiveSpectrogram | None = None
+    framewise: Floats | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A tagged recording: its labels, its windows, and the settings that produced them.
+
+    `duration` is in seconds, `sample_rate` is the recording's own, in Hz. `warnings` says what was
+    odd about the file (a header that promises more than there is) although it could be tagged.
+    """
+
+    file: str
+    duration: float
+    sample_rate: int
+    model: str
+    fps: float
+    min_confidence: float
+    labels: tuple[Label, ...]
+    windows: tuple[WindowPrediction, ...]
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def importance(self) -> Floats:
+        """Importance of every input frame of every window, [frames]. See `AdaptiveSpectrogram`."""
+        return np.concatenate([view.importance for view in self._spectrograms()])
+
+    @property
+    def frame_times(self) -> Seconds:
+        """Centre of every input frame, [frames], in seconds of the recording."""
+        return np.concatenate([view.frame_times for view in self._spectrograms()])
+
+    @property
+    def edges(self) -> list[Seconds]:
+        """Warp edges of each window, one [t + 1] array a window, in seconds of the recording."""
+        return [view.edges for view in self._spectrograms()]
+
+    def _spectrograms(self) -> list[AdaptiveSpectrogram]:
+        views = [window.spectrogram for window in self.windows if window.spectrogram is not None]
+        if not views:
+            raise AttributeError("tagged without spectrograms: call tag(..., spectrogram=True)")
+        return views
