@@ -1,0 +1,100 @@
+"""The facts a model carries with it, in ONNX and safetensors metadata alike.
+
+Keys follow opensoundscape's where it has them (`sample_rate`, `sample_duration`, `classes`); lists
+and the mel settings are JSON, since both formats store strings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+
+from diffres_cli.errors import ModelError, UsageError
+from diffres_cli.melconfig import MelConfig
+
+FORMAT = "diffres/1"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What one needs to know to run a model and to cite it.
+
+    Attributes:
+        classes, class_ids: label names and ontology ids, in the order of the scores.
+        sample_rate: Hz. sample_duration: the window it was made for, s.
+        minimum_fps, maximum_fps, default_fps: output frames per second it serves.
+        multi_label: several labels may hold at once (sigmoid scores), or exactly one.
+        width: channel multiplier of the backbone.
+    """
+
+    name: str
+    architecture: str
+    classes: tuple[str, ...]
+    class_ids: tuple[str, ...]
+    mel: MelConfig
+    license: str
+    trained_on: str
+    derived_from: str = ""
+    sample_duration: float = 10.0
+    minimum_fps: float = 20.0
+    maximum_fps: float = 100.0
+    default_fps: float = 50.0
+    multi_label: bool = True
+    width: float = 1.0
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate the model listens at, Hz."""
+        return self.mel.sample_rate
+
+    def check_fps(self, fps: float) -> float:
+        """`fps` when the model serves it.
+
+        Raises:
+            UsageError: outside minimum_fps to maximum_fps.
+        """
+        if not self.minimum_fps <= fps <= self.maximum_fps:  # refuses NaN too
+            raise UsageError(
+                f"--fps {fps:g}: {self.name} serves {self.minimum_fps:g} to {self.maximum_fps:g} frames "
+                f"per second (default {self.default_fps:g})"
+            )
+        return fps
+
+    def to_metadata(self) -> dict[str, str]:
+        """Strings for ONNX or safetensors metadata."""
+        plain = {"format": FORMAT, "sample_rate": self.sample_rate, **asdict(self)}
+        return {key: value if isinstance(value, str) else json.dumps(value) for key, value in plain.items()}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str], path: str) -> ModelCard:
+        """Read back what `to_metadata` wrote.
+
+        Raises:
+            ModelError: metadata that is not a diffres model's, or is incomplete.
+        """
+        if metadata.get("format") != FORMAT:
+            raise ModelError(
+                f"{path}: not a diffres model (metadata 'format' is {metadata.get('format')!r}, expected "
+                f"{FORMAT!r}): make one with `diffres export`, or see `diffres models`"
+            )
+        try:
+            return cls(**{field.name: _read(field.name, metadata) for field in fields(cls)})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{path}: damaged model metadata ({error!r}): export or download it again") from error
+
+    def renamed(self, name: str) -> ModelCard:
+        """The same card under another name."""
+        return replace(self, name=name)
+
+
+_TEXTS = ("name", "architecture", "license", "trained_on", "derived_from")
+
+
+def _read(name: str, metadata: Mapping[str, str]) -> object:
+    if name in _TEXTS:
+        return metadata[name]
+    value = json.loads(metadata[name])
+    if name == "mel":
+        return MelConfig(**value)
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,16 @@
+"""The paper in torch, one module per stage (extra `train`).
+
+    mel.py         waveform [B, N] -> mel power [B, F, T]
+    importance.py  mel -> frame scores [B, T] -> importance s [B, T]     (Eq. 3, Table 6)
+    warp.py        s -> overlap weights -> merged frames [B, F, t]       (Eq. 5, 6, Algorithm 1)
+    objectives.py  guide loss and activeness                             (Eq. 7, 4)
+    classifier.py  backbone and pooling head
+    network.py     the chain
+    weights.py     network <-> one safetensors file
+    export.py      network -> ONNX; refuses to write when the twin disagrees
+    backend.py     runs a network where `runtime.py` would run its graph
+
+"Learning the Spectrogram Temporal Resolution for Audio Classification", Liu et al., 2022
+(arXiv 2210.01719). Symbols: F mel bins, T input frames, t output frames (`slots` in code),
+delta = (T - t) / T, s the importance row, W the t x T warp matrix.
+"""

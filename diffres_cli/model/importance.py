@@ -1,0 +1,88 @@
+"""Which frames matter: mel -> frame scores -> importance (paper section 3.2, Eq. 3, Table 6)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CHANNELS = (128, 64, 32, 16, 8, 1)
+
+
+class ResConv1d(nn.Module):
+    """Two convolutions over time, the second added to the first (Table 6): [B, in, T] -> [B, out, T]."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int = 5) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv1d(channels_in, channels_out, kernel, padding=kernel // 2)
+        self.bn1 = nn.BatchNorm1d(channels_out)
+        self.conv2 = nn.Conv1d(channels_out, channels_out, kernel, padding=kernel // 2)
+        self.bn2 = nn.BatchNorm1d(channels_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in, T] -> [B, out, T]."""
+        first: Tensor = self.bn1(F.leaky_relu(self.conv1(x), 0.01))
+        second: Tensor = self.bn2(F.leaky_relu(self.conv2(first), 0.01))
+        return second + first
+
+
+class ImportanceNetwork(nn.Sequential):
+    """Log-mel [B, 128, T] -> one logit per frame [B, T]; 82,371 parameters, 41 frames of context.
+
+    >>> net = ImportanceNetwork()
+    >>> sum(parameter.numel() for parameter in net.parameters())
+    82371
+    >>> net(torch.zeros(2, 128, 50)).shape
+    torch.Size([2, 50])
+    """
+
+    def __init__(self) -> None:
+        super().__init__(*(ResConv1d(i, o) for i, o in zip(CHANNELS[:-1], CHANNELS[1:], strict=True)))
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """[B, 128, T] -> [B, T], before the sigmoid."""
+        logits: Tensor = super().forward(log_mel)
+        return logits.squeeze(1)
+
+
+def rescale(scores: Tensor, slots: int, mask: Tensor | None = None) -> Tensor:
+    """Scale scores so that they fill exactly `slots` output frames, none more than one (Eq. 3).
+
+    s = s' / sum(s') * t, divided by max(max(s), 1), then refilled: what the division took is handed
+    out again in proportion to the room below 1, s + (1 - s) (t - sum(s)) / sum(1 - s). So 0 <= s <= 1
+    and sum(s) = t hold together, and at t = T every s is 1.
+
+    Args:
+        scores: [B, T], positive. slots: t, at most T.
+        mask: [B, T], True where a frame holds sound. Padding gets no importance and takes no part.
+            A clip with fewer real frames than its batch fills its share of the rows, so that every
+            clip is seen at the same rate (see `shares`).
+
+    Returns:
+        importance: [B, T].
+
+    >>> rescale(torch.tensor([[0.1, 0.1, 0.9, 0.1]]), 2)
+    tensor([[0.3333, 0.3333, 1.0000, 0.3333]])
+    """
+    real = torch.ones_like(scores) if mask is None else mask.to(scores.dtype)
+    target = shares(real, slots)
+    scores = scores * real
+    scaled = scores / scores.sum(1, keepdim=True).clamp_min(torch.finfo(scores.dtype).tiny) * target
+    scaled = scaled / scaled.amax(1, keepdim=True).clamp_min(1.0)
+    room = (1.0 - scaled) * real
+    missing = target - scaled.sum(1, keepdim=True)
+    # room is 0 only where every frame is full, and then nothing is missing.
+    return scaled + room * (missing / room.sum(1, keepdim=True).clamp_min(1e-9)).clamp(0.0, 1.0)
+
+
+def shares(real: Tensor, slots: int) -> Tensor:
+    """Rows each clip of a batch fills, [B, 1]: t for a clip without padding, else t * T_clip / T.
+
+    Args:
+        real: [B, T], 1 where a frame holds sound and 0 where it is padding. slots: t.
+
+    >>> shares(torch.tensor([[1., 1., 1., 1.], [1., 1., 0., 0.]]), 2).flatten()
+    tensor([2., 1.])
+    """
+    held = real.sum(1, keepdim=True)
+    return torch.minimum((held * (slots / real.shape[1])).round().clamp_min(1.0), held)

@@ -1,0 +1,76 @@
+"""The chain: waveform -> mel -> importance -> warp to t frames -> classifier."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from diffres_cli.card import ModelCard
+from diffres_cli.model.classifier import Scores, build_classifier
+from diffres_cli.model.importance import ImportanceNetwork, rescale
+from diffres_cli.model.mel import MelSpectrogram
+from diffres_cli.model.warp import merge_max, merge_mean, overlaps, resolution_encoding
+
+
+class NetworkOutput(NamedTuple):
+    """Everything one pass computes.
+
+    Shape:
+        probabilities: [B, classes]. framewise: [B, t', classes]. importance: [B, T].
+        mel: [B, F, T], linear power. merged: [B, F, t], linear power. embedding: [B, features].
+        importance_logits: [B, T], before the sigmoid (a penalty on their mean keeps it from saturating).
+    """
+
+    probabilities: Tensor
+    framewise: Tensor
+    importance: Tensor
+    mel: Tensor
+    merged: Tensor
+    embedding: Tensor
+    importance_logits: Tensor
+
+
+class DiffResNetwork(nn.Module):
+    """A tagger with a run-time frame rate: t is an argument of `forward`, never of the constructor."""
+
+    def __init__(self, card: ModelCard) -> None:
+        super().__init__()
+        self.card = card
+        self.mel = MelSpectrogram(card.mel)
+        self.importance = ImportanceNetwork()
+        self.backbone = build_classifier(card.architecture, len(card.classes), card.width)
+
+    def forward(self, waveform: Tensor, slots: int, lengths: Tensor | None = None) -> NetworkOutput:
+        """Classify a batch at `slots` output frames a clip.
+
+        Args:
+            waveform: [B, N], mono at the card's sample rate, zero-padded to the longest clip.
+            slots: t, at most T. lengths: [B], samples that are sound; None: all of them. Frames that
+                are only padding get no importance, and a clip fills its share of the rows.
+        """
+        mel = self.mel(waveform)
+        log_mel = self.mel.log(mel)
+        logits = self.importance(log_mel)
+        importance = rescale(logits.sigmoid(), slots, self._mask(lengths, mel))
+        merged, scores = self.classify(mel, importance, slots)
+        return NetworkOutput(
+            scores.probabilities, scores.framewise, importance, mel, merged, scores.embedding, logits
+        )
+
+    def classify(self, mel: Tensor, importance: Tensor, slots: int) -> tuple[Tensor, Scores]:
+        """Merge and classify: mel power [B, F, T], importance [B, T] -> merged [B, F, t], Scores."""
+        where = overlaps(importance, slots)
+        merged = merge_mean(mel, where)
+        largest = merge_max(mel, where)
+        encoding = resolution_encoding(where, mel.shape[1])
+        picture = torch.stack([self.mel.log(merged), self.mel.log(largest), encoding], 1)
+        scores: Scores = self.backbone(picture)
+        return merged, scores
+
+    def _mask(self, lengths: Tensor | None, mel: Tensor) -> Tensor | None:
+        if lengths is None:
+            return None
+        frames = torch.tensor([self.card.mel.frames(int(n)) for n in lengths], device=mel.device)
+        return torch.arange(mel.shape[2], device=mel.device) < frames.unsqueeze(1)

@@ -1,0 +1,64 @@
+"""Network <-> one safetensors file that carries its card: no pickle, one file, self-describing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from diffres_cli.card import ModelCard
+from diffres_cli.errors import ModelError
+from diffres_cli.files import write_atomically
+from diffres_cli.model.network import DiffResNetwork
+
+
+def save_network(network: DiffResNetwork, path: Path) -> None:
+    """Write weights and card to `path`, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+    write_atomically(path, save(state, network.card.to_metadata()))
+
+
+def load_network(path: Path) -> DiffResNetwork:
+    """Build the network a safetensors file describes and load its weights, in evaluation mode.
+
+    Raises:
+        ModelError: not a safetensors file, not a diffres model, or weights that do not fit the card.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            card = ModelCard.from_metadata(file.metadata() or {}, str(path))
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
+    return network_from(card, state, str(path))
+
+
+def network_from(card: ModelCard, state: dict[str, object], path: str) -> DiffResNetwork:
+    """A network in evaluation mode holding `state`.
+
+    Counters of batches seen (BatchNorm's num_batches_tracked) may be missing; nothing else may.
+
+    Raises:
+        ModelError: weights that do not fit the card.
+    """
+    network = DiffResNetwork(card)
+    try:
+        missing, unexpected = network.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: weights do not fit {card.architecture} ({_last_line(error)})") from error
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise ModelError(
+            f"{path}: weights do not fit {card.architecture}: {len(missing)} missing "
+            f"({', '.join(missing[:2])}), {len(unexpected)} unexpected ({', '.join(unexpected[:2])})"
+        )
+    return network.eval()
+
+
+def _last_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[-1].strip()
