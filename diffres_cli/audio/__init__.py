@@ -1,0 +1,28 @@
+"""Recordings in, mono float32 at a stated rate out, streamed in constant memory.
+
+    sources.py    a path, standard input or bytes -> an open regular file; names made fit to print
+    sndfile.py    the formats libsndfile reads -> blocks of samples
+    ffmpeg.py     everything else, through an ffmpeg on the PATH -> blocks of samples
+    arrays.py     a NumPy array -> blocks of samples
+    resample.py   mono blocks at one rate -> mono blocks at another
+    recording.py  any of the above -> one `Recording`: what it is, its samples, what was odd about it
+    windows.py    mono blocks -> overlapping windows
+    find.py       what was typed -> the files to read
+
+Importing this package loads NumPy only; libsndfile and soxr come in when a file needs them.
+"""
+
+from diffres_cli.audio.find import MEDIA_EXTENSIONS, find_recordings, paths_from
+from diffres_cli.audio.recording import Recording, open_recording
+from diffres_cli.audio.sources import printable
+from diffres_cli.audio.windows import windows
+
+__all__ = [
+    "MEDIA_EXTENSIONS",
+    "Recording",
+    "find_recordings",
+    "open_recording",
+    "paths_from",
+    "printable",
+    "windows",
+]

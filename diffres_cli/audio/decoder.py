@@ -1,0 +1,31 @@
+"""What every decoder offers, so that a recording need not know which one it has."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+
+
+class Decoder(Protocol):
+    """Blocks of samples from one recording.
+
+    `sample_rate` is in Hz. `frames` is how many samples a channel the header promises, None where
+    it makes no promise. `complaint` says what the decoder found wrong, "" while nothing was.
+    """
+
+    sample_rate: int
+    channels: int
+    frames: int | None
+    complaint: str
+
+    def read(self, frames: int) -> Samples:
+        """The next samples, [n, channels] with n <= frames; n = 0 at the end and only there."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and processes."""
+        ...

@@ -1,0 +1,181 @@
+"""Any recording as one object: what it is, its samples, and what was odd about it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffres_cli.audio.arrays import ArrayDecoder
+from diffres_cli.audio.decoder import Decoder, Samples
+from diffres_cli.audio.resample import resampled
+from diffres_cli.audio.sources import STDIN, OpenFile, open_bytes, open_file, open_stdin, printable, spool
+from diffres_cli.errors import AudioError, UsageError
+
+Source = str | Path | bytes | BinaryIO | NDArray[Any]
+
+LOWEST_RATE, HIGHEST_RATE = 100, 1_000_000  # Hz
+_LARGEST_SAMPLE = 2.0**31  # full scale is 1; integers stored as floats pass, what overflows later does not
+_BLOCK_VALUES = 2**18  # samples read at once, over all channels
+_DIRECT = "WAV, FLAC, OGG, Opus, MP3, AIFF, AU and CAF are"
+
+
+class Recording:
+    """One open recording. A context manager; its samples are read once, as a stream.
+
+    Attributes:
+        name: the file's name, "-" for standard input.
+        sample_rate: the recording's own, in Hz.
+        channels: how many; the stream is their mean.
+        frames: samples a channel the header promises, None where it makes no promise.
+        warnings: what was odd although samples could be read; complete once the stream has ended.
+    """
+
+    def __init__(self, name: str, decoder: Decoder, file: OpenFile | None = None) -> None:
+        self.name = name
+        self.sample_rate = decoder.sample_rate
+        self.channels = decoder.channels
+        self.frames = decoder.frames
+        self.warnings: list[str] = []
+        self._decoder = decoder
+        self._file = file
+        self._decoded = 0
+
+    @property
+    def duration(self) -> float:
+        """Seconds decoded so far; the recording's duration once the stream has ended."""
+        return self._decoded / self.sample_rate
+
+    def blocks(self, target_rate: int) -> Iterator[Samples]:
+        """The rest of the recording at `target_rate` Hz: mono float32 blocks, [n], in constant memory.
+
+        Raises:
+            AudioError: there is not one sample, or one is not a finite number.
+        """
+        return resampled(self._mono(), self.sample_rate, target_rate)
+
+    def _mono(self) -> Iterator[Samples]:
+        mean = np.full(self.channels, 1 / self.channels, np.float32)
+        while len(block := self._decoder.read(max(1, _BLOCK_VALUES // self.channels))):
+            mono = block[:, 0] if self.channels == 1 else block @ mean
+            self._refuse_impossible(mono)
+            self._decoded += len(mono)
+            yield mono
+        self._take_stock()
+
+    def _refuse_impossible(self, mono: Samples) -> None:
+        good = np.abs(mono) <= _LARGEST_SAMPLE  # false for NaN
+        if good.all():
+            return
+        first = int(np.argmin(good))
+        seconds = (self._decoded + first) / self.sample_rate
+        wanted = "samples must be finite numbers, full scale is ±1"
+        raise AudioError(f"{printable(self.name)}: a sample is {mono[first]} at {seconds:.3f} s; {wanted}")
+
+    def _take_stock(self) -> None:
+        """At the end of the stream: was there anything, and was it all?"""
+        why = self._decoder.complaint
+        if not self._decoded:
+            reason = f"nothing could be decoded ({why})" if why else "it holds no samples"
+            raise AudioError(f"{printable(self.name)}: {reason}")
+        if self.frames is not None and self._decoded < self.frames:
+            promised = self.frames / self.sample_rate
+            found = f"the header promises {promised:.2f} s, {self.duration:.2f} s could be decoded"
+            self.warnings.append(f"{found} ({why})" if why else found)
+        elif why:
+            self.warnings.append(f"damaged: {self.duration:.2f} s could be decoded ({why})")
+
+    def close(self) -> None:
+        """Let go of the file, and of ffmpeg where it was needed."""
+        self._decoder.close()
+        if self._file is not None:
+            self._file.stream.close()
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_recording(source: Source, sample_rate: int | None = None, name: str | None = None) -> Recording:
+    """Open a recording: a path, "-" for standard input, a file's bytes, a binary stream or an array.
+
+    Args:
+        source: an array is [samples] or [samples, channels], float or integer PCM.
+        sample_rate: Hz; an array needs it, a file states its own.
+        name: what to call it in messages and results.
+
+    Raises:
+        AudioError: it cannot be read; the message says what it is and what can be.
+        UsageError: an array without a sample rate, or a file with one.
+    """
+    if isinstance(source, np.ndarray):
+        return _checked(Recording(name or "array", ArrayDecoder(source, sample_rate, name or "array")))
+    if sample_rate is not None:
+        raise UsageError(f"sample_rate={sample_rate}: only an array needs one, a file states its own")
+    file = _open_source(source, name)
+    try:
+        return _checked(Recording(file.name, _decoder(file), file))
+    except BaseException:
+        file.stream.close()
+        raise
+
+
+def _open_source(source: str | Path | bytes | BinaryIO, name: str | None) -> OpenFile:
+    if isinstance(source, bytes):
+        return open_bytes(source, name or "bytes")
+    if isinstance(source, (str, os.PathLike)):
+        path = os.fspath(source)
+        return open_stdin() if path == STDIN else open_file(path, name or path)
+    return spool(source, name or str(getattr(source, "name", "stream")))
+
+
+def _decoder(file: OpenFile) -> Decoder:
+    """libsndfile where it knows the format, else ffmpeg."""
+    from diffres_cli.audio.sndfile import SndfileDecoder, UnknownFormatError
+
+    try:
+        return SndfileDecoder(file)
+    except UnknownFormatError as error:
+        if _is_text(file.head(4096)):
+            raise AudioError(f"{printable(file.name)}: a text file, not audio") from error
+        return _ffmpeg_decoder(file, error)
+
+
+def _ffmpeg_decoder(file: OpenFile, error: Exception) -> Decoder:
+    from diffres_cli.audio.ffmpeg import FfmpegDecoder, find_ffmpeg
+
+    program = find_ffmpeg()
+    if program is None:
+        help_ = "an ffmpeg on the PATH reads many more (M4A, MP4, MKV, …): install it"
+        raise AudioError(
+            f"{printable(file.name)}: cannot be read (libsndfile: {error}); {_DIRECT} read directly, {help_}"
+        ) from error
+    return FfmpegDecoder(file, program)
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether a file begins like text: playlists and subtitles would mislead ffmpeg, too."""
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 3:  # else a character cut in half by the end of `head`
+            return False
+        text = head[: error.start].decode("utf-8")
+    return all(c.isprintable() or c in "\t\r\n\f" for c in text)
+
+
+def _checked(recording: Recording) -> Recording:
+    if LOWEST_RATE <= recording.sample_rate <= HIGHEST_RATE:
+        return recording
+    recording.close()
+    allowed = f"allowed: {LOWEST_RATE} to {HIGHEST_RATE} Hz"
+    raise AudioError(f"{printable(recording.name)}: sample rate {recording.sample_rate} Hz; {allowed}")

@@ -1,0 +1,47 @@
+"""A stream of mono blocks as overlapping windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from diffres_cli.audio.decoder import Samples
+
+
+def windows(blocks: Iterable[Samples], size: int, hop: int, minimum: int) -> Iterator[tuple[int, Samples]]:
+    """Cut a stream into windows of `size` samples every `hop` samples, in constant memory.
+
+    The last window ends with the stream and is never padded. When fewer than `minimum` samples
+    would be left for it alone, they join the window before, which is then up to
+    size + minimum - 1 long. Every sample is in at least one window.
+
+    Yields:
+        (first, samples): the index of the window's first sample in the stream, and the window, [n].
+
+    Raises:
+        ValueError: unless 1 <= hop <= size and minimum >= 0.
+
+    >>> stream = [np.arange(6, dtype=np.float32), np.arange(6, 11, dtype=np.float32)]
+    >>> [(first, len(window)) for first, window in windows(stream, size=4, hop=4, minimum=3)]
+    [(0, 4), (4, 4), (8, 3)]
+    >>> [(first, len(window)) for first, window in windows(stream, size=5, hop=5, minimum=3)]
+    [(0, 5), (5, 6)]
+    """
+    if not 1 <= hop <= size or minimum < 0:
+        raise ValueError(f"windows need 1 <= hop <= size and minimum >= 0, not {hop=}, {size=}, {minimum=}")
+    # A window is decided once enough follows it for a window of its own.
+    decided = size + max(minimum, 1)
+    first, count, pending = 0, 0, list[Samples]()
+    for block in blocks:
+        pending.append(block)
+        count += len(block)
+        if count < decided:
+            continue
+        held = np.concatenate(pending)
+        while len(held) >= decided:
+            yield first, held[:size]
+            first, held = first + hop, held[hop:]
+        pending, count = [held], len(held)
+    if count:
+        yield first, np.concatenate(pending)
