@@ -88,21 +88,20 @@ def largest_difference(network: DiffResNetwork, graph: bytes) -> float:
 
 def _export(graph: nn.Module, waveform: Tensor, slots: Tensor) -> Any:
     """torch.onnx.export without its running commentary on standard output."""
-    dynamic = {
-        "waveform": {0: torch.export.Dim("batch"), 1: torch.export.Dim("samples")},
-        "slots": {0: torch.export.Dim("t")},
-    }
+    # Captured here rather than by torch.onnx, whose stricter settings refuse the padding's maximum.
+    dynamic = torch.export.Dim.DYNAMIC
+    shapes = {"waveform": {0: dynamic, 1: dynamic}, "slots": {0: dynamic}}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
+        captured = torch.export.export(graph, (waveform, slots), dynamic_shapes=shapes)
         return torch.onnx.export(
-            graph,
+            captured,
             (waveform, slots),
             dynamo=True,
             opset_version=18,
             input_names=["waveform", "slots"],
             output_names=list(OUTPUTS),
-            dynamic_shapes=dynamic,
             custom_translation_table=scatter_translations(),
             verbose=False,
         )
@@ -160,8 +159,10 @@ def _worst(name: str, expected: Tensor, got: Any, network: DiffResNetwork) -> fl
     actual = torch.from_numpy(got)
     if actual.shape != expected.shape:
         return float("inf")
-    if name in ("mel", "merged"):
+    if name == "mel":
         expected, actual = network.mel.log(expected), network.mel.log(actual)
+    if name == "merged":  # a millionth of a loud frame in a silent row is no disagreement
+        expected, actual = expected / expected.max(), actual / expected.max()
     return float((expected - actual).abs().max().nan_to_num(float("inf")))
 
 

@@ -56,7 +56,7 @@ class DiffResNetwork(nn.Module):
         importance = rescale(logits.sigmoid(), slots, self._mask(lengths, mel))
         merged, scores = self.classify(mel, importance, slots)
         return NetworkOutput(
-            scores.probabilities, scores.framewise, importance, mel, merged, scores.embedding, logits
+            scores.probabilities, scores.framewise, importance.to(mel), mel, merged, scores.embedding, logits
         )
 
     def classify(self, mel: Tensor, importance: Tensor, slots: int) -> tuple[Tensor, Scores]:

@@ -22,7 +22,7 @@ class Overlaps(NamedTuple):
     """The non-zero entries of W, two for each input frame.
 
     Shape:
-        rows: [B, 2T] int64, the output frame. weights: [B, 2T], in [0, 1]. slots: t.
+        rows: [B, 2T] int64, the output frame. weights: [B, 2T] float64, in [0, 1]. slots: t.
     """
 
     rows: Tensor
@@ -41,14 +41,15 @@ def overlaps(importance: Tensor, slots: int) -> Overlaps:
     ([[0, 0, 1, 1, 1, 1]], [[0.75, 0.25, 0.75, 0.0, 0.25, 0.0]])
     """
     # float64: c reaches T, and float32 would misplace an edge by 1e-3 frames at T = 10,000.
-    end = importance.double().cumsum(1)
-    start = end - importance.double()
+    importance = importance.double()
+    end = importance.cumsum(1)
+    start = end - importance
     first = start.floor().clamp(0, slots - 1)
     inside = torch.minimum(end, first + 1.0) - start
     rows = torch.cat([first, (first + 1.0).clamp_max(slots - 1)], 1)
     # A rounding error of -1e-9 would become NaN in the logarithm.
     weights = torch.cat([inside, end - first - 1.0], 1).clamp_min(0.0)
-    return Overlaps(rows.long(), weights.to(importance.dtype), slots)
+    return Overlaps(rows.long(), weights, slots)
 
 
 def merge_mean(frames: Tensor, where: Overlaps) -> Tensor:
@@ -73,15 +74,15 @@ def merge_max(frames: Tensor, where: Overlaps) -> Tensor:
     return _as_batch(largest, where) * (frames.shape[2] / where.slots)
 
 
-def resolution_encoding(where: Overlaps, channels: int) -> Tensor:
+def resolution_encoding(where: Overlaps, channels: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Where each row came from: the warped sinusoidal encoding of the input time (section 3.3).
 
     E[2k, j] = sin(j w_k), E[2k + 1, j] = cos(j w_k), w_k = 10000^(-2k / channels), j the input
     frame; the result is W E^T, [B, channels, t].
     """
     batch, pairs = where.rows.shape
-    time = torch.arange(pairs // 2, device=where.weights.device, dtype=where.weights.dtype)
-    rates = 10000.0 ** (-torch.arange(0, channels, 2, device=time.device, dtype=time.dtype) / channels)
+    time = torch.arange(pairs // 2, device=where.rows.device, dtype=dtype)
+    rates = 10000.0 ** (-torch.arange(0, channels, 2, device=time.device, dtype=dtype) / channels)
     angles = rates[:, None] * time
     encoding = torch.stack([angles.sin(), angles.cos()], 1).reshape(1, channels, -1)
     return merge_mean(encoding.expand(batch, -1, -1), where)
@@ -90,7 +91,8 @@ def resolution_encoding(where: Overlaps, channels: int) -> Tensor:
 def _weighted_rows(frames: Tensor, where: Overlaps) -> Tensor:
     """[B, F, T] -> [B * 2T, F]: every frame twice, once for each row it may fall into."""
     by_time = frames.transpose(1, 2)
-    return (torch.cat([by_time, by_time], 1) * where.weights.unsqueeze(2)).flatten(0, 1)
+    weights = where.weights.to(frames.dtype).unsqueeze(2)
+    return (torch.cat([by_time, by_time], 1) * weights).flatten(0, 1)
 
 
 def _flat_rows(where: Overlaps) -> Tensor:
