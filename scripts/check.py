@@ -1,0 +1,34 @@
+"""Lint, types and tests, on a machine with nothing but Python and pip. `.ci/run` runs this.
+
+    python3 scripts/check.py [OPTIONS of pytest]
+
+Installs this checkout for development (PyTorch included: about 5 GB) into .venv-check; from the second run
+on it only checks. Every check runs whatever the others say; the exit code is 0 when all of them passed.
+"""
+
+import subprocess
+import sys
+
+from _environment import METADATA, ROOT, Environment, say
+
+CHECKS = (
+    ("ruff", "check"),
+    ("ruff", "format", "--check"),
+    ("mypy",),
+    ("pytest", *sys.argv[1:]),  # last, so that its summary ends the output
+)
+
+
+def main() -> int:
+    environment = Environment(".venv-check")
+    environment.install("--editable", ".[dev]", inputs=METADATA)
+    return max([run(environment, *check) for check in CHECKS])
+
+
+def run(environment: Environment, program: str, *options: str) -> int:
+    say(" ".join((program, *options)))
+    return subprocess.run([environment.program(program), *options], cwd=ROOT).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""Tag the shipped examples with the shipped model, on a machine with nothing but Python and pip.
+
+    python3 scripts/demo.py [OPTIONS of diffres tag]
+
+Installs this checkout as a user would get it, PyTorch not included, into .venv-demo; from the second run on
+it only tags. The exit code is that of `diffres tag`.
+"""
+
+import subprocess
+import sys
+
+from _environment import METADATA, ROOT, Environment, say
+
+
+def main() -> int:
+    environment = Environment(".venv-demo")
+    environment.install(".", inputs=(*METADATA, "diffres_cli", "checkpoints"))
+    command = ["tag", "examples", *sys.argv[1:]]
+    say(" ".join(command))
+    return subprocess.run([environment.program("diffres"), *command], cwd=ROOT).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
