@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import pad
 from torchaudio.compliance.kaldi import get_mel_banks
 
 from diffres_cli.melconfig import MelConfig
@@ -57,7 +57,7 @@ class MelSpectrogram(nn.Module):
         """Waveform [B, N] -> padded to `minimum_samples` and pre-emphasised (then one sample shorter)."""
         # sym_max keeps the padding a function of the shape, so that one exported graph takes any length.
         missing = torch.sym_max(self.config.minimum_samples - waveform.shape[1], 0)  # type: ignore[no-untyped-call]
-        waveform = F.pad(waveform, (0, missing))
+        waveform = pad(waveform, (0, missing))
         if not self.config.pre_emphasis:
             return waveform
         return waveform[:, 1:] - self.config.pre_emphasis * waveform[:, :-1]

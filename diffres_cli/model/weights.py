@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
 
 from diffres_cli.card import ModelCard
+from diffres_cli.checkpoint import read_model
 from diffres_cli.errors import ModelError
 from diffres_cli.files import write_atomically
 from diffres_cli.model.network import DiffResNetwork
@@ -24,21 +27,30 @@ def save_network(network: DiffResNetwork, path: Path) -> None:
 
 
 def load_network(path: Path) -> DiffResNetwork:
-    """Build the network a safetensors file describes and load its weights, in evaluation mode.
+    """Read the network a safetensors file describes, in evaluation mode.
 
     Raises:
-        ModelError: not a safetensors file, not a diffres model, or weights that do not fit the card.
+        ModelError: unreadable or damaged, not a diffres model, or weights that do not fit its card.
+    """
+    return network_from_bytes(read_model(path).data, str(path))
+
+
+def network_from_bytes(data: bytes, path: str) -> DiffResNetwork:
+    """The network a safetensors file's bytes describe; `path` is for messages.
+
+    Raises:
+        ModelError: not a safetensors file, not a diffres model, or weights that do not fit its card.
     """
     try:
-        with safe_open(path, "pt") as file:
-            card = ModelCard.from_metadata(file.metadata() or {}, str(path))
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
-    return network_from(card, state, str(path))
+        state = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except (SafetensorError, ValueError) as error:
+        raise ModelError(f"{path}: not a safetensors file ({error})") from error
+    card = ModelCard.from_metadata(header.get("__metadata__", {}), path)
+    return network_from(card, state, path)
 
 
-def network_from(card: ModelCard, state: dict[str, object], path: str) -> DiffResNetwork:
+def network_from(card: ModelCard, state: dict[str, Tensor], path: str) -> DiffResNetwork:
     """A network in evaluation mode holding `state`.
 
     Counters of batches seen (BatchNorm's num_batches_tracked) may be missing; nothing else may.

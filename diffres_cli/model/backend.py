@@ -1,0 +1,44 @@
+"""A network run by torch, behind the same door as the exported graph (`diffres_cli.runtime.Runtime`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from diffres_cli.checkpoint import ModelFile
+from diffres_cli.errors import UsageError
+from diffres_cli.model.weights import network_from_bytes
+from diffres_cli.prediction import Floats
+from diffres_cli.runtime import DEVICES, OUTPUTS
+
+
+class TorchRuntime:
+    """A safetensors checkpoint in torch."""
+
+    backend = "torch"
+
+    def __init__(self, model: ModelFile, device: str = "auto") -> None:
+        """Load weights.
+
+        Raises:
+            ModelError: not a diffres checkpoint. UsageError: `device` is not there.
+        """
+        self.device = _resolve_device(device)
+        self._network = network_from_bytes(model.data, str(model.path)).to(self.device)
+        self.card = self._network.card.renamed(model.name)
+
+    def run(self, waveform: Floats, slots: int, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
+        """See `diffres_cli.runtime.Runtime.run`."""
+        with torch.inference_mode():
+            output = self._network(torch.from_numpy(np.ascontiguousarray(waveform)).to(self.device), slots)
+        return {name: getattr(output, name).cpu().numpy() for name in outputs}
+
+
+def _resolve_device(device: str) -> str:
+    if device not in DEVICES:
+        raise UsageError(f"--device {device}: choose {', '.join(DEVICES)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no CUDA device; use --device cpu")
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"

@@ -1,0 +1,80 @@
+"""Network -> checkpoint folder: graph, weights, labels, model card, checksums."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from pathlib import Path
+
+from diffres_cli.card import ModelCard
+from diffres_cli.checkpoint import ONNX_NAME, SUMS_NAME, WEIGHTS_NAME
+from diffres_cli.errors import OutputError
+from diffres_cli.files import reason, write_atomically
+from diffres_cli.model.export import export_onnx
+from diffres_cli.model.network import DiffResNetwork
+from diffres_cli.model.weights import save_network
+
+LABELS_NAME, CARD_NAME = "labels.csv", "README.md"
+
+
+def publish(network: DiffResNetwork, folder: Path, notes: str = "") -> float:
+    """Write a checkpoint folder ready to ship.
+
+    Args:
+        notes: Markdown for the card below the facts: origin, what was measured, limits.
+
+    Returns:
+        The largest difference between torch and ONNX Runtime that was found.
+
+    Raises:
+        ModelError: the two disagree by more than 1e-4. OutputError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make folder {folder}: {reason(error)}") from error
+    difference = export_onnx(network, folder / ONNX_NAME)
+    save_network(network, folder / WEIGHTS_NAME)
+    write_atomically(folder / LABELS_NAME, labels_csv(network.card).encode())
+    write_atomically(folder / CARD_NAME, card_markdown(network, notes).encode())
+    names = (CARD_NAME, LABELS_NAME, ONNX_NAME, WEIGHTS_NAME)
+    write_atomically(folder / SUMS_NAME, "".join(_sum(folder / name) for name in names).encode())
+    return difference
+
+
+def labels_csv(card: ModelCard) -> str:
+    """AudioSet's own layout: index,mid,display_name."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["index", "mid", "display_name"])
+    writer.writerows((i, *pair) for i, pair in enumerate(zip(card.class_ids, card.classes, strict=True)))
+    return text.getvalue()
+
+
+def card_markdown(network: DiffResNetwork, notes: str) -> str:
+    """The model card: the hub's front matter, the facts, then `notes`."""
+    card, mel = network.card, network.card.mel
+    facts = {
+        "architecture": f"DiffRes, then {card.architecture}, width {card.width:g}",
+        "parameters": f"{sum(p.numel() for p in network.parameters()):,}",
+        "classes": f"{len(card.classes)}, {'several' if card.multi_label else 'one'} at a time",
+        "frame rate": f"{card.minimum_fps:g} to {card.maximum_fps:g} fps, default {card.default_fps:g}",
+        "front end": (
+            f"{mel.sample_rate} Hz, {mel.window}-sample Hann window, hop {mel.hop}, {mel.fft}-point FFT, "
+            f"{mel.mel_bins} mel bins {mel.low:g} to {mel.high:g} Hz, pre-emphasis {mel.pre_emphasis:g}"
+        ),
+        "window": f"made for {card.sample_duration:g} s, any length from {mel.minimum_samples / mel.sample_rate:g} s",
+        "trained on": card.trained_on,
+        "derived from": card.derived_from or "nothing: trained from scratch",
+        "licence": card.license,
+    }
+    rows = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
+    return (
+        f"---\nlibrary_name: diffres\nlicense: {card.license.lower()}\npipeline_tag: audio-classification\n"
+        f"tags: [diffres, audio, onnx]\n---\n\n# {card.name}\n\n| | |\n|---|---|\n{rows}\n\n{notes}".rstrip() + "\n"
+    )
+
+
+def _sum(path: Path) -> str:
+    return f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"

@@ -1,0 +1,109 @@
+"""One ONNX session: waveform [B, N] + t -> scores, importance, spectrograms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from diffres_cli.card import ModelCard
+from diffres_cli.checkpoint import ModelFile
+from diffres_cli.errors import ModelError, UsageError
+from diffres_cli.prediction import Floats
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+OUTPUTS = ("probabilities", "framewise", "importance", "mel", "merged", "embedding")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+class Runtime(Protocol):
+    """What a tagger needs of a model, whichever library runs it.
+
+    Attributes:
+        card: its facts. device: "cpu" or "cuda". backend: "onnx" or "torch".
+    """
+
+    card: ModelCard
+    device: str
+    backend: str
+
+    def run(self, waveform: Floats, slots: int, outputs: Sequence[str]) -> dict[str, Floats]:
+        """Run the model on a batch.
+
+        Args:
+            waveform: [B, N], mono at the card's sample rate. slots: t, at most T.
+            outputs: which of `OUTPUTS` to compute.
+
+        Shape:
+            probabilities [B, classes], framewise [B, t', classes], importance [B, T], mel [B, F, T]
+            and merged [B, F, t] (linear power), embedding [B, features].
+        """
+        ...
+
+
+class OnnxRuntime:
+    """The exported graph in ONNX Runtime."""
+
+    backend = "onnx"
+
+    def __init__(self, model: ModelFile, device: str = "auto", threads: int = 0) -> None:
+        """Load a graph.
+
+        Args:
+            device: "auto" (CUDA where ONNX Runtime offers it), "cpu" or "cuda".
+            threads: 0 for one a core.
+
+        Raises:
+            ModelError: not a graph, not one of ours, or it cannot run on `device`.
+        """
+        self.device = _resolve_device(device)
+        self._session = _open_session(model, self.device, threads)
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.card = ModelCard.from_metadata(metadata, str(model.path)).renamed(model.name)
+
+    def run(self, waveform: Floats, slots: int, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
+        """See `Runtime.run`.
+
+        Raises:
+            ModelError: ONNX Runtime fails, for want of memory say.
+        """
+        feed = {"waveform": waveform, "slots": np.zeros(slots, np.float32)}
+        try:
+            values = self._session.run(list(outputs), feed)
+        except Exception as error:  # ONNX Runtime's exceptions share no base class
+            raise ModelError(f"{self.card.name}: ONNX Runtime failed: {_first_line(error)}") from error
+        return dict(zip(outputs, values, strict=True))
+
+
+def _resolve_device(device: str) -> str:
+    import onnxruntime
+
+    if device not in DEVICES:
+        raise UsageError(f"--device {device}: choose {', '.join(DEVICES)}")
+    offered = onnxruntime.get_available_providers()
+    if device == "cuda" and "CUDAExecutionProvider" not in offered:
+        raise UsageError(
+            "--device cuda: this ONNX Runtime runs on the CPU only; install onnxruntime-gpu, or use "
+            "--device cpu or --backend torch"
+        )
+    return "cuda" if device != "cpu" and "CUDAExecutionProvider" in offered else "cpu"
+
+
+def _open_session(model: ModelFile, device: str, threads: int) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # what matters comes back as an exception
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"] if device == "cuda" else ["CPUExecutionProvider"]
+    try:
+        return onnxruntime.InferenceSession(model.data, options, providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions share no base class
+        raise ModelError(f"{model.path}: not a model ONNX Runtime can run: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

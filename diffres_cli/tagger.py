@@ -1,0 +1,245 @@
+"""Recordings -> windows -> predictions: the whole job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffres_cli.audio import Recording, open_recording, windows
+from diffres_cli.card import ModelCard
+from diffres_cli.checkpoint import DEFAULT_MODEL, find_model, read_model
+from diffres_cli.errors import MissingDependencyError, UsageError
+from diffres_cli.labels import pool, rank
+from diffres_cli.prediction import AdaptiveSpectrogram, Floats, Prediction, WindowPrediction
+from diffres_cli.runtime import OnnxRuntime, Runtime
+from diffres_cli.timing import frame_times, slots_at, warp_edges
+
+BACKENDS = ("onnx", "torch")
+_BATCH = {"cpu": 1, "cuda": 16}  # a CPU gains nothing from batches, and memory stays flat
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to tag. None means the model's own default.
+
+    Attributes:
+        fps: output frames per second. top_k, min_confidence: how many labels, and from which score.
+        window, overlap: seconds of audio classified at once, and shared by neighbours.
+    """
+
+    fps: float | None = None
+    top_k: int = 5
+    min_confidence: float = 0.1
+    window: float | None = None
+    overlap: float = 0.0
+
+    def resolve(self, card: ModelCard) -> Settings:
+        """These settings with the model's defaults filled in.
+
+        Raises:
+            UsageError: a value out of range, named with the option that sets it.
+        """
+        fps = card.check_fps(card.default_fps if self.fps is None else self.fps)
+        window = card.sample_duration if self.window is None else self.window
+        least = card.mel.minimum_samples / card.sample_rate
+        _require(self.top_k >= 1, f"--top-k {self.top_k}: must be at least 1")
+        _require(0 <= self.min_confidence <= 1, f"--min-confidence {self.min_confidence:g}: must be 0 to 1")
+        _require(least <= window <= 3600, f"--window {window:g}: must be {least:g} to 3600 seconds")
+        _require(
+            0 <= self.overlap <= 0.99 * window,
+            f"--overlap {self.overlap:g}: must be 0 to 99 % of the window ({window:g} seconds)",
+        )
+        return Settings(fps, self.top_k, self.min_confidence, window, self.overlap)
+
+
+class Tagger:
+    """A loaded model, ready to tag. Make one with `load_tagger`."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's facts: classes, rates, licence."""
+        return self._runtime.card
+
+    @property
+    def device(self) -> str:
+        """ "cpu" or "cuda"."""
+        return self._runtime.device
+
+    def tag(
+        self,
+        source: str | Path | bytes | BinaryIO | NDArray[Any],
+        sample_rate: int | None = None,
+        *,
+        spectrogram: bool = True,
+        framewise: bool = False,
+        **settings: Any,
+    ) -> Prediction:
+        """Tag one recording.
+
+        Args:
+            source: a path, a file's bytes, a binary stream, or an array [N] or [N, channels].
+            sample_rate: Hz, for an array. spectrogram: keep importance, warp and spectrograms.
+            framewise: keep class scores along time. settings: the fields of `Settings`.
+
+        Raises:
+            AudioError: the recording cannot be read. UsageError: a setting out of range.
+
+        >>> tagger = load_tagger("audioset-small")
+        >>> noise = np.random.default_rng(0).normal(0, 0.1, 32000).astype(np.float32)
+        >>> prediction = tagger.tag(noise, sample_rate=32000, fps=25)
+        >>> prediction.labels[0].label, prediction.importance.shape, prediction.edges[0].shape
+        ('White noise', (100,), (26,))
+        """
+        with open_recording(source, sample_rate) as recording:
+            return self.tag_recording(
+                recording, Settings(**settings), spectrogram=spectrogram, framewise=framewise
+            )
+
+    def tag_recording(
+        self, recording: Recording, settings: Settings, *, spectrogram: bool = False, framewise: bool = False
+    ) -> Prediction:
+        """Tag an open recording: its labels are its windows' best scores.
+
+        Raises:
+            AudioError: it cannot be decoded. UsageError: a setting out of range.
+        """
+        chosen = settings.resolve(self.card)
+        best: Floats | None = None
+        found = []
+        for window in self.windows(recording, chosen, spectrogram=spectrogram, framewise=framewise):
+            best = pool(best, window.probabilities)
+            found.append(window)
+        assert best is not None, "a recording without samples is an AudioError"
+        return Prediction(
+            file=recording.name,
+            duration=recording.duration,
+            sample_rate=recording.sample_rate,
+            model=self.card.name,
+            fps=_given(chosen.fps),
+            min_confidence=chosen.min_confidence,
+            labels=rank(best, self.card, chosen.top_k, chosen.min_confidence),
+            windows=tuple(found),
+            warnings=tuple(recording.warnings),
+        )
+
+    def windows(
+        self, recording: Recording, settings: Settings, *, spectrogram: bool = False, framewise: bool = False
+    ) -> Iterator[WindowPrediction]:
+        """Tag an open recording window by window, as a stream, in constant memory.
+
+        Only windows of equal length share a batch, so no score depends on its neighbours.
+        """
+        chosen = settings.resolve(self.card)
+        outputs = _outputs(spectrogram, framewise)
+        for batch in _batches(self._cut(recording, chosen), _BATCH[self.device]):
+            waveform = np.stack([samples for _, samples in batch])
+            slots = self._slots(waveform.shape[1], _given(chosen.fps))
+            results = self._runtime.run(waveform, slots, outputs)
+            for row, (first, samples) in enumerate(batch):
+                values = {name: value[row] for name, value in results.items()}
+                yield self._prediction(values, first, len(samples), slots, chosen)
+
+    def _cut(self, recording: Recording, settings: Settings) -> Iterator[tuple[int, Floats]]:
+        rate = self.card.sample_rate
+        size = round(_given(settings.window) * rate)
+        hop = size - round(settings.overlap * rate)
+        return windows(recording.blocks(rate), size, hop, self.card.mel.minimum_samples)
+
+    def _slots(self, samples: int, fps: float) -> int:
+        return slots_at(fps, self.card.mel.frames(samples), self.card.mel.frame_rate)
+
+    def _prediction(
+        self, values: dict[str, Floats], first: int, samples: int, slots: int, settings: Settings
+    ) -> WindowPrediction:
+        start = first / self.card.sample_rate
+        end = (first + samples) / self.card.sample_rate
+        probabilities = values["probabilities"]
+        return WindowPrediction(
+            start=start,
+            end=end,
+            labels=rank(probabilities, self.card, settings.top_k, settings.min_confidence),
+            probabilities=probabilities,
+            spectrogram=self._spectrogram(values, slots, start, end) if "mel" in values else None,
+            framewise=values.get("framewise"),
+        )
+
+    def _spectrogram(
+        self, values: dict[str, Floats], slots: int, start: float, end: float
+    ) -> AdaptiveSpectrogram:
+        mel = self.card.mel
+        importance = values["importance"]
+        return AdaptiveSpectrogram(
+            mel=values["mel"],
+            merged=values["merged"],
+            importance=importance,
+            frame_times=frame_times(len(importance), mel.frame_rate, start),
+            edges=warp_edges(importance, slots, mel.frame_rate, start, end),
+            mel_frequencies=mel.mel_frequencies,
+        )
+
+
+def load_tagger(
+    model: str | Path = DEFAULT_MODEL, *, backend: str = "onnx", device: str = "auto", threads: int = 0
+) -> Tagger:
+    """Load a model by shipped name, checkpoint folder, .onnx or .safetensors file.
+
+    Args:
+        backend: "onnx", or "torch" where the extra `train` is installed; a .safetensors file implies it.
+        device: "auto", "cpu" or "cuda". threads: of ONNX Runtime; 0 for one a core.
+
+    Raises:
+        UsageError: no such model, backend or device. ModelError: a damaged or foreign file.
+        MissingDependencyError: torch is asked for and not installed.
+    """
+    _require(backend in BACKENDS, f"--backend {backend}: choose onnx or torch")
+    file = find_model(model, weights=backend == "torch")
+    if file.suffix == ".onnx":
+        return Tagger(OnnxRuntime(read_model(file), device, threads))
+    return Tagger(_torch_runtime(file, device))
+
+
+def _torch_runtime(path: Path, device: str) -> Runtime:
+    try:
+        from diffres_cli.model.backend import TorchRuntime
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"running {path.name} needs PyTorch: pip install 'diffres[train]', or use an .onnx model"
+        ) from error
+    return TorchRuntime(read_model(path), device)
+
+
+def _outputs(spectrogram: bool, framewise: bool) -> Sequence[str]:
+    return (
+        "probabilities",
+        *(("importance", "mel", "merged") if spectrogram else ()),
+        *(("framewise",) if framewise else ()),
+    )
+
+
+def _batches(cut: Iterable[tuple[int, Floats]], size: int) -> Iterator[list[tuple[int, Floats]]]:
+    batch: list[tuple[int, Floats]] = []
+    for first, samples in cut:
+        if batch and (len(batch) == size or len(batch[0][1]) != len(samples)):
+            yield batch
+            batch = []
+        batch.append((first, samples))
+    if batch:
+        yield batch
+
+
+def _given(value: float | None) -> float:
+    assert value is not None, "resolved settings have no blanks"
+    return value
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UsageError(message)
