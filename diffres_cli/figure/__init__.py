@@ -1,0 +1,36 @@
+"""The picture of a tagged recording for paper and screen: mel, importance, warp and merged mel.
+
+layout.py   predictions -> a matplotlib figure, its panels placed in inches
+panels.py   one function per panel
+write.py    a figure -> PNG, SVG or PDF, the same bytes every time
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from diffres_cli.prediction import Prediction
+
+COLUMN = 3.5
+"""Width of a single column of a paper, in inches."""
+
+
+def draw(predictions: Sequence[Prediction], path: Path, *, width: float = COLUMN, dpi: int = 300) -> None:
+    """Draw a recording tagged at one or more frame rates, one prediction each, to PNG, SVG or PDF.
+
+    The mel spectrogram comes first; every rate adds its importance, its warp and its merged
+    spectrogram at the original times. A single rate also shows the frames the classifier sees.
+    Text is 6 to 8 pt at `width` inches: choose the width at which the picture will be printed.
+    Equal predictions give equal bytes; nothing of pyplot or of the user's matplotlib style is used.
+
+    Raises:
+        UsageError: no prediction, one without spectrograms, or another suffix than the three.
+        OutputError: the file cannot be written; whatever stood at `path` is untouched.
+    """
+    from diffres_cli.figure.layout import compose
+    from diffres_cli.figure.write import check_suffix, style, write
+
+    check_suffix(path)
+    with style():
+        write(compose(predictions, width, dpi), path, dpi)

@@ -1,0 +1,68 @@
+"""A figure to a file: its style, its formats, and nothing half-written."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+from matplotlib.figure import Figure
+
+from diffres_cli.errors import UsageError
+from diffres_cli.figure.text import FONT, NORMAL, SMALL
+from diffres_cli.files import atomic_file
+
+# What would make two runs differ, per format.
+_UNDATED: dict[str, dict[str, Any]] = {
+    ".png": {},
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None},
+}
+
+_STYLE = {
+    "font.family": FONT,  # comes with matplotlib: the same picture on every machine
+    "font.size": NORMAL,
+    "axes.labelsize": NORMAL,
+    "axes.linewidth": 0.5,
+    "axes.labelpad": 2.0,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "text.parse_math": False,  # file names and labels may hold dollar signs
+    "svg.fonttype": "none",  # letters stay letters, to be searched and edited
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "diffres",
+} | {
+    f"{axis}tick.{name}": value
+    for axis in "xy"
+    for name, value in {"major.size": 2.0, "major.width": 0.5, "major.pad": 1.5}.items()
+}
+
+
+def style() -> AbstractContextManager[None]:
+    """Matplotlib's defaults with our sizes, whatever the user's matplotlibrc says, until it is left."""
+    return matplotlib.style.context(["default", _STYLE])  # type: ignore[no-any-return,unused-ignore]
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a format we do not write before any work is done.
+
+    Raises:
+        UsageError: the suffix is not .png, .svg or .pdf.
+    """
+    if path.suffix.lower() not in _UNDATED:
+        received = f"'{path.suffix}'" if path.suffix else "no suffix"
+        raise UsageError(f"{path}: a picture is .png, .svg or .pdf, not {received}; choose one of the three")
+
+
+def write(figure: Figure, path: Path, dpi: int) -> None:
+    """Write the figure whole or not at all.
+
+    Raises:
+        OutputError: the folder or the disk does not take the file.
+    """
+    suffix = path.suffix.lower()
+    with atomic_file(path) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a box stands for it
+        figure.savefig(file, format=suffix[1:], dpi=dpi, metadata=_UNDATED[suffix])
