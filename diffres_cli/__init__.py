@@ -3,14 +3,20 @@
 The map, in the order the data flows:
 
     errors.py       DiffresError and its children: what was received, what is allowed, what to do
+    files.py        writing files whole or not at all
     prediction.py   the result types: Label, AdaptiveSpectrogram, WindowPrediction, Prediction
+    melconfig.py    a mel front end in numbers
+    card.py         the facts a model carries with it
+    timing.py       frame counts and rates; the warp read back in seconds
     audio/          file, bytes or array -> mono float32 [N] at a stated rate (Hz), in windows, streamed
-    checkpoint.py   a name, folder or .onnx -> the verified model file and its card
-    runtime.py      ONNX session: waveform [B, N] + fps -> scores, importance, spectrograms
+    checkpoint.py   a name, folder or file -> the verified model file
+    runtime.py      ONNX session: waveform [B, N] + t -> scores, importance, spectrograms
     labels.py       scores -> ranked labels; window scores -> the recording's scores
-    tagger.py       recordings -> windows -> predictions: the whole job
-    outputs/        one writer per format: table, JSON, JSONL, CSV
-    figure.py       mel | importance | warp | merged mel, as PNG/SVG/PDF
+    tagger.py       recordings -> windows -> batches -> predictions: the whole job
+    outputs/        one writer per format: table, JSON, JSON Lines, CSV
+    job.py          many recordings through one tagger: the good written, the bad reported
+    picture.py      predictions -> what a picture shows: decibels, joined windows, columns of pixels
+    figure/         mel | importance | warp | merged mel, as PNG/SVG/PDF
     terminal.py     the same for a terminal
     cli/            one file per command: parse, one call, print
     model/          the paper, in torch (extra `train`): mel, importance, warp, classifier, network, export

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.melconfig import MelConfig
@@ -81,7 +82,9 @@ class ModelCard:
         try:
             return cls(**{field.name: _read(field.name, metadata) for field in fields(cls)})
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{path}: damaged model metadata ({error!r}): export or download it again") from error
+            raise ModelError(
+                f"{path}: damaged model metadata ({error!r}): export or download it again"
+            ) from error
 
     def renamed(self, name: str) -> ModelCard:
         """The same card under another name."""
@@ -91,7 +94,7 @@ class ModelCard:
 _TEXTS = ("name", "architecture", "license", "trained_on", "derived_from")
 
 
-def _read(name: str, metadata: Mapping[str, str]) -> object:
+def _read(name: str, metadata: Mapping[str, str]) -> Any:
     if name in _TEXTS:
         return metadata[name]
     value = json.loads(metadata[name])

@@ -102,5 +102,5 @@ def _in_folder(folder: Path, weights: bool) -> Path:
 def _unknown(model: str) -> str:
     shipped = list(shipped_models())
     near = difflib.get_close_matches(model, shipped, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"shipped: {', '.join(shipped) or 'none'}"
-    return f"unknown model {model!r}: {hint} A path to a folder, .onnx or .safetensors file works too"
+    hint = f"did you mean {near[0]}" if near else f"shipped: {', '.join(shipped) or 'none'}"
+    return f"unknown model {model!r}: {hint}; or give a path to a folder, .onnx or .safetensors file"

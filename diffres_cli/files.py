@@ -59,4 +59,4 @@ def _set_usual_permissions(path: str) -> None:
     # mkstemp makes files only their owner can read; a result gets what open() would have given it.
     mask = os.umask(0)
     os.umask(mask)
-    os.chmod(path, 0o666 & ~mask)
+    Path(path).chmod(0o666 & ~mask)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffres_cli.audio import Recording, open_recording, windows
+from diffres_cli.audio import Recording, excerpt, open_recording, windows
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import DEFAULT_MODEL, find_model, read_model
-from diffres_cli.errors import MissingDependencyError, UsageError
+from diffres_cli.errors import AudioError, MissingDependencyError, UsageError
 from diffres_cli.labels import pool, rank
 from diffres_cli.prediction import AdaptiveSpectrogram, Floats, Prediction, WindowPrediction
 from diffres_cli.runtime import OnnxRuntime, Runtime
@@ -30,6 +30,7 @@ class Settings:
     Attributes:
         fps: output frames per second. top_k, min_confidence: how many labels, and from which score.
         window, overlap: seconds of audio classified at once, and shared by neighbours.
+        start, duration: the part of the recording to tag, in seconds; None: to its end.
     """
 
     fps: float | None = None
@@ -37,6 +38,8 @@ class Settings:
     min_confidence: float = 0.1
     window: float | None = None
     overlap: float = 0.0
+    start: float = 0.0
+    duration: float | None = None
 
     def resolve(self, card: ModelCard) -> Settings:
         """These settings with the model's defaults filled in.
@@ -54,7 +57,12 @@ class Settings:
             0 <= self.overlap <= 0.99 * window,
             f"--overlap {self.overlap:g}: must be 0 to 99 % of the window ({window:g} seconds)",
         )
-        return Settings(fps, self.top_k, self.min_confidence, window, self.overlap)
+        _require(self.start >= 0, f"--start {self.start:g}: must be 0 or more seconds")
+        _require(
+            self.duration is None or self.duration > 0,
+            f"--duration {self.duration or 0:g}: must be more than 0 seconds",
+        )
+        return replace(self, fps=fps, window=window)
 
 
 class Tagger:
@@ -70,8 +78,13 @@ class Tagger:
 
     @property
     def device(self) -> str:
-        """ "cpu" or "cuda"."""
+        """Where it runs: "cpu" or "cuda"."""
         return self._runtime.device
+
+    @property
+    def backend(self) -> str:
+        """What runs it: "onnx" or "torch"."""
+        return self._runtime.backend
 
     def tag(
         self,
@@ -104,9 +117,18 @@ class Tagger:
             )
 
     def tag_recording(
-        self, recording: Recording, settings: Settings, *, spectrogram: bool = False, framewise: bool = False
+        self,
+        recording: Recording,
+        settings: Settings,
+        *,
+        spectrogram: bool = False,
+        framewise: bool = False,
+        on_window: Callable[[float], None] | None = None,
     ) -> Prediction:
         """Tag an open recording: its labels are its windows' best scores.
+
+        Args:
+            on_window: told the end of each window, in seconds, once it is tagged.
 
         Raises:
             AudioError: it cannot be decoded. UsageError: a setting out of range.
@@ -117,7 +139,12 @@ class Tagger:
         for window in self.windows(recording, chosen, spectrogram=spectrogram, framewise=framewise):
             best = pool(best, window.probabilities)
             found.append(window)
-        assert best is not None, "a recording without samples is an AudioError"
+            if on_window:
+                on_window(window.end)
+        if best is None:  # only by `start`: a recording without samples was refused before
+            raise AudioError(
+                f"{recording.name}: it ends at {recording.duration:.2f} s, --start is {chosen.start:g} s"
+            )
         return Prediction(
             file=recording.name,
             duration=recording.duration,
@@ -151,7 +178,11 @@ class Tagger:
         rate = self.card.sample_rate
         size = round(_given(settings.window) * rate)
         hop = size - round(settings.overlap * rate)
-        return windows(recording.blocks(rate), size, hop, self.card.mel.minimum_samples)
+        first = round(settings.start * rate)
+        count = None if settings.duration is None else round(settings.duration * rate)
+        part = excerpt(recording.blocks(rate), first, count)
+        for offset, samples in windows(part, size, hop, self.card.mel.minimum_samples):
+            yield first + offset, samples
 
     def _slots(self, samples: int, fps: float) -> int:
         return slots_at(fps, self.card.mel.frames(samples), self.card.mel.frame_rate)

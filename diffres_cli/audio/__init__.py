@@ -6,7 +6,7 @@
     arrays.py     a NumPy array -> blocks of samples
     resample.py   mono blocks at one rate -> mono blocks at another
     recording.py  any of the above -> one `Recording`: what it is, its samples, what was odd about it
-    windows.py    mono blocks -> overlapping windows
+    windows.py    mono blocks -> an excerpt, overlapping windows
     find.py       what was typed -> the files to read
 
 Importing this package loads NumPy only; libsndfile and soxr come in when a file needs them.
@@ -15,11 +15,12 @@ Importing this package loads NumPy only; libsndfile and soxr come in when a file
 from diffres_cli.audio.find import MEDIA_EXTENSIONS, find_recordings, paths_from
 from diffres_cli.audio.recording import Recording, open_recording
 from diffres_cli.audio.sources import printable
-from diffres_cli.audio.windows import windows
+from diffres_cli.audio.windows import excerpt, windows
 
 __all__ = [
     "MEDIA_EXTENSIONS",
     "Recording",
+    "excerpt",
     "find_recordings",
     "open_recording",
     "paths_from",

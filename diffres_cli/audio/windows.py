@@ -45,3 +45,23 @@ def windows(blocks: Iterable[Samples], size: int, hop: int, minimum: int) -> Ite
         pending, count = [held], len(held)
     if count:
         yield first, np.concatenate(pending)
+
+
+def excerpt(blocks: Iterable[Samples], first: int, count: int | None) -> Iterator[Samples]:
+    """The part of a stream that begins at sample `first` and is `count` samples long, or to the end.
+
+    What follows the part is not read.
+
+    >>> stream = [np.arange(6, dtype=np.float32), np.arange(6, 11, dtype=np.float32)]
+    >>> [block.tolist() for block in excerpt(stream, 4, 4)]
+    [[4.0, 5.0], [6.0, 7.0]]
+    """
+    position = 0
+    end = None if count is None else first + count
+    for block in blocks:
+        part = block[max(0, first - position) : None if end is None else max(0, end - position)]
+        position += len(block)
+        if len(part):
+            yield part
+        if end is not None and position >= end:
+            return

@@ -109,7 +109,9 @@ def _export(graph: nn.Module, waveform: Tensor, slots: Tensor) -> Any:
 
 def scatter_translations() -> dict[Any, Any]:
     """Row reductions as ScatterND: it moves whole rows, where the default ScatterElements moves single values."""
-    from onnxscript import opset18 as op
+    from onnxscript import opset18
+
+    op: Any = opset18
 
     def index_add(self: Any, dim: int, index: Any, source: Any, alpha: float = 1.0) -> Any:
         return op.ScatterND(self, op.Unsqueeze(index, [1]), source, reduction="add")
@@ -152,7 +154,9 @@ def _difference(network: DiffResNetwork, session: Any, batch: int, samples: int,
     with torch.no_grad():
         expected = network(torch.from_numpy(waveform), slots)
     got = session.run(list(OUTPUTS), {"waveform": waveform, "slots": np.zeros(slots, np.float32)})
-    return max(_worst(name, getattr(expected, name), out, network) for name, out in zip(OUTPUTS, got, strict=True))
+    return max(
+        _worst(name, getattr(expected, name), out, network) for name, out in zip(OUTPUTS, got, strict=True)
+    )
 
 
 def _worst(name: str, expected: Tensor, got: Any, network: DiffResNetwork) -> float:

@@ -1,0 +1,48 @@
+"""Options that several commands share, so that one name means one thing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from diffres_cli.checkpoint import DEFAULT_MODEL
+from diffres_cli.errors import UsageError
+
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model", "-m", help="A shipped model's name, a checkpoint folder, an .onnx or .safetensors file."
+    ),
+]
+TopK = Annotated[int, typer.Option("--top-k", "-k", help="At most this many labels.")]
+MinConfidence = Annotated[
+    float, typer.Option("--min-confidence", "-c", help="Only labels that score at least this, 0 to 1.")
+]
+Window = Annotated[
+    float | None,
+    typer.Option("--window", help="Seconds classified at once. [default: the model's]", show_default=False),
+]
+Overlap = Annotated[float, typer.Option("--overlap", help="Seconds that neighbouring windows share.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Backend = Annotated[str, typer.Option("--backend", help="onnx, or torch with the extra `train`.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write to this file instead of standard output.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback when something goes wrong.")]
+
+DEFAULT = DEFAULT_MODEL
+
+
+def frame_rate(text: str | None) -> float | None:
+    """The number in an --fps option. The model checks its range.
+
+    Raises:
+        UsageError: not a number.
+    """
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        raise UsageError(f"--fps {text}: expected a number of frames per second, such as 25") from None

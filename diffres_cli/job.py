@@ -1,0 +1,92 @@
+"""Many recordings through one tagger: every good one is written, every bad one is reported at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from diffres_cli.audio import Recording, open_recording, printable
+from diffres_cli.errors import AudioError, DiffresError
+from diffres_cli.outputs import Writer
+from diffres_cli.outputs.sink import Sink
+from diffres_cli.prediction import Prediction
+from diffres_cli.tagger import Settings, Tagger
+
+LONGEST_DRAWN = 600.0  # seconds: 128 mel bins at 100 fps take 50 kB a second
+ALL_DONE, SOME_FAILED, NOTHING_SUCCEEDED = 0, 1, 3
+
+
+@dataclass
+class Summary:
+    """How a run went: `done` recordings were written; `failures` and `warnings` are lines to show."""
+
+    done: int = 0
+    failures: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 1 some inputs failed, 3 nothing succeeded."""
+        if not self.failures:
+            return ALL_DONE
+        return SOME_FAILED if self.done else NOTHING_SUCCEEDED
+
+
+def tag_all(
+    tagger: Tagger,
+    found: Iterable[Path | AudioError],
+    settings: Settings,
+    writer: Writer,
+    sink: Sink,
+    *,
+    wants_spectrogram: Callable[[Recording], bool] | None = None,
+    on_window: Callable[[Path, float], None] | None = None,
+    on_done: Callable[[Prediction], None] | None = None,
+) -> Summary:
+    """Tag and write recordings in order. One bad recording never costs the good ones.
+
+    Args:
+        found: as `find_recordings` gives them, inputs that come to nothing among them.
+        wants_spectrogram: whether to keep a recording's spectrogram, for `on_done`.
+        on_window: told the file and the seconds done. on_done: given each prediction once written.
+
+    Raises:
+        OutputError: results can no longer be written.
+    """
+    summary = Summary()
+    sink.write(writer.begin())
+    for item in found:
+        try:
+            prediction = _tag(tagger, item, settings, wants_spectrogram, on_window)
+        except AudioError as error:
+            summary.failures.append(str(error))
+            continue
+        for piece in writer.record(prediction):
+            sink.write(piece)
+        summary.done += 1
+        summary.warnings += [f"{printable(prediction.file)}: {text}" for text in prediction.warnings]
+        if on_done:
+            on_done(prediction)
+    sink.write(writer.end())
+    return summary
+
+
+def _tag(
+    tagger: Tagger,
+    item: Path | AudioError,
+    settings: Settings,
+    wants_spectrogram: Callable[[Recording], bool] | None,
+    on_window: Callable[[Path, float], None] | None,
+) -> Prediction:
+    if isinstance(item, DiffresError):
+        raise item
+    with open_recording(item) as recording:
+        told = (lambda seconds: on_window(item, seconds)) if on_window else None
+        keep = wants_spectrogram is not None and wants_spectrogram(recording)
+        return tagger.tag_recording(recording, settings, spectrogram=keep, on_window=told)
+
+
+def is_drawable(recording: Recording) -> bool:
+    """Whether a recording is known to be short enough to hold its spectrogram in memory."""
+    return recording.frames is not None and recording.frames <= LONGEST_DRAWN * recording.sample_rate

@@ -1,0 +1,56 @@
+"""Where the text goes: standard output, or a file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from diffres_cli.errors import OutputError
+from diffres_cli.files import atomic_file, reason
+
+
+class Sink:
+    """UTF-8 text into a binary stream, whatever the locale; a file name that is not UTF-8 keeps its bytes."""
+
+    def __init__(self, stream: IO[bytes], name: str, before: Callable[[], None] | None = None) -> None:
+        self._stream = stream
+        self._name = name
+        self._before = before
+
+    def write(self, text: str) -> None:
+        """Write and pass on at once, so that a reader at the other end of a pipe is never behind.
+
+        Raises:
+            OutputError: the disk is full, say. BrokenPipeError: nobody reads any more.
+        """
+        if self._before:
+            self._before()
+        try:
+            self._stream.write(text.encode("utf-8", "surrogateescape"))
+            self._stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(f"cannot write {self._name}: {reason(error)}") from error
+
+
+@contextmanager
+def open_sink(output: Path | None, before: Callable[[], None] | None = None) -> Iterator[Sink]:
+    """A sink for `output`, or for standard output.
+
+    Args:
+        before: called before each write to standard output, to clear a progress bar out of the way.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    if output is None:
+        yield Sink(sys.stdout.buffer, "standard output", before)
+        return
+    if output.is_dir():
+        raise OutputError(f"cannot write {output}: it is a folder; name a file with -o")
+    with atomic_file(output) as stream:
+        yield Sink(stream, str(output))
