@@ -1,9 +1,10 @@
 """Recordings in, mono float32 at a stated rate out, streamed in constant memory.
 
     sources.py    a path, standard input or bytes -> an open regular file; names made fit to print
-    sndfile.py    the formats libsndfile reads -> blocks of samples
-    ffmpeg.py     everything else, through an ffmpeg on the PATH -> blocks of samples
-    arrays.py     a NumPy array -> blocks of samples
+    decoder.py    what the three decoders below offer: blocks of samples
+    sndfile.py    the formats libsndfile reads
+    ffmpeg.py     everything else, through an ffmpeg on the PATH
+    arrays.py     a NumPy array
     resample.py   mono blocks at one rate -> mono blocks at another
     recording.py  any of the above -> one `Recording`: what it is, its samples, what was odd about it
     windows.py    mono blocks -> an excerpt, overlapping windows

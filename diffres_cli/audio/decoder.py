@@ -20,7 +20,11 @@ class Decoder(Protocol):
     sample_rate: int
     channels: int
     frames: int | None
-    complaint: str
+
+    @property
+    def complaint(self) -> str:
+        """What was wrong with the recording; complete once `read` has returned nothing."""
+        ...
 
     def read(self, frames: int) -> Samples:
         """The next samples, [n, channels] with n <= frames; n = 0 at the end and only there."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
 import subprocess
 import threading
-from collections import deque
 from typing import IO
 
 import numpy as np
@@ -15,30 +14,34 @@ from diffres_cli.audio.decoder import Samples
 from diffres_cli.audio.sources import OpenFile, printable
 from diffres_cli.errors import AudioError
 
-_AU_HEADER = 24  # bytes: magic, data offset, data size, encoding, rate, channels, big-endian uint32 each
-_ORIGIN = re.compile(r"^(\[[^]]*\] ?)+")
-
-
-def find_ffmpeg() -> str | None:
-    """The ffmpeg on the PATH, None where there is none."""
-    return shutil.which("ffmpeg")
+# Recordings only: ffmpeg also opens playlists and scripts, which name other files and addresses
+# (a crafted one even keeps it waiting for ever), and pictures and text.
+_FORMATS = (
+    "aa,aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,dtshd,dv,eac3,flac,flv,gsm,iff,ircam,loas,matroska,mlp,"
+    "mov,mp3,mpc,mpc8,mpeg,mpegts,mxf,nut,ogg,oma,qcp,rm,shn,sox,tak,truehd,tta,voc,w64,wav,webm,wtv,wv,xwma"
+)
+_QUIETLY = ["-nostdin", "-hide_banner", "-loglevel", "error"]
+_LOCALLY = ["-protocol_whitelist", "file", "-format_whitelist", _FORMATS]
+_AS_AU = ["-vn", "-sn", "-dn", "-map_metadata", "-1", "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
+_AU_HEADER = 24  # bytes: magic, data offset, data size, encoding, rate, channels; uint32, big-endian
+_SPEAKER = re.compile(r"^(\[[^]]*\] ?)*(Error opening input: )?")
 
 
 class FfmpegDecoder:
     """A `Decoder` on a child process that writes AU, float32, to a pipe; AU states rate and channels.
 
     Raises:
-        AudioError: ffmpeg cannot be started or finds no sound; the message ends with ffmpeg's own.
+        AudioError: ffmpeg cannot be started or finds no sound; the message ends with its own words.
     """
 
-    frames: int | None = None  # AU written to a pipe makes no promise
+    frames: int | None = None  # written to a pipe, AU does not state its length
 
     def __init__(self, file: OpenFile, program: str) -> None:
         self.complaint = ""
-        self._name = file.name
+        self._name = printable(file.name)
+        self._said = ""
         self._child = _start(program, file)
-        self._last_words: deque[str] = deque(maxlen=1)
-        # Drained in a thread of its own: a full stderr pipe would stop ffmpeg, and us with it.
+        # Listened to from a thread: ffmpeg would stop at a full pipe, and we with it.
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         try:
@@ -53,18 +56,20 @@ class FfmpegDecoder:
         return self._child.stdout
 
     def _listen(self) -> None:
+        """Keep ffmpeg's first line: it names the cause, the later ones what came of it."""
         assert self._child.stderr is not None
         for line in self._child.stderr:
-            text = _ORIGIN.sub("", line.decode("utf-8", "surrogateescape").strip())
-            if text:
-                self._last_words.append(printable(text))
+            words = _SPEAKER.sub("", line.decode("utf-8", "surrogateescape").strip())
+            if "not on whitelist" in words:
+                words = "not a format for recordings"
+            self._said = self._said or printable(words[:200])
 
     def _read_header(self) -> tuple[int, int]:
         header = self._output.read(_AU_HEADER)
         if len(header) < _AU_HEADER:
-            reason = self._farewell() or "it gave no reason"
-            raise AudioError(f"{printable(self._name)}: ffmpeg finds no sound in it ({reason})")
-        _, offset, _, _, rate, channels = (int(n) for n in np.frombuffer(header, ">u4"))
+            reason = self._wait() or "no reason given"
+            raise AudioError(f"{self._name}: neither libsndfile nor ffmpeg finds sound in it ({reason})")
+        _, offset, _, _, rate, channels = np.frombuffer(header, ">u4").tolist()
         self._output.read(offset - _AU_HEADER)
         return rate, channels
 
@@ -73,20 +78,18 @@ class FfmpegDecoder:
         data = self._output.read(frames * self.channels * 4)
         whole = len(data) // (self.channels * 4)
         if not whole:
-            self.complaint = self._farewell()
+            self.complaint = self._wait()
         samples = np.frombuffer(data, ">f4", count=whole * self.channels)
         return samples.astype(np.float32).reshape(whole, self.channels)
 
-    def _farewell(self) -> str:
-        """Wait for ffmpeg to end; its last line, "" when it had nothing to report."""
+    def _wait(self) -> str:
+        """Let ffmpeg end; what it had to say, "" for nothing."""
         code = self._child.wait()
         self._listener.join()
-        if self._last_words:
-            return self._last_words[-1]
-        return f"ffmpeg ended with code {code}" if code else ""
+        return self._said or (f"ffmpeg ended with code {code}" if code else "")
 
     def close(self) -> None:
-        """End ffmpeg, finished or not, and reap it."""
+        """End ffmpeg, whether it is done or not, and reap it."""
         self._child.kill()
         self._child.wait()
         self._listener.join()
@@ -96,16 +99,14 @@ class FfmpegDecoder:
 
 
 def _start(program: str, file: OpenFile) -> subprocess.Popen[bytes]:
-    """Run ffmpeg on a local file: the whitelist keeps a crafted playlist off the network."""
-    options = ["-nostdin", "-hide_banner", "-loglevel", "error", "-protocol_whitelist", "file,pipe"]
-    output = ["-vn", "-sn", "-dn", "-map_metadata", "-1", "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
     try:
         return subprocess.Popen(
-            [program, *options, "-i", file.url, *output],
+            [program, *_QUIETLY, *_LOCALLY, "-i", file.url, *_AS_AU],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            pass_fds=(file.stream.fileno(),),
+            # What was spooled has no name, only this descriptor. (Windows cannot pass it on.)
+            pass_fds=() if os.name == "nt" else (file.stream.fileno(),),
         )
     except OSError as error:
         reason = f"{program} cannot be started ({error.strerror})"

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from diffres_cli.audio.sources import STDIN, printable
+from diffres_cli.audio.sources import STDIN, examine, printable
 from diffres_cli.errors import AudioError, UsageError
 
 # What is taken from a folder. A file that is named itself is tried whatever it is called.
-_AUDIO = (
-    ".aac .ac3 .aif .aifc .aiff .amr .ape .au .caf .dsf .flac .m4a .m4b .mka .mp2 .mp3 .oga .ogg .opus .rf64"
-)
-_AUDIO_TOO = ".snd .spx .tta .voc .w64 .wav .wave .weba .wma .wv"
-_VIDEO = ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv"
+_AUDIO = ".aac .ac3 .aif .aifc .aiff .amr .ape .au .caf .dsf .flac .m4a .m4b .mka .mp2 .mp3 .oga .ogg .opus"
+_AUDIO_TOO = ".rf64 .snd .spx .tta .voc .w64 .wav .wave .weba .wma .wv"
+_VIDEO = ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .ogv .webm .wmv"  # .ts is TypeScript, too
 MEDIA_EXTENSIONS = tuple(" ".join((_AUDIO, _AUDIO_TOO, _VIDEO)).split())
 
 
@@ -27,69 +26,76 @@ def find_recordings(inputs: Iterable[str | Path], recursive: bool = False) -> It
     with `recursive`, for those in all folders below as well. An input that comes to nothing is
     yielded as the AudioError that says so: it costs only itself.
     """
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for given in inputs:
+        for found in _expand(str(given), recursive):
+            if isinstance(found, Path):
+                # The folder's real name, as a link may lead to it twice; a linked file is one of its own.
+                key = os.path.join(os.path.realpath(found.parent), found.name)  # noqa: PTH118
+                if key in seen:
+                    continue
+                seen.add(key)
+            yield found
+
+
+def _expand(given: str, recursive: bool) -> Iterator[Path | AudioError]:
+    if given == STDIN:
+        yield Path(given)
+    elif glob.has_magic(given) and not os.path.lexists(given):
+        yield from _matches(given, recursive)
+    else:
         try:
-            paths = _expand(str(given), recursive)
+            status = examine(given)
         except AudioError as error:
             yield error
-            continue
-        for path in paths:
-            if path.absolute() not in seen:
-                seen.add(path.absolute())
-                yield path
+            return
+        path = Path(given)
+        if stat.S_ISDIR(status.st_mode):
+            yield from _in_folder(path, recursive)
+        else:
+            yield path.absolute() if str(path) == STDIN else path  # ./- is a file, - is not
 
 
-def _expand(given: str, recursive: bool) -> list[Path]:
-    path = Path(given)
-    if given == STDIN:
-        return [path]
-    if path.is_dir():
-        return _in_folder(path, recursive)
-    if os.path.lexists(path):
-        return [path.absolute() if str(path) == STDIN else path]  # ./- is a file, - is not
-    if not glob.has_magic(given):
-        raise AudioError(f"{printable(given)}: no such file or folder")
-    matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 (Path.glob refuses absolute patterns)
+def _matches(pattern: str, recursive: bool) -> Iterator[Path | AudioError]:
+    matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 (Path.glob refuses absolute patterns)
     if not matches:
-        raise AudioError(f"{printable(given)}: no file matches this pattern")
-    return [path for match in matches for path in _expand(match, recursive)]
+        yield AudioError(f"{printable(pattern)}: no file matches this pattern")
+    for match in matches:
+        yield from _expand(match, recursive)
 
 
-def _in_folder(folder: Path, recursive: bool) -> list[Path]:
-    shown = printable(str(folder))
-    try:
-        os.scandir(folder).close()
-    except OSError as error:
-        raise AudioError(f"{shown}: the folder cannot be listed ({error.strerror})") from error
-    files = list(_walk(folder, recursive))
-    media = sorted(filter(_is_media, files))
-    if not media:
-        raise AudioError(f"{shown}: {_why_none(folder, len(files), recursive)}")
-    return media
+def _in_folder(folder: Path, recursive: bool) -> Iterator[Path | AudioError]:
+    errors: list[AudioError] = []
+    files = list(_walk(folder, recursive, errors))
+    media = sorted(path for path in files if path.suffix.lower() in MEDIA_EXTENSIONS)
+    if not media and not errors:
+        errors.append(AudioError(f"{printable(str(folder))}: {_why_none(folder, len(files), recursive)}"))
+    yield from media
+    yield from errors
 
 
-def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
-    """The files in a folder that are not hidden; one reached twice, by a link, is read once."""
-    visited: set[tuple[int, int]] = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
-        status = Path(root).stat()
-        if (status.st_dev, status.st_ino) in visited:
+def _walk(folder: Path, recursive: bool, errors: list[AudioError]) -> Iterator[Path]:
+    """The files in a folder that are not hidden; a folder reached twice, by a link, is read once."""
+
+    def failed(error: OSError) -> None:
+        errors.append(AudioError(f"{printable(str(error.filename))}: cannot be listed ({error.strerror})"))
+
+    visited: set[str] = set()
+    for root, folders, files in os.walk(folder, onerror=failed, followlinks=True):
+        real = os.path.realpath(root)
+        if real in visited:
             folders.clear()
             continue
-        visited.add((status.st_dev, status.st_ino))
+        visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
         yield from (Path(root, name) for name in files if not name.startswith("."))
-
-
-def _is_media(path: Path) -> bool:
-    return path.suffix.lower() in MEDIA_EXTENSIONS and path.is_file()
 
 
 def _why_none(folder: Path, count: int, recursive: bool) -> str:
     where = "it and the folders below" if recursive else "it"
     reason = f"no audio in this folder ({count} other {'file' if count == 1 else 'files'} in {where})"
-    if not recursive and any(map(_is_media, _walk(folder, recursive=True))):
+    below = () if recursive else _walk(folder, recursive=True, errors=[])
+    if any(path.suffix.lower() in MEDIA_EXTENSIONS for path in below):
         return f"{reason}; its sub-folders hold some: add -r"
     return reason
 
@@ -106,6 +112,5 @@ def paths_from(file: str | Path) -> list[str]:
         data = sys.stdin.buffer.read() if str(file) == STDIN else Path(file).read_bytes()
     except OSError as error:
         raise UsageError(f"{printable(str(file))}: the list cannot be read ({error.strerror})") from error
-    separator = b"\0" if b"\0" in data else b"\n"
-    lines = (line.rstrip(b"\r\n") for line in data.split(separator))
+    lines = data.split(b"\0") if b"\0" in data else data.replace(b"\r\n", b"\n").split(b"\n")
     return [line.decode("utf-8", "surrogateescape") for line in lines if line.strip()]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import io
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from diffres_cli.audio.arrays import ArrayDecoder
 from diffres_cli.audio.decoder import Decoder, Samples
 from diffres_cli.audio.resample import resampled
-from diffres_cli.audio.sources import STDIN, OpenFile, open_bytes, open_file, open_stdin, printable, spool
+from diffres_cli.audio.sources import STDIN, OpenFile, open_file, open_stdin, printable, spool
 from diffres_cli.errors import AudioError, UsageError
 
 Source = str | Path | bytes | BinaryIO | NDArray[Any]
@@ -23,6 +24,7 @@ LOWEST_RATE, HIGHEST_RATE = 100, 1_000_000  # Hz
 _LARGEST_SAMPLE = 2.0**31  # full scale is 1; integers stored as floats pass, what overflows later does not
 _BLOCK_VALUES = 2**18  # samples read at once, over all channels
 _DIRECT = "WAV, FLAC, OGG, Opus, MP3, AIFF, AU and CAF are"
+_TEXT_BYTES = b"\t\n\f\r\x1b" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 
 
 class Recording:
@@ -81,14 +83,14 @@ class Recording:
         """At the end of the stream: was there anything, and was it all?"""
         why = self._decoder.complaint
         if not self._decoded:
-            reason = f"nothing could be decoded ({why})" if why else "it holds no samples"
+            reason = f"nothing in it could be decoded ({why})" if why else "it holds no samples"
             raise AudioError(f"{printable(self.name)}: {reason}")
         if self.frames is not None and self._decoded < self.frames:
             promised = self.frames / self.sample_rate
-            found = f"the header promises {promised:.2f} s, {self.duration:.2f} s could be decoded"
+            found = f"the header promises {promised:.2f} s, {self.duration:.2f} s could be read"
             self.warnings.append(f"{found} ({why})" if why else found)
         elif why:
-            self.warnings.append(f"damaged: {self.duration:.2f} s could be decoded ({why})")
+            self.warnings.append(f"damaged: {why}; {self.duration:.2f} s could be read")
 
     def close(self) -> None:
         """Let go of the file, and of ffmpeg where it was needed."""
@@ -109,16 +111,23 @@ def open_recording(source: Source, sample_rate: int | None = None, name: str | N
     """Open a recording: a path, "-" for standard input, a file's bytes, a binary stream or an array.
 
     Args:
-        source: an array is [samples] or [samples, channels], float or integer PCM.
+        source: an array is [samples] or [samples, channels], float or integer PCM. A stream is read
+            from where it stands.
         sample_rate: Hz; an array needs it, a file states its own.
         name: what to call it in messages and results.
 
     Raises:
         AudioError: it cannot be read; the message says what it is and what can be.
-        UsageError: an array without a sample rate, or a file with one.
+        UsageError: an array without a sample rate, a file with one, or a source that is none of these.
+
+    >>> with open_recording(np.zeros((44100, 2), np.int16), sample_rate=44100) as recording:
+    ...     samples = np.concatenate(list(recording.blocks(32000)))
+    >>> samples.shape, recording.duration
+    ((32000,), 1.0)
     """
-    if isinstance(source, np.ndarray):
-        return _checked(Recording(name or "array", ArrayDecoder(source, sample_rate, name or "array")))
+    if hasattr(source, "__array__"):
+        array = np.asarray(source)
+        return _checked(Recording(name or "array", ArrayDecoder(array, sample_rate, name or "array")))
     if sample_rate is not None:
         raise UsageError(f"sample_rate={sample_rate}: only an array needs one, a file states its own")
     file = _open_source(source, name)
@@ -129,12 +138,19 @@ def open_recording(source: Source, sample_rate: int | None = None, name: str | N
         raise
 
 
+def _checked(recording: Recording) -> Recording:
+    if LOWEST_RATE <= recording.sample_rate <= HIGHEST_RATE:
+        return recording
+    recording.close()
+    allowed = f"allowed: {LOWEST_RATE} to {HIGHEST_RATE} Hz"
+    raise AudioError(f"{printable(recording.name)}: its sample rate is {recording.sample_rate} Hz; {allowed}")
+
+
 def _open_source(source: str | Path | bytes | BinaryIO, name: str | None) -> OpenFile:
+    if isinstance(source, (str, Path)):
+        return open_stdin() if str(source) == STDIN else open_file(source, name or str(source))
     if isinstance(source, bytes):
-        return open_bytes(source, name or "bytes")
-    if isinstance(source, (str, os.PathLike)):
-        path = os.fspath(source)
-        return open_stdin() if path == STDIN else open_file(path, name or path)
+        return spool(io.BytesIO(source), name or "bytes")
     return spool(source, name or str(getattr(source, "name", "stream")))
 
 
@@ -151,31 +167,15 @@ def _decoder(file: OpenFile) -> Decoder:
 
 
 def _ffmpeg_decoder(file: OpenFile, error: Exception) -> Decoder:
-    from diffres_cli.audio.ffmpeg import FfmpegDecoder, find_ffmpeg
+    from diffres_cli.audio.ffmpeg import FfmpegDecoder
 
-    program = find_ffmpeg()
-    if program is None:
-        help_ = "an ffmpeg on the PATH reads many more (M4A, MP4, MKV, …): install it"
-        raise AudioError(
-            f"{printable(file.name)}: cannot be read (libsndfile: {error}); {_DIRECT} read directly, {help_}"
-        ) from error
-    return FfmpegDecoder(file, program)
+    program = shutil.which("ffmpeg")
+    if program is not None:
+        return FfmpegDecoder(file, program)
+    direct = f"{_DIRECT} read directly"
+    help_ = "everything else (M4A, MP4, MKV, …) needs ffmpeg on the PATH, which is not there"
+    raise AudioError(f"{printable(file.name)}: libsndfile: {error}; {direct}, {help_}") from error
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether a file begins like text: playlists and subtitles would mislead ffmpeg, too."""
-    try:
-        text = head.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:  # else a character cut in half by the end of `head`
-            return False
-        text = head[: error.start].decode("utf-8")
-    return all(c.isprintable() or c in "\t\r\n\f" for c in text)
-
-
-def _checked(recording: Recording) -> Recording:
-    if LOWEST_RATE <= recording.sample_rate <= HIGHEST_RATE:
-        return recording
-    recording.close()
-    allowed = f"allowed: {LOWEST_RATE} to {HIGHEST_RATE} Hz"
-    raise AudioError(f"{printable(recording.name)}: sample rate {recording.sample_rate} Hz; {allowed}")
+    return not head.translate(None, _TEXT_BYTES) and bool(head)

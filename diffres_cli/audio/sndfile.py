@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 import os
-import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from diffres_cli.audio.decoder import Samples
+from diffres_cli.audio.promise import promised_frames
+from diffres_cli.audio.quiet import quiet_stderr
 from diffres_cli.audio.sources import OpenFile
 
 if TYPE_CHECKING:
     import soundfile
 
-# Formats that state their length in bytes; libsndfile corrects a false one and notes it in its log.
-_CORRECTED = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
-_CORRECTED_RF64 = re.compile(r"'ds64' chunk of (\d+)")
-_UNKNOWN_FRAMES = 2**62
-_stderr_lock = threading.Lock()
+_FLAC_BLOCK = 4096  # samples; what encoders use, and so the least that damage costs
 
 
 class UnknownFormatError(Exception):
     """libsndfile cannot make sense of the file; `str(error)` is its own reason."""
 
-    def __init__(self, reason: str, recognised: bool) -> None:
-        super().__init__(reason)
-        self.recognised = recognised
-
 
 class SndfileDecoder:
     """A `Decoder` on libsndfile. It reads `file` and leaves closing it to the caller.
+
+    A damaged stretch of a FLAC file, whose frames can be found again, is read as silence, so that
+    what follows keeps its time. In the other compressed formats the stream ends where damage begins.
 
     Raises:
         UnknownFormatError: libsndfile does not know the format, or the header is damaged.
@@ -42,97 +36,104 @@ class SndfileDecoder:
     def __init__(self, file: OpenFile) -> None:
         import soundfile
 
+        self._file = file
         self._error = soundfile.LibsndfileError
         try:
-            # The descriptor rather than the name: any bytes make a name, and it is the file we checked.
-            with _quiet_stderr():
-                self._sound = soundfile.SoundFile(file.stream.fileno(), closefd=False)
-        except soundfile.LibsndfileError as error:
-            reason = error.error_string.strip(" .")
-            raise UnknownFormatError(reason, recognised="not recognised" not in reason) from error
-        self._file = file
-        self._mpeg = self._sound.format == "MP3"
+            self._sound = _open(file)
+        except self._error as error:
+            raise UnknownFormatError(_words(error)) from error
         self.sample_rate: int = self._sound.samplerate
         self.channels: int = self._sound.channels
-        self.frames = _xing_frames(self._sound, file) if self._mpeg else _promised_frames(self._sound)
-        self.complaint = ""
+        self.frames = promised_frames(self._sound, file)
+        self._position = 0
         self._ended = False
+        self._gap = 0  # samples of a damaged stretch that are still to be given as silence
+        self._gaps: list[tuple[int, int]] = []  # (first sample, samples)
+        self._fault = ""
 
     def read(self, frames: int) -> Samples:
-        """See `Decoder.read`. What was decoded before an error is returned; the error ends the stream."""
-        # On an error soundfile does not say how much it had decoded: the NaN that are left do.
-        block = np.full((0 if self._ended else frames, self.channels), np.nan, np.float32)
-        if self._ended:
-            return block
-        try:
-            with _quiet_stderr() if self._mpeg else nullcontext():
-                block = self._sound.read(frames, out=block)
-        except self._error as error:
-            self._ended = True
-            block = block[: frames - int(np.argmin(np.isnan(block[::-1, 0])))]
-            self._complain(error)
+        """See `Decoder.read`."""
+        block = self._silence(frames) if self._gap else self._decode(frames)
+        if not len(block) and self._gap:
+            block = self._silence(frames)
+        self._position += len(block)
         return block
 
-    def _complain(self, error: soundfile.LibsndfileError) -> None:
-        # A FLAC file that went through a pipe states no length, and libsndfile fails at its end.
-        at_end = self._file.stream.tell() == os.fstat(self._file.stream.fileno()).st_size
-        if self.frames is not None or not at_end:
-            self.complaint = error.error_string.strip(" .")
+    def _silence(self, frames: int) -> Samples:
+        frames = min(frames, self._gap)
+        self._gap -= frames
+        return np.zeros((frames, self.channels), np.float32)
+
+    def _decode(self, frames: int) -> Samples:
+        if self._ended:
+            return np.zeros((0, self.channels), np.float32)
+        # When decoding fails soundfile does not say how far it came: the NaN that are left do.
+        block = np.full((frames, self.channels), np.nan, np.float32)
+        try:
+            with quiet_stderr() if self._sound.format == "MP3" else nullcontext():
+                block = self._sound.read(frames, out=block)
+        except self._error as error:
+            block = _without_nan_tail(block)
+            self._skip_damage(self._position + len(block), _words(error))
+        return block
+
+    def _skip_damage(self, start: int, fault: str) -> None:
+        """Go on behind the damage that begins at sample `start`, or end the stream there."""
+        self._gap = self._find_resumption(start)
+        if self._gap:
+            self._gaps.append((start, self._gap))
+            return
+        self._ended = True
+        # A FLAC file written to a pipe does not state its length, and libsndfile fails at its end.
+        stream = self._file.stream
+        if self.frames is not None or stream.tell() < os.fstat(stream.fileno()).st_size:
+            self._fault = fault
+
+    def _find_resumption(self, start: int) -> int:
+        """Samples from `start` to where FLAC decodes again, 0 for nowhere."""
+        gap = _FLAC_BLOCK
+        while self._sound.format == "FLAC" and self.frames is not None and start + gap < self.frames:
+            try:
+                self._sound.close()
+                self._sound = _open(self._file)  # libsndfile does not recover from a failed seek
+                self._sound.seek(start + gap)
+            except self._error:
+                gap += max(_FLAC_BLOCK, gap // 4)
+            else:
+                return gap
+        return 0
+
+    @property
+    def complaint(self) -> str:
+        """See `Decoder`."""
+        if not self._gaps:
+            return self._fault
+        seconds = sum(length for _, length in self._gaps) / self.sample_rate
+        first = self._gaps[0][0] / self.sample_rate
+        places = f"in {len(self._gaps)} places, the first" if len(self._gaps) > 1 else ""
+        silence = " ".join(f"{seconds:.2f} s {places} at {first:.2f} s read as silence".split())
+        return f"{silence}; {self._fault}" if self._fault else silence
 
     def close(self) -> None:
         """Let go of libsndfile's state."""
         self._sound.close()
 
 
-def _promised_frames(sound: soundfile.SoundFile) -> int | None:
-    frames, log = int(sound.frames), sound.extra_info
-    if frames >= _UNKNOWN_FRAMES:
-        return None
-    if match := _CORRECTED_RF64.search(log):
-        return int(match[1])
-    if match := _CORRECTED.search(log):
-        claimed, found = int(match[1]), int(match[2])
-        if _means_unknown(claimed):
-            return None
-        return max(frames, frames * claimed // max(found, 1))
-    return frames
+def _open(file: OpenFile) -> soundfile.SoundFile:
+    import soundfile
+
+    file.stream.seek(0)
+    with quiet_stderr():
+        # The descriptor, not the name: any bytes make a name, and this is the file that was examined.
+        # (On Windows a descriptor does not carry over to another C library.)
+        source = file.stream if os.name == "nt" else file.stream.fileno()
+        return soundfile.SoundFile(source, closefd=False)
 
 
-def _means_unknown(size: int) -> bool:
-    """Whether a size in bytes is a stand-in: a program writing to a pipe cannot go back to fill it in.
-
-    ffmpeg writes 0xFFFFFFFF, sox 0x7FFFF000, arecord 0x80000000, some the same less their header.
-    """
-    return 0x7FFF_0000 <= size <= 0x8000_0000 or size >= 0xFFFF_0000
+def _words(error: soundfile.LibsndfileError) -> str:
+    return str(error.error_string).removeprefix("Error : ").strip(" .")
 
 
-def _xing_frames(sound: soundfile.SoundFile, file: OpenFile) -> int | None:
-    """MP3 states its length in a Xing header or not at all; without one libsndfile only guesses."""
-    position = file.stream.tell()
-    head = file.head(10)
-    tag = 0
-    if head[:3] == b"ID3":  # ID3v2: 10 bytes, then a size of four times seven bits
-        tag = 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
-    file.stream.seek(tag)
-    first_frame = file.stream.read(512)
-    file.stream.seek(position)
-    return int(sound.frames) if b"Xing" in first_frame or b"Info" in first_frame else None
-
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Keep libmpg123, which writes to the process's standard error even for good files, quiet."""
-    with _stderr_lock:
-        try:
-            kept = os.dup(2)
-        except OSError:  # standard error is closed
-            yield
-            return
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(nowhere)
-            os.close(kept)
+def _without_nan_tail(block: Samples) -> Samples:
+    written = np.flatnonzero(~np.isnan(block[:, 0]))
+    return block[: written[-1] + 1 if len(written) else 0]

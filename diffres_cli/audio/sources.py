@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import stat
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from diffres_cli.errors import AudioError
+from diffres_cli.errors import AudioError, UsageError
 
 STDIN = "-"
 
 
-@dataclass
+@dataclass(frozen=True)
 class OpenFile:
     """A regular file, open for reading. `url` is where another process finds the same bytes."""
 
@@ -26,11 +24,9 @@ class OpenFile:
     url: str
 
     def head(self, size: int) -> bytes:
-        """The first `size` bytes, whatever was read before."""
+        """The first `size` bytes. Moves the stream."""
         self.stream.seek(0)
-        head = self.stream.read(size)
-        self.stream.seek(0)
-        return head
+        return self.stream.read(size)
 
 
 def printable(name: str) -> str:
@@ -41,8 +37,29 @@ def printable(name: str) -> str:
     """
     if name == STDIN:
         return "standard input"
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(map(_printable, name)) or "''"
+
+
+def _printable(character: str) -> str:
+    if character.isprintable():
+        return character
+    if "\udc80" <= character <= "\udcff":  # how Python carries a byte that is not UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
+def examine(path: str | Path) -> os.stat_result:
+    """What is at `path`, links followed.
+
+    Raises:
+        AudioError: nothing is, or it is out of reach.
+    """
+    try:
+        return Path(path).stat() if path != "" else Path("\0").stat()
+    except OSError as error:
+        raise AudioError(f"{printable(str(path))}: {_reason(error)}") from error
+    except ValueError as error:  # a NUL, or half a surrogate pair
+        raise AudioError(f"{printable(str(path))}: not a possible file name") from error
 
 
 def open_file(path: str | Path, name: str) -> OpenFile:
@@ -51,19 +68,17 @@ def open_file(path: str | Path, name: str) -> OpenFile:
     Raises:
         AudioError: there is no such file, it may not be read, it is not a file, or it is empty.
     """
+    _refuse_irregular(examine(path), name)
     try:
-        _refuse_irregular(Path(path).stat(), name)
-        stream = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115 (closed by its Recording)
+        stream = Path(path).open("rb", buffering=0)  # noqa: SIM115 (closed by the recording)
     except OSError as error:
         raise AudioError(f"{printable(name)}: {_reason(error)}") from error
-    except ValueError as error:  # a NUL in the name
-        raise AudioError(f"{printable(name)}: not a possible file name ({error})") from error
-    return OpenFile(name, stream, url=f"file:{os.fspath(path)}")
+    return OpenFile(name, stream, url=f"file:{path}")
 
 
 def _reason(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        return "no such file"
+        return "no such file or folder"
     if isinstance(error, PermissionError):
         return "no permission to read it"
     return f"cannot be opened ({error.strerror})"
@@ -74,7 +89,7 @@ def _refuse_irregular(status: os.stat_result, name: str) -> None:
     if stat.S_ISDIR(mode):
         raise AudioError(f"{shown}: a folder, not a recording; name the files in it")
     if stat.S_ISFIFO(mode):
-        raise AudioError(f"{shown}: a pipe, not a regular file; send it to standard input and name it '-'")
+        raise AudioError(f"{shown}: a pipe, not a regular file; send it to standard input and name that '-'")
     if not stat.S_ISREG(mode):
         raise AudioError(f"{shown}: a device or socket, not a regular file")
     if status.st_size == 0:
@@ -95,28 +110,28 @@ def open_stdin() -> OpenFile:
 
 
 def spool(stream: IO[bytes], name: str) -> OpenFile:
-    """Copy a stream to a nameless temporary file: decoders seek, pipes cannot. Constant memory.
+    """Copy the rest of a stream to a nameless temporary file: decoders seek, pipes cannot. Constant memory.
 
     Raises:
         AudioError: nothing arrived, or the temporary folder has no room for what did.
+        UsageError: it is not a binary stream.
     """
-    copy = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed by its Recording)
+    import shutil
+    from tempfile import TemporaryFile, gettempdir
+
+    if isinstance(stream, io.TextIOBase) or not hasattr(stream, "read"):
+        wanted = "a path, bytes, a binary stream or a NumPy array"
+        raise UsageError(f"a recording is {wanted}, not of type {type(stream).__name__}")
+    copy = TemporaryFile(buffering=0)  # noqa: SIM115 (closed by the recording)
     try:
         shutil.copyfileobj(stream, copy)
+        if copy.tell() == 0:
+            raise AudioError(f"{printable(name)}: it is empty (0 bytes)")
     except OSError as error:
         copy.close()
-        room = f"copying it to {tempfile.gettempdir()} failed ({error.strerror}); TMPDIR names another folder"
-        raise AudioError(f"{printable(name)}: {room}") from error
+        reason = f"copying it to {gettempdir()} failed ({error.strerror}); TMPDIR can name another folder"
+        raise AudioError(f"{printable(name)}: {reason}") from error
     except BaseException:
         copy.close()
         raise
-    if copy.tell() == 0:
-        copy.close()
-        raise AudioError(f"{printable(name)}: no data (0 bytes)")
-    copy.seek(0)
     return OpenFile(name, copy, url=f"file:/dev/fd/{copy.fileno()}")
-
-
-def open_bytes(data: bytes, name: str) -> OpenFile:
-    """The bytes of an audio file as a file, see `spool`."""
-    return spool(io.BytesIO(data), name)
