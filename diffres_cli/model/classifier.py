@@ -51,7 +51,7 @@ class AttentionPooling(nn.Module):
         return (pooled * mix).sum(1), (scores * mix[..., None]).sum(1).transpose(1, 2)
 
     def _by_head(self, logits: Tensor) -> Tensor:
-        return logits.unflatten(1, (self.heads, -1)).sigmoid()
+        return torch.unflatten(logits, 1, (self.heads, -1)).sigmoid()
 
 
 class EfficientNetClassifier(nn.Module):
@@ -112,5 +112,6 @@ def build_classifier(architecture: str, classes: int, width: float = 1.0) -> nn.
     if architecture in ("efficientnet_b0", "efficientnet_b2"):
         return EfficientNetClassifier(architecture.removeprefix("efficientnet_"), classes)
     raise UsageError(
-        f"unknown architecture {architecture!r}: choose efficientnet_b0, efficientnet_b2 or mobilenet_v3_large"
+        f"unknown architecture {architecture!r}: "
+        "choose efficientnet_b0, efficientnet_b2 or mobilenet_v3_large"
     )

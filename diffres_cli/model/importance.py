@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import leaky_relu
 
 CHANNELS = (128, 64, 32, 16, 8, 1)
 TINY = 1e-30
@@ -22,8 +24,8 @@ class ResConv1d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, in, T] -> [B, out, T]."""
-        first: Tensor = self.bn1(F.leaky_relu(self.conv1(x), 0.01))
-        second: Tensor = self.bn2(F.leaky_relu(self.conv2(first), 0.01))
+        first: Tensor = self.bn1(leaky_relu(self.conv1(x), 0.01))
+        second: Tensor = self.bn2(leaky_relu(self.conv2(first), 0.01))
         return second + first
 
 
@@ -38,11 +40,11 @@ class ImportanceNetwork(nn.Sequential):
     """
 
     def __init__(self) -> None:
-        super().__init__(*(ResConv1d(i, o) for i, o in zip(CHANNELS[:-1], CHANNELS[1:], strict=True)))
+        super().__init__(*(ResConv1d(i, o) for i, o in pairwise(CHANNELS)))
 
     def forward(self, log_mel: Tensor) -> Tensor:
         """[B, 128, T] -> [B, T], before the sigmoid."""
-        logits: Tensor = super().forward(log_mel)
+        logits: Tensor = super().forward(log_mel)  # type: ignore[no-untyped-call]
         return logits.squeeze(1)
 
 

@@ -55,6 +55,7 @@ def labels_csv(card: ModelCard) -> str:
 def card_markdown(network: DiffResNetwork, notes: str) -> str:
     """The model card: the hub's front matter, the facts, then `notes`."""
     card, mel = network.card, network.card.mel
+    shortest = mel.minimum_samples / mel.sample_rate
     facts = {
         "architecture": f"DiffRes, then {card.architecture}, width {card.width:g}",
         "parameters": f"{sum(p.numel() for p in network.parameters()):,}",
@@ -64,7 +65,7 @@ def card_markdown(network: DiffResNetwork, notes: str) -> str:
             f"{mel.sample_rate} Hz, {mel.window}-sample Hann window, hop {mel.hop}, {mel.fft}-point FFT, "
             f"{mel.mel_bins} mel bins {mel.low:g} to {mel.high:g} Hz, pre-emphasis {mel.pre_emphasis:g}"
         ),
-        "window": f"made for {card.sample_duration:g} s, any length from {mel.minimum_samples / mel.sample_rate:g} s",
+        "window": f"made for {card.sample_duration:g} s, any length from {shortest:g} s",
         "trained on": card.trained_on,
         "derived from": card.derived_from or "nothing: trained from scratch",
         "licence": card.license,

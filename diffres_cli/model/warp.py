@@ -12,10 +12,15 @@ memory, where the matrix is O(F T t) for the maximum.
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+# torch calls it beta once a process; scatter_reduce, which it does not, is the slower one backwards
+# (bench/warp.py).
+warnings.filterwarnings("ignore", "index_reduce", UserWarning)
 
 
 class Overlaps(NamedTuple):
