@@ -1,0 +1,186 @@
+"""Slow and obvious twins of the fast maths, straight from the paper's equations, in NumPy float64.
+
+Symbols as in the paper: F mel bins, T input frames, t output frames, s the importance, W the t x T
+warp matrix. Every function takes one clip.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+
+
+def rescale_loop(scores: Doubles, slots: int) -> Doubles:
+    """Eq. 3, the division by the largest, and the refill, one frame at a time: [T] -> [T]."""
+    total = sum(scores)
+    scaled = [score / total * slots for score in scores]
+    largest = max(1.0, *scaled, 1.0)
+    scaled = [score / largest for score in scaled]
+    missing, room = slots - sum(scaled), sum(1 - score for score in scaled)
+    refill = missing / room if room > 0 else 0.0
+    return np.array([score + (1 - score) * refill for score in scaled])
+
+
+def warp_by_algorithm_1(importance: Doubles, slots: int) -> Doubles:
+    """W by a plain double loop over Eq. 5, then Algorithm 1: [T] -> [t, T].
+
+    Eq. 5 gives each frame whole to the row in which its cumulated importance ends. Algorithm 1 then
+    walks down the rows: what a row lacks to 1 is taken from the next row's first frame.
+    """
+    frames = len(importance)
+    # The last frame ends at t but for rounding, and belongs to the last row.
+    ends = [min(math.fsum(importance[: j + 1]), slots) for j in range(frames)]
+    warp = np.zeros((slots, frames))
+    for i in range(slots):
+        for j in range(frames):
+            if i < ends[j] <= i + 1:
+                warp[i, j] = importance[j]
+    row = 0
+    for j in range(frames):
+        while row < slots - 1 and ends[j] > row + 1:
+            taken = 1.0 - math.fsum(warp[row])
+            warp[row, j] += taken
+            warp[row + 1, j] -= taken
+            row += 1
+    return warp
+
+
+def warp_by_shortfall(importance: Doubles, slots: int) -> Doubles:
+    """W without a loop over frames, as in appendix A.5: [T] -> [t, T].
+
+    With Eq. 5's matrix, row i lacks D_i in all, counted from the first row on. The first frame of
+    row i + 1 hands D_i up to row i.
+    """
+    ends = np.cumsum(importance).clip(max=slots)
+    rows = np.arange(slots)[:, None]
+    warp = importance * ((ends > rows) & (ends <= rows + 1))
+    shortfall = np.cumsum(1.0 - warp.sum(1))[:-1]
+    boundary = np.arange(slots - 1)
+    first_of_next = np.searchsorted(ends, boundary + 1.0, side="right")
+    np.add.at(warp, (boundary, first_of_next), shortfall)
+    np.add.at(warp, (boundary + 1, first_of_next), -shortfall)
+    return warp
+
+
+def warp_by_overlap(importance: Doubles, slots: int) -> Doubles:
+    """W by the dense closed form, each frame's interval cut with each row's: [T] -> [t, T]."""
+    ends = np.cumsum(importance)
+    starts = ends - importance
+    rows = np.arange(slots)[:, None]
+    return np.maximum(0.0, np.minimum(ends, rows + 1) - np.maximum(starts, rows))
+
+
+def mean_loop(frames: Doubles, warp: Doubles) -> Doubles:
+    """Eq. 6: [F, T], [t, T] -> [F, t]."""
+    merged = np.zeros((frames.shape[0], warp.shape[0]))
+    for f, i in np.ndindex(*merged.shape):
+        merged[f, i] = sum(warp[i, j] * frames[f, j] for j in range(frames.shape[1]))
+    return merged
+
+
+def max_loop(frames: Doubles, warp: Doubles) -> Doubles:
+    """Largest weighted frame of each row, times T / t: [F, T], [t, T] -> [F, t]."""
+    slots, length = warp.shape
+    merged = np.zeros((frames.shape[0], slots))
+    for f, i in np.ndindex(*merged.shape):
+        merged[f, i] = max(warp[i, j] * frames[f, j] for j in range(length)) * length / slots
+    return merged
+
+
+def encoding_loop(channels: int, warp: Doubles) -> Doubles:
+    """Section 3.3: the sinusoidal encoding of the input time, warped as the frames are: [channels, t]."""
+    encoding = np.zeros((channels, warp.shape[1]))
+    for k in range(channels // 2):
+        rate = 10000.0 ** (-2 * k / channels)
+        for j in range(warp.shape[1]):
+            encoding[2 * k, j] = math.sin(j * rate)
+            encoding[2 * k + 1, j] = math.cos(j * rate)
+    return mean_loop(encoding, warp)
+
+
+def res_conv_loop(x: Doubles, state: dict[str, Any]) -> Doubles:
+    """One ResConv1D block (Table 6) in evaluation mode: [in, T] -> [out, T].
+
+    Args:
+        state: conv1, bn1, conv2 and bn2 under torch's names, as arrays.
+    """
+    first = _batch_norm(_leaky(_convolve(x, state, "conv1")), state, "bn1")
+    return _batch_norm(_leaky(_convolve(first, state, "conv2")), state, "bn2") + first
+
+
+def _convolve(x: Doubles, state: dict[str, Any], name: str) -> Doubles:
+    weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
+    kernel = weight.shape[2]
+    padded = np.pad(x, ((0, 0), (kernel // 2, kernel // 2)))
+    out = np.empty((weight.shape[0], x.shape[1]))
+    for o, j in np.ndindex(*out.shape):
+        out[o, j] = (weight[o] * padded[:, j : j + kernel]).sum() + bias[o]
+    return out
+
+
+def _leaky(x: Doubles) -> Doubles:
+    return np.where(x > 0, x, 0.01 * x)
+
+
+def _batch_norm(x: Doubles, state: dict[str, Any], name: str) -> Doubles:
+    mean, variance = state[f"{name}.running_mean"], state[f"{name}.running_var"]
+    normal = (x - mean[:, None]) / np.sqrt(variance + 1e-5)[:, None]
+    return normal * state[f"{name}.weight"][:, None] + state[f"{name}.bias"][:, None]
+
+
+def attention_loop(columns: Doubles, state: dict[str, Any], heads: int) -> tuple[Doubles, Doubles]:
+    """Attention pooling, class by class: [features, t'] -> [classes], framewise [t', classes]."""
+    length = columns.shape[1]
+    classes = len(state["scores.bias"]) // heads
+    mix = np.exp(state["mix"]) / np.exp(state["mix"]).sum()
+    probabilities, framewise = np.zeros(classes), np.zeros((length, classes))
+    for head, c in np.ndindex(heads, classes):
+        row = head * classes + c
+        attention = [_logistic(state["attention.weight"][row, :, 0], state["attention.bias"][row], column)
+                     for column in columns.T]  # fmt: skip
+        scores = [_logistic(state["scores.weight"][row, :, 0], state["scores.bias"][row], column)
+                  for column in columns.T]  # fmt: skip
+        for frame in range(length):
+            probabilities[c] += mix[head] * attention[frame] / sum(attention) * scores[frame]
+            framewise[frame, c] += mix[head] * scores[frame]
+    return probabilities, framewise
+
+
+def _logistic(weight: Doubles, bias: float, column: Doubles) -> float:
+    return float(1 / (1 + math.exp(-(sum(weight * column) + bias))))
+
+
+def guide_loss_loop(importance: Doubles, mel: Doubles, slots: int) -> float:
+    """Eq. 7 with the two corrections its docstring names, for clips [B, T] and [B, F, T]."""
+    terms = []
+    for clip, frame in np.ndindex(*importance.shape):
+        if math.sqrt(mel[clip, :, frame].mean()) < 1e-4:
+            terms.append(max(importance[clip, frame] / (slots / importance.shape[1]) - 0.5, 0.0))
+    return sum(terms) / len(terms) if terms else 0.0
+
+
+def activeness_loop(importance: Doubles, mel: Doubles, slots: int) -> float:
+    """Eq. 4 for one clip, [T] and [F, T]."""
+    held = [s for s, frame in zip(importance, mel.T, strict=True) if math.sqrt(frame.mean()) >= 1e-4]
+    return float(np.std(held, ddof=1)) / ((len(importance) - slots) / len(importance))
+
+
+def warp_edges_loop(
+    importance: Doubles, slots: int, frame_rate: float, start: float, end: float
+) -> list[float]:
+    """When each output frame begins, by walking through the frames and spending their importance."""
+    edges = [start]
+    for i in range(1, slots):
+        spent = 0.0
+        for j, s in enumerate(importance):
+            if spent + s >= i:
+                time = start + (j - 0.5 + (i - spent) / s) / frame_rate
+                edges.append(min(max(time, start), end))
+                break
+            spent += s
+    return [*edges, end]
