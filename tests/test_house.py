@@ -1,0 +1,171 @@
+"""The rules of the house (CONTRIBUTING.md), kept by reading the code."""
+
+import ast
+import os
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from repository import (
+    ROOT,
+    declared,
+    distributions,
+    imports_of,
+    length,
+    loaded_by,
+    project,
+    python_files,
+    tracked_files,
+)
+
+import diffres_cli
+
+PACKAGE = ROOT / "diffres_cli"
+
+MAP = re.findall(r"^    (\w+(?:\.py|/))  ", diffres_cli.__doc__, re.MULTILINE)
+ROOMS = [entry.rstrip("/").removesuffix(".py") for entry in MAP]
+TORCH_ROOMS = {"model", "training"}
+# A room imports rooms above it in the map. The torch rooms stand last; these two open them on request,
+# inside a function, and so may not be imported by what they open.
+DOORS = {"tagger": {"model"}, "cli": {"model", "training"}}
+
+LONGEST_FILE = 300
+LONGEST_FUNCTION = 45
+
+# In pieces, so that this file keeps the rule it checks.
+REGISTRIES = [
+    ("pypi", "org"),
+    ("pythonhosted", "org"),
+    ("download", "pytorch", "org"),
+    ("anaconda", "org"),
+    ("npmjs", "org"),
+    ("npmjs", "com"),
+    ("crates", "io"),
+    ("docker", "io"),
+    ("ghcr", "io"),
+]
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def files_of(rooms: set[str]) -> list[Path]:
+    return [path for path in python_files("diffres_cli") if room_of(path) in rooms]
+
+
+def room_imported(name: str) -> str | None:
+    """The room a dotted name of ours lies in; None for the facade's own names, as `__version__`."""
+    inside = diffres_cli._HOMES.get(name.removeprefix("diffres_cli."), name).split(".")[1]
+    return inside if inside in ROOMS else None
+
+
+def test_the_map_names_exactly_the_modules_that_exist():
+    packages = {f"{folder.parent.name}/" for folder in PACKAGE.glob("*/__init__.py")}
+    modules = {path.name for path in PACKAGE.glob("*.py") if not path.name.startswith("__")}
+    assert sorted(MAP) == sorted(packages | modules)
+
+
+def test_no_room_imports_a_room_below_it_in_the_map():
+    def allowed(importer: str, imported: str, lazy: bool) -> bool:
+        if imported in DOORS.get(importer, ()):
+            return lazy
+        return ROOMS.index(imported) <= ROOMS.index(importer) and importer not in DOORS.get(imported, ())
+
+    ours = [found for found in imports_of(files_of(set(ROOMS))) if found.top == "diffres_cli"]
+    targets = [(found, room_imported(found.name)) for found in ours]
+    assert targets
+    wrong = [found for found, to in targets if to and not allowed(room_of(found.path), to, found.lazy)]
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+@pytest.mark.parametrize(
+    ("paths", "extras"),
+    [
+        (files_of(set(ROOMS) - TORCH_ROOMS), ()),  # no torch, be it inside a function or for its types
+        (files_of(TORCH_ROOMS), ("train",)),
+        (python_files("tests", "scripts", "bench"), ("train", "dev")),
+    ],
+    ids=["base", "torch rooms", "development"],
+)
+def test_every_third_party_import_is_declared(paths, extras):
+    development = [path.relative_to(ROOT) for path in paths if PACKAGE not in path.parents]
+    ours = {"diffres_cli"} | {part for path in development for part in path.with_suffix("").parts}
+    known = sys.stdlib_module_names | ours
+    foreign = [found for found in imports_of(paths) if found.top not in known]
+    assert foreign
+    wrong = [found for found in foreign if not distributions(found.top) & declared(*extras)]
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+def test_the_set_up_scripts_need_nothing_installed():
+    scripts = [ROOT / "scripts" / name for name in ("_environment.py", "demo.py", "check.py", "pin.py")]
+    assert {found.top for found in imports_of(scripts)} <= sys.stdlib_module_names | {"_environment"}
+
+
+def test_importing_everything_outside_the_torch_rooms_loads_no_torch():
+    files = [PACKAGE / "__init__.py", *files_of(set(ROOMS) - TORCH_ROOMS)]
+    names = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in files
+    }
+    assert {"diffres_cli", "diffres_cli.cli", "diffres_cli.tagger"} <= names
+    assert loaded_by(f"import {', '.join(sorted(names))}", {"torch"}) == set()
+
+
+@pytest.mark.parametrize("command", ["tag NOISE", "viz -o PICTURE NOISE", "viz --terminal NOISE", "models"])
+def test_commands_load_no_torch(command, tmp_path):
+    files = {"NOISE": str(tmp_path / "noise.wav"), "PICTURE": str(tmp_path / "picture.png")}
+    soundfile.write(files["NOISE"], np.random.default_rng(0).normal(0, 0.1, 16_000), 16_000)
+    words = [files.get(word, word) for word in command.split()]
+    assert loaded_by(f"from diffres_cli.cli.main import run; assert run({words}) == 0", {"torch"}) == set()
+
+
+def test_the_command_line_loads_nothing_heavy_before_it_knows_the_command():
+    heavy = {"huggingface_hub", "matplotlib", "numpy", "onnxruntime", "rich", "soundfile", "soxr", "torch"}
+    assert loaded_by("import diffres_cli.cli", heavy) == set()
+
+
+@pytest.mark.parametrize(
+    "path", python_files("diffres_cli", "scripts", "bench", "tests"), ids=lambda path: path.name
+)
+def test_rooms_are_small(path):
+    text = path.read_text("utf-8")
+    lines = text.count("\n")
+    assert lines <= LONGEST_FILE
+    functions = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
+    assert [function.name for function in functions if length(function) > LONGEST_FUNCTION] == []
+
+
+def test_no_package_registry_is_named():
+    hosts = [".".join(parts).encode() for parts in REGISTRIES]
+    contents = ((path.relative_to(ROOT), path.read_bytes().lower()) for path in tracked_files())
+    assert [(path, host) for path, text in contents for host in hosts if host in text] == []
+
+
+def test_the_version_is_one():
+    assert project()["version"] == diffres_cli.__version__
+
+
+def test_every_dependency_is_pinned():
+    pins = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pinned = {pin.partition("==")[0] for pin in pins if not pin.startswith("#")}
+    assert declared("train", "dev") - {"diffres"} <= pinned
+
+
+def test_ci_runs_the_readmes_test_command():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert script.read_text("utf-8").splitlines()[-1] == "exec python3 scripts/check.py"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")],
+    ids=lambda page: page.name,
+)
+def test_scripts_named_in_the_docs_exist(page):
+    scripts = re.findall(r"\b(?:scripts|bench)/\w+\.py\b", page.read_text("utf-8"))
+    assert [script for script in scripts if not (ROOT / script).is_file()] == []
