@@ -1,0 +1,114 @@
+"""Backbones: sizes as published, any width and any t; the attention head against its loop."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from references import attention_loop
+from torch import nn
+from torchvision.models import mobilenet_v3_large
+from torchvision.ops.misc import SqueezeExcitation
+
+from diffres_cli.errors import UsageError
+from diffres_cli.model.classifier import AttentionPooling, build_classifier
+
+
+def parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def unfilled(architecture: str, width: float = 1.0) -> nn.Module:
+    """A classifier of shapes only, made at once."""
+    with torch.device("meta"):
+        return build_classifier(architecture, 527, width)
+
+
+@cache
+def classifier(architecture: str) -> nn.Module:
+    return build_classifier(architecture, 7, width=0.4).eval()
+
+
+def test_efficientnet_b2_has_13_6_million_parameters() -> None:
+    network = unfilled("efficientnet_b2")
+    assert parameters(network) == 13_641_342
+    assert parameters(network.head) == 2 * 4 * 527 * (1408 + 1) + 4
+
+
+def test_efficientnet_b0_has_9_4_million_parameters() -> None:
+    assert parameters(unfilled("efficientnet_b0")) == 9_408_248
+
+
+@pytest.mark.parametrize("width", [0.35, 0.4, 1.0, 1.3])
+def test_mobilenet_is_torchvisions_at_any_width(width: float) -> None:
+    ours = unfilled("mobilenet_v3_large", width).state_dict()
+    with torch.device("meta"):
+        theirs = mobilenet_v3_large(num_classes=527, width_mult=width).state_dict()
+    assert {name: t.shape for name, t in ours.items()} == {name: t.shape for name, t in theirs.items()}
+
+
+def test_mobilenet_of_the_shipped_width_is_as_specified() -> None:
+    network = unfilled("mobilenet_v3_large", 0.4)
+    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    assert parameters(network) == 983_743
+    assert (first.in_channels, first.out_channels) == (3, 8)
+    assert network.classifier[0].out_features == 512
+    assert {m.eps for m in network.modules() if isinstance(m, nn.BatchNorm2d)} == {0.001}
+
+
+def test_mobilenet_gates_with_a_sigmoid() -> None:
+    gates = [m for m in classifier("mobilenet_v3_large").modules() if isinstance(m, SqueezeExcitation)]
+    assert len(gates) == 8
+    assert all(isinstance(gate.scale_activation, nn.Sigmoid) for gate in gates)
+
+
+ARCHITECTURES = ["efficientnet_b0", "efficientnet_b2", "mobilenet_v3_large"]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("slots", [1, 8, 33])
+def test_any_number_of_frames_is_classified(architecture: str, slots: int) -> None:
+    with torch.no_grad():
+        scores = classifier(architecture)(torch.randn(2, 3, 64, slots))
+    assert scores.probabilities.shape == (2, 7)
+    assert scores.framewise.shape == (2, -(-slots // 32), 7)
+    assert scores.embedding.shape[0] == 2
+    for probabilities in (scores.probabilities, scores.framewise):
+        assert ((probabilities >= 0) & (probabilities <= 1)).all()
+    if slots <= 32:  # one column: the whole is its only frame
+        torch.testing.assert_close(scores.framewise[:, 0], scores.probabilities)
+
+
+@pytest.mark.parametrize("heads", [1, 4])
+@pytest.mark.parametrize("length", [1, 5])
+def test_attention_head_equals_its_loop(heads: int, length: int) -> None:
+    torch.manual_seed(0)
+    head = AttentionPooling(features=6, classes=3, heads=heads).double()
+    nn.init.normal_(head.mix)
+    columns = torch.randn(6, length, dtype=torch.float64)
+    state = {name: tensor.numpy() for name, tensor in head.state_dict().items()}
+    with torch.no_grad():
+        probabilities, framewise = head(columns[None])
+    expected, expected_framewise = attention_loop(columns.numpy(), state, heads)
+    np.testing.assert_allclose(probabilities[0], expected, atol=1e-12)
+    np.testing.assert_allclose(framewise[0], expected_framewise, atol=1e-12)
+
+
+def test_attention_listens_where_it_is_drawn_to() -> None:
+    head = AttentionPooling(features=2, classes=1, heads=1)
+    with torch.no_grad():
+        head.attention.weight[:] = torch.tensor([[[20.0], [0.0]]])  # feature 0 draws attention
+        head.attention.bias[:] = -10.0
+        head.scores.weight[:] = torch.tensor([[[0.0], [20.0]]])  # feature 1 is the sound
+        head.scores.bias[:] = -10.0
+        heard, _ = head(torch.tensor([[[1.0, 0.0], [1.0, 0.0]]]))
+        unheard, _ = head(torch.tensor([[[0.0, 1.0], [1.0, 0.0]]]))
+    assert heard > 0.99
+    assert unheard < 0.01
+
+
+def test_an_unknown_architecture_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="'resnet50': choose efficientnet_b0, efficientnet_b2 or mobilenet"):
+        build_classifier("resnet50", 10)
