@@ -1,0 +1,83 @@
+"""What the README and docs/ show is run as printed."""
+
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import diffres_cli
+
+ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", ROOT / "docs" / "onnx.md")
+SET_UP = ("scripts/", "pip install")  # these make environments: the house's own commands, run by CI
+
+
+def blocks(language: str) -> list[str]:
+    found = [re.findall(rf"```{language}\n(.*?)```", page.read_text("utf-8"), re.DOTALL) for page in PAGES]
+    return [block for page in found for block in page]
+
+
+def shell_lines() -> list[str]:
+    lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    return [line for line in lines if line and not any(word in line for word in SET_UP)]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Path:
+    """A folder in which the README's relative paths hold and new files do no harm."""
+    for name in ("examples", "checkpoints"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    return tmp_path
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
+
+
+@pytest.mark.parametrize("line", shell_lines())
+@pytest.mark.usefixtures("environment")
+def test_shell_lines_work(line: str, workplace: Path) -> None:
+    done = subprocess.run(["sh", "-c", line], cwd=workplace, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("block", blocks("console"))
+@pytest.mark.usefixtures("environment")
+def test_console_sessions_print_what_is_shown(block: str, workplace: Path) -> None:
+    command, shown = block.split("\n", 1)
+    done = subprocess.run(
+        shlex.split(command.removeprefix("$ ")), cwd=workplace, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == shown
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_blocks_run(block: str, workplace: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", block], cwd=workplace, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_the_map_is_the_packages_own() -> None:
+    docstring = diffres_cli.__doc__ or ""
+    start, end = docstring.index("    errors.py"), docstring.index("Importing this package")
+    the_map = textwrap.dedent(docstring[start:end]).rstrip()
+
+    assert the_map in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
