@@ -3,7 +3,6 @@
 import ast
 import importlib.metadata
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from typing import NamedTuple
 
 import pytest
 import tomli
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -61,24 +62,22 @@ def imported_names(node: ast.AST, path: Path) -> list[str]:
     return []
 
 
-def normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def project() -> dict:
     return tomli.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
-def declared(*extras: str) -> set[str]:
-    """Distribution names of the base dependencies and of the given extras."""
+def requirements(*extras: str) -> list[Requirement]:
+    """The base dependencies and those of the given extras."""
     groups = [project()["dependencies"], *(project()["optional-dependencies"][extra] for extra in extras)]
-    return {normal(re.match(r"[\w.-]+", requirement)[0]) for group in groups for requirement in group}
+    return [Requirement(line) for group in groups for line in group]
 
 
 @cache
 def distributions(module: str) -> frozenset[str]:
     """The distributions that provide a top-level module; its own name where none is installed."""
-    return frozenset(map(normal, importlib.metadata.packages_distributions().get(module, [module])))
+    return frozenset(
+        map(canonicalize_name, importlib.metadata.packages_distributions().get(module, [module]))
+    )
 
 
 def loaded_by(code: str, modules: set[str]) -> set[str]:
