@@ -11,7 +11,7 @@ from torch import Tensor
 
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import read_model
-from diffres_cli.errors import ModelError
+from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.files import write_atomically
 from diffres_cli.model.network import DiffResNetwork
 
@@ -56,9 +56,12 @@ def network_from(card: ModelCard, state: dict[str, Tensor], path: str) -> DiffRe
     Counters of batches seen (BatchNorm's num_batches_tracked) may be missing; nothing else may.
 
     Raises:
-        ModelError: weights that do not fit the card.
+        ModelError: an architecture we do not have, or weights that do not fit the card.
     """
-    network = DiffResNetwork(card)
+    try:
+        network = DiffResNetwork(card)
+    except UsageError as error:
+        raise ModelError(f"{path}: {error}") from error
     try:
         missing, unexpected = network.load_state_dict(state, strict=False)
     except RuntimeError as error:
