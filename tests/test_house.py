@@ -161,6 +161,11 @@ def test_every_dependency_is_pinned_to_a_version_it_allows():
     assert [need for need in needed if here[canonicalize_name(need.name)] not in need.specifier] == []
 
 
+@pytest.mark.parametrize("command", ["python3 scripts/demo.py", "python3 scripts/check.py"])
+def test_the_readme_gives_the_set_up_commands(command):
+    assert command in (ROOT / "README.md").read_text("utf-8").splitlines()
+
+
 def test_ci_runs_the_readmes_test_command():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
