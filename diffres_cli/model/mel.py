@@ -1,78 +1,118 @@
 """Waveform [B, N] -> mel power [B, F, T]: windowed frames, power spectrum, Kaldi's mel filters.
 
 Every constant is a non-persistent buffer: a checkpoint holds no mel weights, and the exported graph
-carries them.
+carries them. `bench/frontend.py` measures this form against the others.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import pad
 from torchaudio.compliance.kaldi import get_mel_banks
 
 from diffres_cli.melconfig import MelConfig
+from diffres_cli.model.dft import PowerSpectrum
 
 
 class MelSpectrogram(nn.Module):
-    """Mel power spectrogram, differentiable, exportable with dynamic batch and length."""
+    """Mel power spectrogram, differentiable, exportable with dynamic batch and length.
 
-    kernels: Tensor
-    filters: Tensor
+    >>> from diffres_cli.melconfig import AUDIOSET_SMALL
+    >>> MelSpectrogram(AUDIOSET_SMALL)(torch.zeros(2, 32000)).shape
+    torch.Size([2, 128, 100])
+    """
 
     def __init__(self, config: MelConfig) -> None:
         super().__init__()
         self.config = config
         window = np.hanning(config.window + config.periodic)[: config.window]
-        phase = 2 * np.pi / config.fft * np.outer(np.arange(config.window), np.arange(config.fft // 2))
-        kernels = window[:, None] * np.concatenate([np.cos(phase), np.sin(phase)], axis=1)
-        self.register_buffer("kernels", torch.from_numpy(kernels).float(), persistent=False)
-        self.register_buffer("filters", _mel_banks(config), persistent=False)
+        self.spectrum = PowerSpectrum(window, config.fft)
+        self.groups = _filter_groups(mel_filters(config).numpy(), self.spectrum.bins)
+        for i, group in enumerate(self.groups):
+            self.register_buffer(f"filters{i}", torch.from_numpy(group.weights), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Waveform [B, N], N >= 2 samples at `config.sample_rate` -> mel power [B, F, T]."""
-        real, imaginary = (self._frames(waveform) @ self.kernels).chunk(2, dim=-1)
-        power = real.square() + imaginary.square()
-        return self.filters @ power.transpose(1, 2)
+        power = self.spectrum(self._frames(waveform))
+        return torch.cat([self._mel(i, power) for i in range(len(self.groups))], dim=1)
 
     def log(self, power: Tensor) -> Tensor:
         """Mel power of any shape -> the logarithm the networks see, same shape."""
         config = self.config
         return ((power + config.log_offset).log() + config.log_shift) / config.log_scale
 
+    def _mel(self, i: int, power: Tensor) -> Tensor:
+        """Power [B, groups, bands, T] -> the mel bins of filter group i, [B, bins, T]."""
+        group = self.groups[i]
+        heard = power[:, :, group.first : group.last].reshape(power.shape[0], -1, power.shape[3])
+        return self.get_buffer(f"filters{i}") @ heard
+
     def _frames(self, waveform: Tensor) -> Tensor:
-        """Waveform [B, N] -> frames [B, T, window], frame i centred on sample i * hop."""
-        window, hop = self.config.window, self.config.hop
+        """Waveform [B, N] -> frames [B, samples, T], frame i centred on sample i * hop."""
+        window, hop, samples = self.config.window, self.config.hop, self.spectrum.samples
         signal = self._emphasised(waveform)
         batch, frames = signal.shape[0], signal.shape[1] // hop + 1
         # A frame spans `spread` blocks of one hop: concatenating shifted blocks needs no gather.
-        spread = -(-window // hop)
-        signal = torch.cat([_reflected(signal, window // 2), signal.new_zeros(batch, spread * hop)], dim=1)
+        spread = -(-samples // hop)
         count = frames + spread - 1
-        blocks = signal[:, : count * hop].reshape(batch, count, hop)
-        return torch.cat([blocks[:, i : i + frames] for i in range(spread)], dim=2)[:, :, :window]
+        left, right = _mirrored(signal, window // 2)
+        signal = torch.cat([left, signal, right, signal.new_zeros(batch, spread * hop)], dim=1)
+        blocks = signal.narrow(1, 0, count * hop).reshape(batch, count, hop).transpose(1, 2)
+        shifted = [blocks[:, : samples - i * hop].narrow(2, i, frames) for i in range(spread)]
+        return torch.cat(shifted, dim=1)
 
     def _emphasised(self, waveform: Tensor) -> Tensor:
         """Waveform [B, N] -> padded to `minimum_samples` and pre-emphasised (then one sample shorter)."""
-        # sym_max keeps the padding a function of the shape, so that one exported graph takes any length.
+        # sym_max keeps the padding a function of the shape, so that one exported graph takes any
+        # length, and narrow, unlike a slice, keeps the length known to the exporter.
         missing = torch.sym_max(self.config.minimum_samples - waveform.shape[1], 0)  # type: ignore[no-untyped-call]
         waveform = pad(waveform, (0, missing))
         if not self.config.pre_emphasis:
             return waveform
-        return waveform[:, 1:] - self.config.pre_emphasis * waveform[:, :-1]
+        length = waveform.shape[1] - 1
+        return waveform.narrow(1, 1, length) - self.config.pre_emphasis * waveform.narrow(1, 0, length)
 
 
-def _reflected(signal: Tensor, width: int) -> Tensor:
-    """Signal [B, N] with `width` mirrored samples on each side, the end samples not repeated."""
-    left, right = signal[:, 1 : width + 1], signal[:, -width - 1 : -1]
-    return torch.cat([left.flip(1), signal, right.flip(1)], dim=1)
+class _FilterGroup(NamedTuple):
+    """Neighbouring mel filters that end in the same band of the spectrum, and the bands they hear.
+
+    Shape:
+        weights: [filters, groups * (last - first)], for the bins of bands `first` to `last`.
+    """
+
+    first: int
+    last: int
+    weights: NDArray[np.float32]
 
 
-def _mel_banks(config: MelConfig) -> Tensor:
+def mel_filters(config: MelConfig) -> Tensor:
     """Kaldi's triangular mel filters without normalisation, [F, fft / 2]: the Nyquist bin is left out."""
     vocal_tract_warp = (100.0, -500.0, 1.0)  # a factor of 1: none
     filters: Tensor = get_mel_banks(
         config.mel_bins, config.fft, float(config.sample_rate), config.low, config.high, *vocal_tract_warp
     )[0]
     return filters
+
+
+def _filter_groups(filters: NDArray[np.float32], bins: NDArray[np.int64]) -> list[_FilterGroup]:
+    """Filters are narrow: skipping the bands a group cannot hear saves four multiplications in five."""
+    heard = filters > 0
+    first = heard.argmax(1) // len(bins)
+    end = np.where(heard.any(1), filters.shape[1] - 1 - heard[:, ::-1].argmax(1), 0) // len(bins) + 1
+    groups = []
+    for last in np.unique(end):
+        chosen = end == last
+        begin = int(first[chosen].min())
+        groups.append(_FilterGroup(begin, int(last), filters[chosen][:, bins[:, begin:last].flatten()]))
+    return groups
+
+
+def _mirrored(signal: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """What lies left and right of a mirrored signal [B, N], the end samples not repeated: [B, width] each."""
+    left, right = signal.narrow(1, 1, width), signal.narrow(1, signal.shape[1] - 1 - width, width)
+    return left.flip(1), right.flip(1)
