@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -14,37 +14,24 @@ from diffres_cli.errors import OutputError
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """A temporary file beside `path`, renamed to it when the block ends without an exception.
+    """A file that stands at `path` once the block ends without an exception, and not before.
 
-    Whatever stood at `path` stays untouched until then; a failure leaves nothing behind.
+    Until then it is a temporary file beside `path`; what stood there stays untouched, and a failure
+    leaves nothing behind. A link is followed. What cannot be replaced, a device or a pipe such as
+    /dev/stdout, is written to.
 
     Raises:
-        OutputError: the folder is missing, read-only or full.
+        OutputError: the folder is missing or full, or it or the file is read-only.
     """
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {reason(error)}; choose another place with -o") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        _set_usual_permissions(temporary)
-        Path(temporary).replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-            raise OutputError(f"cannot write {path}: {reason(error)}; nothing was written") from error
-        raise
+    with _failures_named(path), _open(path) as file:
+        yield file
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path`, whole or not at all.
 
     Raises:
-        OutputError: the folder is missing, read-only or full.
+        OutputError: the folder is missing or full, or it or the file is read-only.
     """
     with atomic_file(path) as file:
         file.write(data)
@@ -55,8 +42,46 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _set_usual_permissions(path: str) -> None:
-    # mkstemp makes files only their owner can read; a result gets what open() would have given it.
+@contextmanager
+def _failures_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:  # no failure of the file's: nobody reads at the other end
+        raise
+    except OSError as error:
+        why = f"there is no folder {path.parent}" if isinstance(error, FileNotFoundError) else reason(error)
+        raise OutputError(f"cannot write {path}: {why}; choose another place with -o") from error
+
+
+def _open(path: Path) -> AbstractContextManager[IO[bytes]]:
+    status = path.stat() if path.exists() else None
+    if status is None:
+        return _replacement(Path(os.path.realpath(path)), _usual_permissions())
+    if stat.S_ISREG(status.st_mode) and os.access(path, os.W_OK):
+        return _replacement(Path(os.path.realpath(path)), stat.S_IMODE(status.st_mode))
+    return path.open("wb")  # and where that is forbidden, this says so
+
+
+@contextmanager
+def _replacement(path: Path, permissions: int) -> Iterator[IO[bytes]]:
+    """A temporary file in the same folder, so that renaming it is one step for everybody who looks."""
+    from tempfile import mkstemp
+
+    handle, temporary = mkstemp(prefix=".diffres-", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(permissions)  # mkstemp makes files that only their owner can read
+        Path(temporary).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
+def _usual_permissions() -> int:
     mask = os.umask(0)
     os.umask(mask)
-    Path(path).chmod(0o666 & ~mask)
+    return 0o666 & ~mask

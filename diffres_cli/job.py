@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from diffres_cli.audio import Recording, open_recording, printable
-from diffres_cli.errors import AudioError, DiffresError
+from diffres_cli.errors import AudioError, DiffresError, UsageError
 from diffres_cli.outputs import Writer
 from diffres_cli.outputs.sink import Sink
 from diffres_cli.prediction import Prediction
@@ -43,6 +43,7 @@ def tag_all(
     wants_spectrogram: Callable[[Recording], bool] | None = None,
     on_window: Callable[[Path, float], None] | None = None,
     on_done: Callable[[Prediction], None] | None = None,
+    on_failure: Callable[[Exception], None] | None = None,
 ) -> Summary:
     """Tag and write recordings in order. One bad recording never costs the good ones.
 
@@ -50,17 +51,22 @@ def tag_all(
         found: as `find_recordings` gives them, inputs that come to nothing among them.
         wants_spectrogram: whether to keep a recording's spectrogram, for `on_done`.
         on_window: told the file and the seconds done. on_done: given each prediction once written.
+        on_failure: given what was raised by each recording that could not be tagged.
 
     Raises:
-        OutputError: results can no longer be written.
+        UsageError: settings out of range. OutputError: results can no longer be written.
     """
     summary = Summary()
     sink.write(writer.begin())
     for item in found:
         try:
             prediction = _tag(tagger, item, settings, wants_spectrogram, on_window)
-        except AudioError as error:
-            summary.failures.append(str(error))
+        except UsageError:
+            raise
+        except Exception as error:  # whatever a decoder thinks of
+            summary.failures.append(_explain(error, item))
+            if on_failure:
+                on_failure(error)
             continue
         for piece in writer.record(prediction):
             sink.write(piece)
@@ -85,6 +91,17 @@ def _tag(
         told = (lambda seconds: on_window(item, seconds)) if on_window else None
         keep = wants_spectrogram is not None and wants_spectrogram(recording)
         return tagger.tag_recording(recording, settings, spectrogram=keep, on_window=told)
+
+
+def _explain(error: Exception, item: Path | AudioError) -> str:
+    if isinstance(error, AudioError):
+        return str(error)
+    name = printable(str(item))
+    if isinstance(error, MemoryError):
+        return f"{name}: out of memory: try a shorter --window"
+    if isinstance(error, DiffresError):
+        return f"{name}: {error}"
+    return f"{name}: unexpected {type(error).__name__}: {error} (--debug shows where)"
 
 
 def is_drawable(recording: Recording) -> bool:

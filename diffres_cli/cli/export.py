@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from diffres_cli.cli import options
+from diffres_cli.cli.console import emit
 from diffres_cli.errors import MissingDependencyError
 
 
@@ -43,4 +44,4 @@ def export(
         ) from error
     network = load_network(path)
     difference = export_onnx(network, output) if output.suffix == ".onnx" else publish(network, output)
-    print(f"{output}  (torch and ONNX Runtime agree to {difference:.0e})")
+    emit(f"{output}  (torch and ONNX Runtime agree to {difference:.0e})\n")

@@ -13,11 +13,13 @@ from typing import Annotated
 import typer
 
 from diffres_cli import __version__
+from diffres_cli.cli.console import emit, say
 from diffres_cli.cli.export import export
 from diffres_cli.cli.models import models_app
 from diffres_cli.cli.tag import tag
 from diffres_cli.cli.viz import viz
 from diffres_cli.errors import DiffresError
+from diffres_cli.files import reason
 
 app = typer.Typer(
     name="diffres",
@@ -32,67 +34,93 @@ app.command()(viz)
 app.command()(export)
 app.add_typer(models_app, name="models")
 
-INTERRUPTED, NO_READER, UNEXPECTED = 130, 141, 3
+DONE, USAGE, UNEXPECTED, INTERRUPTED, NO_READER = 0, 2, 3, 130, 141
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        emit(f"diffres {__version__}\n")
+        raise typer.Exit
 
 
 @app.callback()
 def diffres(
-    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
 ) -> None:
     """Tag sounds at any frame rate, and see which moments the model kept."""
 
 
-def main() -> None:
-    """The `diffres` program."""
-    sys.exit(run(sys.argv[1:]))
-
-
 def run(arguments: list[str]) -> int:
     """Run one command line and give its exit code."""
-    if arguments == ["--version"]:
-        print(f"diffres {__version__}")
-        return 0
-    debug = "--debug" in arguments
+    if "_DIFFRES_COMPLETE" in os.environ:  # set by the shell when Tab is pressed
+        app(prog_name="diffres")
     try:
-        code = app(args=arguments, prog_name="diffres", standalone_mode=False)
+        code = _invoke(arguments)
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        return code
     except BaseException as error:
-        if debug and not isinstance(error, (KeyboardInterrupt, BrokenPipeError, SystemExit)):
-            raise
-        return _explain(error)
+        if "--debug" in arguments and not isinstance(error, (KeyboardInterrupt, BrokenPipeError, SystemExit)):
+            from traceback import print_exc
+
+            print_exc()
+        code = _explain(error, arguments)
+        _forget_unwritten()
+        return code
 
 
-def _explain(error: BaseException) -> int:
+def _invoke(arguments: list[str]) -> int:
+    # Not by calling `app`: that turns interrupts and closed pipes into exit codes of its own.
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("diffres", list(arguments)) as context:
+            code = command.invoke(context)
+    except typer.Exit as end:
+        code = end.exit_code
+    return code if isinstance(code, int) else DONE
+
+
+def _explain(error: BaseException, arguments: list[str]) -> int:
     """Say on standard error, in one line, what went wrong."""
-    if isinstance(error, BrokenPipeError):
-        # Python would complain once more when it flushes standard output on the way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NO_READER
-    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
-        return _say("interrupted", INTERRUPTED)
-    if isinstance(error, DiffresError):
-        return _say(str(error), error.exit_code)
-    if hasattr(error, "format_message"):  # the parser's own: whichever package its classes live in
-        return _say_usage(error)
-    if isinstance(error, MemoryError):
-        return _say("out of memory: try a shorter --window", UNEXPECTED)
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return _fail("interrupted", INTERRUPTED)
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else UNEXPECTED
-    return _say(f"unexpected {type(error).__name__}: {error} (--debug shows where)", UNEXPECTED)
+    if isinstance(error, DiffresError):
+        return _fail(str(error), error.exit_code)
+    if hasattr(error, "format_message"):  # the parser's own: whichever package its classes live in
+        return _explain_usage(error, arguments)
+    if isinstance(error, MemoryError):
+        return _fail("out of memory: try a shorter --window", UNEXPECTED)
+    if isinstance(error, BrokenPipeError):
+        return NO_READER
+    if isinstance(error, OSError) and error.filename is None:  # not of a file, then of our own output
+        return _fail(f"cannot write standard output: {reason(error)}", UNEXPECTED)
+    return _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)", UNEXPECTED)
 
 
-def _say_usage(error: BaseException) -> int:
+def _forget_unwritten() -> None:
+    """Drop what standard output did not take: Python would try, and complain, once more on the way out."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _explain_usage(error: BaseException, arguments: list[str]) -> int:
     message = error.format_message()  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
-        print(context.get_help() if context else message)
-        return 2
-    command = context.command_path if context else "diffres"
-    return _say(f"{message} (see {command} --help)", 2)
+        print(context.get_help() if context else message, file=sys.stderr)
+        return USAGE
+    dashed = next((word for word in arguments if word[:1] == "-" != word and os.path.lexists(word)), None)
+    if dashed:
+        return _fail(f"{message.rstrip('.')} (for the file {dashed}, write ./{dashed})", USAGE)
+    command = context.command_path if context else " ".join(["diffres", *arguments[:1]])
+    return _fail(f"{message.rstrip('.')} (see {command} --help)", USAGE)
 
 
-def _say(message: str, code: int) -> int:
-    line = " ".join(message.split("\n"))
-    print(f"diffres: {line}", file=sys.stderr)
+def _fail(message: str, code: int) -> int:
+    say(message)
     return code

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffres_cli.cli import options
+from diffres_cli.cli.console import emit
 
 if TYPE_CHECKING:
     from diffres_cli.card import ModelCard
@@ -35,7 +36,7 @@ def list_models(debug: options.Debug = False) -> None:
         rows.append((name, str(len(card.classes)), rates, f"{card.default_fps:g}", size, card.license))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+        emit("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
 
 
 @models_app.command()
@@ -52,7 +53,7 @@ def info(
     facts = _facts(_card(name), path)
     width = max(len(key) for key in facts)
     for key, value in facts.items():
-        print(f"{key:<{width}}  {value}")
+        emit(f"{key:<{width}}  {value}\n")
 
 
 def _card(name: str) -> ModelCard:

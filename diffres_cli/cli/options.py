@@ -45,4 +45,4 @@ def frame_rate(text: str | None) -> float | None:
     try:
         return None if text is None else float(text)
     except ValueError:
-        raise UsageError(f"--fps {text}: expected a number of frames per second, such as 25") from None
+        raise UsageError(f"--fps {text or repr(text)}: expected a number of frames per second, such as 25") from None

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections import deque
 from pathlib import Path
+from traceback import print_exception
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from diffres_cli.cli import options
-from diffres_cli.errors import UsageError
+from diffres_cli.cli.console import emit, say, show
+from diffres_cli.errors import AudioError, UsageError
 
 if TYPE_CHECKING:
-    from diffres_cli.errors import AudioError
     from diffres_cli.job import Summary
     from diffres_cli.prediction import Prediction
     from diffres_cli.tagger import Tagger
+
+
+_BINARY = re.compile(r"[\x00-\x08\x0e-\x1f]")
 
 
 def tag(
@@ -77,6 +83,7 @@ def tag(
 
     name = choose_format(format_, output)
     found = _find(inputs or [], files_from, recursive)
+    _refuse_overwriting(found, output)
     settings = Settings(options.frame_rate(fps), top_k, min_confidence, window, overlap)
     tagger = load_tagger(model, backend=backend, device=device)
     settings.resolve(tagger.card)
@@ -89,6 +96,7 @@ def tag(
         summary = tag_all(
             tagger, found, settings, make_writer(name), sink,
             wants_spectrogram=is_drawable if wanted else None, on_window=bar.show, on_done=tagged.append,
+            on_failure=print_exception if debug else None,
         )  # fmt: skip
         bar.clear()
         _report(summary, quiet)
@@ -100,23 +108,50 @@ def tag(
 
 
 def _find(inputs: list[str], files_from: str | None, recursive: bool) -> list[Path | AudioError]:
-    from diffres_cli.audio import find_recordings, paths_from
+    from diffres_cli.audio import find_recordings
 
     if not inputs and files_from is None:
         raise UsageError("nothing to tag: name files, folders or patterns, or - for standard input")
     if files_from == "-" and "-" in inputs:
         raise UsageError("standard input cannot be both the audio (-) and the list (--files-from -)")
-    listed = paths_from(files_from) if files_from is not None else []
-    return list(find_recordings([*inputs, *listed], recursive))
+    listed = _listed(files_from) if files_from is not None else []
+    if listed or files_from is None:
+        return list(find_recordings([*inputs, *listed], recursive))
+    return [*find_recordings(inputs, recursive), AudioError(f"--files-from {files_from}: the list is empty")]
+
+
+def _listed(files_from: str) -> list[str]:
+    from diffres_cli.audio import MEDIA_EXTENSIONS, paths_from
+
+    if Path(files_from).suffix.lower() in MEDIA_EXTENSIONS:
+        raise UsageError(f"--files-from {files_from}: a recording, not a list; name it without --files-from")
+    if files_from == "-" and sys.stdin is None:
+        raise UsageError("--files-from -: standard input is closed; send the list through a pipe")
+    listed = paths_from(files_from)
+    odd = next((path for path in listed if _BINARY.search(path) and not os.path.lexists(path)), None)
+    if odd is not None:
+        raise UsageError(f"--files-from {files_from}: not a list of paths, one a line: {odd[:40]!r} is none")
+    return listed
+
+
+def _refuse_overwriting(found: list[Path | AudioError], output: Path | None) -> None:
+    if output is not None and any(isinstance(item, Path) and _same(item, output) for item in found):
+        raise UsageError(f"--output {output}: this is one of the recordings; choose another file")
+
+
+def _same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
 
 
 def _say_setup(tagger: Tagger, count: int) -> None:
     card = tagger.card
-    print(
-        f"diffres: {card.name} ({card.architecture}, {len(card.classes)} classes, "
+    say(
+        f"{card.name} ({card.architecture}, {len(card.classes)} classes, "
         f"{card.minimum_fps:g} to {card.maximum_fps:g} fps), "
-        f"{tagger.backend} on {tagger.device}, {count} inputs",
-        file=sys.stderr,
+        f"{tagger.backend} on {tagger.device}, {count} {'input' if count == 1 else 'inputs'}"
     )
 
 
@@ -124,22 +159,19 @@ def _report(summary: Summary, quiet: bool) -> None:
     """Warnings and failures, after everything that went well."""
     if not quiet:
         for warning in summary.warnings:
-            print(f"diffres: warning: {warning}", file=sys.stderr)
+            say(f"warning: {warning}")
     for failure in summary.failures:
-        print(f"diffres: {failure}", file=sys.stderr)
+        say(failure)
     if summary.failures and summary.done:
         total = summary.done + len(summary.failures)
-        print(f"diffres: {len(summary.failures)} of {total} inputs failed", file=sys.stderr)
+        say(f"{len(summary.failures)} of {total} inputs failed")
 
 
 def _draw(prediction: Prediction) -> None:
     """The strip under the labels; a recording too long to hold its spectrogram has none."""
     if prediction.windows[0].spectrogram is None:
         return
-    from rich.console import Console
-
     from diffres_cli.terminal import strip
 
-    console = Console()
-    console.print()
-    console.print(strip(prediction, console.width))
+    emit("\n")
+    show(lambda columns, _: strip(prediction, columns))

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
 import typer
 
 from diffres_cli.cli import options
+from diffres_cli.cli.console import emit, say, show
 from diffres_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from diffres_cli.audio import Recording
     from diffres_cli.prediction import Prediction
     from diffres_cli.tagger import Settings, Tagger
+
+MOST_RATES = 8
+NARROWEST, WIDEST = 2.0, 30.0  # inches
+FEWEST_LINES = 16
 
 
 def viz(
@@ -34,7 +44,7 @@ def viz(
         typer.Option(
             "--output",
             "-o",
-            help="A .png, .svg or .pdf. [default: INPUT.diffres.png]",
+            help="A .png, .svg or .pdf. [default: NAME.diffres.png in this folder]",
             show_default=False,
         ),
     ] = None,
@@ -61,9 +71,9 @@ def viz(
     """
     from diffres_cli.tagger import Settings, load_tagger
 
-    rates = [options.frame_rate(part) for part in fps.split(",")] if fps else [None]
+    rates = _rates(fps)
     in_terminal = terminal or (output is None and sys.stdout.isatty())
-    target = None if in_terminal and output is None else _target(input_, output)
+    target = None if in_terminal and output is None else _target(input_, output, width)
     tagger = load_tagger(model, backend=backend, device=device)
     chosen = [
         Settings(rate, top_k, min_confidence, window, overlap, start, duration).resolve(tagger.card)
@@ -71,49 +81,86 @@ def viz(
     ]
     predictions = _tag_at(tagger, input_, chosen)
     if in_terminal:
-        _draw(predictions)
+        _show(predictions)
     if target is not None:
         from diffres_cli.figure import draw
 
         draw(predictions, target, width=width)
-        print(target, file=sys.stderr if in_terminal else sys.stdout)
+        if in_terminal:
+            say(str(target))
+        else:
+            emit(f"{target}\n")
 
 
-def _target(input_: str, output: Path | None) -> Path:
-    stem = "stdin" if input_ == "-" else Path(input_).stem
-    return output or Path(f"{stem}.diffres.png")
+def _rates(text: str | None) -> list[float | None]:
+    if text is None:
+        return [None]
+    rates = [options.frame_rate(part) for part in text.split(",")]
+    if len(rates) > MOST_RATES:
+        raise UsageError(f"--fps {text}: {len(rates)} rates; at most {MOST_RATES} fit a picture")
+    return rates
+
+
+def _target(input_: str, output: Path | None, width: float) -> Path:
+    """Where the figure goes, refused before any work is done if it cannot be drawn."""
+    from diffres_cli.figure.write import check_suffix
+
+    target = output or Path(f"{'stdin' if input_ == '-' else Path(input_).stem}.diffres.png")
+    check_suffix(target)
+    if not NARROWEST <= width <= WIDEST:
+        raise UsageError(f"--width {width:g}: must be {NARROWEST:g} to {WIDEST:g} inches")
+    return target
 
 
 def _tag_at(tagger: Tagger, input_: str, chosen: list[Settings]) -> list[Prediction]:
     """One prediction a rate; standard input is read once."""
-    source = sys.stdin.buffer.read() if input_ == "-" else input_
-    return [_tag(tagger, source, settings) for settings in chosen]
-
-
-def _tag(tagger: Tagger, source: str | bytes, settings: Settings) -> Prediction:
-    from dataclasses import replace
-
     from diffres_cli.audio import open_recording
+
+    if input_ != "-":
+        return [_tag(tagger, open_recording(input_), settings) for settings in chosen]
+    from diffres_cli.audio.sources import open_stdin
+
+    predictions = []
+    with cast(BinaryIO, open_stdin().stream) as stream:
+        for settings in chosen:
+            stream.seek(0)
+            predictions.append(_tag(tagger, open_recording(stream, name="-"), settings))
+    return predictions
+
+
+def _tag(tagger: Tagger, recording: Recording, settings: Settings) -> Prediction:
     from diffres_cli.job import LONGEST_DRAWN
 
-    with open_recording(source, name="-" if isinstance(source, bytes) else None) as recording:
-        total = (recording.frames or 0) / recording.sample_rate
-        wanted = total - settings.start if settings.duration is None else settings.duration
-        if wanted > LONGEST_DRAWN:
-            raise UsageError(
-                f"{recording.name}: {wanted:.0f} s to draw, at most {LONGEST_DRAWN:.0f} s fit a picture: "
-                "choose a part with --start and --duration"
-            )
-        bounded = replace(settings, duration=settings.duration or LONGEST_DRAWN)
-        return tagger.tag_recording(recording, bounded, spectrogram=True)
+    most = LONGEST_DRAWN + 0.5
+    with recording:
+        wanted = settings.duration or (recording.frames or 0) / recording.sample_rate - settings.start
+        if wanted > most:
+            raise _too_long(recording, f"{wanted:.0f} s")
+        # A header need not state the length. Reading a little further tells whether it was too long.
+        bounded = replace(settings, duration=settings.duration or most + 0.5)
+        prediction = tagger.tag_recording(recording, bounded, spectrogram=True)
+        if prediction.windows[-1].end - settings.start > most:
+            raise _too_long(recording, f"more than {LONGEST_DRAWN:.0f} s")
+    return prediction
 
 
-def _draw(predictions: list[Prediction]) -> None:
-    from rich.console import Console
+def _too_long(recording: Recording, seconds: str) -> UsageError:
+    from diffres_cli.audio import printable
+    from diffres_cli.job import LONGEST_DRAWN
 
+    return UsageError(
+        f"{printable(recording.name)}: {seconds} to draw, at most {LONGEST_DRAWN:.0f} s fit a picture: "
+        "choose a part with --start and --duration"
+    )
+
+
+def _show(predictions: list[Prediction]) -> None:
+    for prediction in predictions:
+        show(partial(_drawing, prediction, len(predictions)))
+
+
+def _drawing(prediction: Prediction, count: int, columns: int, lines: int) -> RenderableType:
+    """One picture of `count` that share a screen, as far as it goes."""
     from diffres_cli.terminal import picture
 
-    console = Console()
-    height = max(16, console.height // len(predictions) - 2)
-    for prediction in predictions:
-        console.print(picture(prediction, console.width, height))
+    return picture(prediction, columns, max(FEWEST_LINES, lines // count - 2))

@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from diffres_cli.errors import UsageError
-from diffres_cli.prediction import Prediction
+
+if TYPE_CHECKING:
+    from diffres_cli.prediction import Prediction
 
 FORMATS = ("table", "json", "jsonl", "csv")
 
@@ -45,7 +47,7 @@ def choose_format(name: str | None, output: Path | None) -> str:
     ('csv', 'table')
     """
     if name is None:
-        suffix = output.suffix.removeprefix(".") if output else ""
+        suffix = output.suffix.removeprefix(".").lower() if output else ""
         return suffix if suffix in FORMATS else "table"
     if name not in FORMATS:
         raise UsageError(f"--format {name}: choose {', '.join(FORMATS)}")

@@ -1,0 +1,47 @@
+"""What the program says: results on standard output, everything else as lines on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from diffres_cli.outputs.sink import Sink
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def emit(text: str) -> None:
+    """Results, to standard output.
+
+    Raises:
+        OutputError: the disk is full, say. BrokenPipeError: nobody reads any more.
+    """
+    sys.stdout.flush()
+    Sink(sys.stdout.buffer, "standard output").write(text)
+
+
+def say(message: str) -> None:
+    """One line on standard error, whatever the message holds. That nobody can read it is no failure."""
+    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
+    with suppress(OSError):
+        print(f"diffres: {line}", file=sys.stderr)
+
+
+def show(draw: Callable[[int, int], RenderableType]) -> None:
+    """A picture, to standard output, in the colours and letters of the terminal there.
+
+    Args:
+        draw: given the terminal's columns and lines.
+
+    Raises:
+        OutputError, BrokenPipeError: see `emit`.
+    """
+    from rich.console import Console
+
+    console = Console()
+    with console.capture() as capture:  # rich would end the program when the pipe is closed
+        console.print(draw(console.width, console.height))
+    emit(capture.get())
