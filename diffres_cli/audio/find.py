@@ -57,11 +57,22 @@ def _expand(given: str, recursive: bool) -> Iterator[Path | AudioError]:
 
 
 def _matches(pattern: str, recursive: bool) -> Iterator[Path | AudioError]:
-    matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 (Path.glob refuses absolute patterns)
-    if not matches:
+    # Not glob.glob: its ** follows links, in a folder with a few loops practically for ever.
+    root, hidden = Path(pattern).anchor, _is_hidden(Path(pattern))
+    try:
+        matches = sorted(Path(root).glob(pattern[len(root) :]))
+    except (OSError, ValueError) as error:
+        yield AudioError(f"{printable(pattern)}: {error}")
+        return
+    shown = [match for match in matches if hidden or not _is_hidden(match)]
+    if not shown:
         yield AudioError(f"{printable(pattern)}: no file matches this pattern")
-    for match in matches:
-        yield from _expand(match, recursive)
+    for match in shown:
+        yield from _expand(str(match), recursive)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") and part != ".." for part in path.parts)
 
 
 def _in_folder(folder: Path, recursive: bool) -> Iterator[Path | AudioError]:

@@ -64,7 +64,8 @@ class Recording:
     def _mono(self) -> Iterator[Samples]:
         mean = np.full(self.channels, 1 / self.channels, np.float32)
         while len(block := self._decoder.read(max(1, _BLOCK_VALUES // self.channels))):
-            mono = block[:, 0] if self.channels == 1 else block @ mean
+            with np.errstate(all="ignore"):  # what cannot be averaged is refused on the next line
+                mono = block[:, 0] if self.channels == 1 else block @ mean
             self._refuse_impossible(mono)
             self._decoded += len(mono)
             yield mono
@@ -77,7 +78,9 @@ class Recording:
         first = int(np.argmin(good))
         seconds = (self._decoded + first) / self.sample_rate
         wanted = "samples must be finite numbers, full scale is ±1"
-        raise AudioError(f"{printable(self.name)}: a sample is {mono[first]} at {seconds:.3f} s; {wanted}")
+        raise AudioError(
+            f"{printable(self.name)}: a sample is {mono[first]:.3g} at {seconds:.3f} s; {wanted}"
+        )
 
     def _take_stock(self) -> None:
         """At the end of the stream: was there anything, and was it all?"""

@@ -13,6 +13,7 @@ from typing import IO
 from diffres_cli.errors import AudioError, UsageError
 
 STDIN = "-"
+_CHUNK = 2**20  # bytes
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,6 @@ def spool(stream: IO[bytes], name: str) -> OpenFile:
         AudioError: nothing arrived, or the temporary folder has no room for what did.
         UsageError: it is not a binary stream.
     """
-    import shutil
     from tempfile import TemporaryFile, gettempdir
 
     if isinstance(stream, io.TextIOBase) or not hasattr(stream, "read"):
@@ -124,7 +124,9 @@ def spool(stream: IO[bytes], name: str) -> OpenFile:
         raise UsageError(f"a recording is {wanted}, not of type {type(stream).__name__}")
     copy = TemporaryFile(buffering=0)  # noqa: SIM115 (closed by the recording)
     try:
-        shutil.copyfileobj(stream, copy)
+        while chunk := memoryview(stream.read(_CHUNK)):
+            while chunk:  # a disk that fills up takes a part without complaint
+                chunk = chunk[copy.write(chunk) :]
         if copy.tell() == 0:
             raise AudioError(f"{printable(name)}: it is empty (0 bytes)")
     except OSError as error:

@@ -12,9 +12,9 @@ from diffres_cli.audio.decoder import Samples
 def windows(blocks: Iterable[Samples], size: int, hop: int, minimum: int) -> Iterator[tuple[int, Samples]]:
     """Cut a stream into windows of `size` samples every `hop` samples, in constant memory.
 
-    The last window ends with the stream and is never padded. When fewer than `minimum` samples
-    would be left for it alone, they join the window before, which is then up to
-    size + minimum - 1 long. Every sample is in at least one window.
+    The last window ends with the stream and is never padded. Where fewer than `minimum` samples
+    follow a window they join it, so that the last may be up to size + minimum - 1 long. A stream
+    shorter than `minimum` is one window. Every sample is in at least one.
 
     Yields:
         (first, samples): the index of the window's first sample in the stream, and the window, [n].
