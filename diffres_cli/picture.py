@@ -151,7 +151,7 @@ def loudness(power: Values, peak: float) -> Array:
     """
     floor = 10 ** (-DYNAMIC_RANGE / 10)
     relative = np.clip(power / peak, floor, 1.0) if peak > 0 else np.full(np.shape(power), floor)
-    return 1 + 10 * np.log10(relative) / DYNAMIC_RANGE
+    return np.asarray(1 + 10 * np.log10(relative) / DYNAMIC_RANGE)
 
 
 def magma(fraction: Values) -> NDArray[np.uint8]:
@@ -167,7 +167,7 @@ def magma(fraction: Values) -> NDArray[np.uint8]:
 
 def printable(text: str) -> str:
     """Text that any canvas takes: control characters and undecodable bytes of a file name become �."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in " ".join(text.split()))
 
 
 def _chunks(parts: Sequence[Cells]) -> Iterator[Cells]:
@@ -188,7 +188,7 @@ def _bounds(view: AdaptiveSpectrogram) -> Array:
     """Where the input frames meet, [T + 1] seconds: half-way between their centres."""
     middles = (view.frame_times[1:] + view.frame_times[:-1]) / 2
     bounds = np.concatenate([view.edges[:1], middles, view.edges[-1:]])
-    return np.clip(bounds, view.edges[0], view.edges[-1])
+    return np.asarray(np.clip(bounds, view.edges[0], view.edges[-1]))
 
 
 def _until(cells: Cells, end: float) -> Cells:

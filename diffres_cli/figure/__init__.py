@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from diffres_cli.errors import UsageError
 from diffres_cli.prediction import Prediction
 
 COLUMN = 3.5
 """Width of a single column of a paper, in inches."""
+
+_NARROWEST, _WIDEST = 2.5, 40.0  # inches: below, no room is left between the margins
 
 
 def draw(predictions: Sequence[Prediction], path: Path, *, width: float = COLUMN, dpi: int = 300) -> None:
@@ -25,12 +28,15 @@ def draw(predictions: Sequence[Prediction], path: Path, *, width: float = COLUMN
     Equal predictions give equal bytes; nothing of pyplot or of the user's matplotlib style is used.
 
     Raises:
-        UsageError: no prediction, one without spectrograms, or another suffix than the three.
+        UsageError: no prediction, one without spectrograms, another suffix than the three, or a width
+            the picture cannot have.
         OutputError: the file cannot be written; whatever stood at `path` is untouched.
     """
     from diffres_cli.figure.layout import compose
     from diffres_cli.figure.write import check_suffix, style, write
 
     check_suffix(path)
+    if not _NARROWEST <= width <= _WIDEST:
+        raise UsageError(f"width {width:g}: a picture is {_NARROWEST:g} to {_WIDEST:g} inches wide")
     with style():
         write(compose(predictions, width, dpi), path, dpi)

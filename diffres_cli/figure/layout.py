@@ -78,7 +78,7 @@ def _in_full(prediction: Prediction, picture: Picture, peak: float) -> Iterator[
         panels.spectrogram(axes, picture.frames, peak, picture.mel_frequencies)
 
     yield Row(0.08, 0.46, lambda axes: panels.importance(axes, picture))
-    yield Row(0.08, 0.42, lambda axes: panels.warp(axes, picture))
+    yield Row(0.11, 0.42, lambda axes: panels.warp(axes, picture))
     yield Row(0.2, 0.75, merged, axis="Time (s)")
     yield Row(0.16, 0.22, lambda axes: panels.fan(axes, picture))
     yield Row(0.0, 0.6, frames, axis="Frame")
@@ -96,5 +96,5 @@ def _in_brief(prediction: Prediction, picture: Picture, peak: float) -> Iterator
         panels.spectrogram(axes, picture.merged, peak, picture.mel_frequencies)
 
     yield Row(0.24, 0.46, importance)
-    yield Row(0.08, 0.42, lambda axes: panels.warp(axes, picture))
+    yield Row(0.11, 0.42, lambda axes: panels.warp(axes, picture))
     yield Row(0.08, 0.6, merged)

@@ -44,7 +44,7 @@ def importance(axes: Axes, picture: Picture) -> None:
     mean = float(np.average(cells.values[0], weights=np.diff(cells.edges)))
     axes.stairs(cells.values[0], cells.edges, fill=True, color=DARK, linewidth=0)
     axes.axhline(mean, color=LIGHT, linewidth=0.7)
-    text.beside(axes, f"mean {mean:.2f}", mean)
+    text.beside(axes, f"mean {mean:.2f}", min(mean, 0.9))  # clear of the colour bar's numbers above
     axes.set(xlim=picture.span, ylim=(0, 1), yticks=[0, 1])
     _name(axes, "Importance")
 

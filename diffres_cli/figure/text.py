@@ -28,7 +28,7 @@ def heading(axes: Axes, predictions: Sequence[Prediction]) -> None:
     first, alone = predictions[0], len(predictions) == 1
     if alone:
         _above(axes, 0.31, _heard(first, _room(axes), LARGE, "bold"), size=LARGE, weight="bold")
-    settings = [printable(first.model), f"{round(first.duration, 1):g} s"] + [_rate(first)] * alone
+    settings = [printable(first.model), _duration(first)] + [_rate(first)] * alone
     room = _room(axes) - _width(_SEPARATOR.join(["", *settings]), SMALL)
     name = _fit([printable(PurePath(first.file).name)], room, SMALL)
     _above(axes, 0.18, _SEPARATOR.join([name, *settings]), size=SMALL, color=GREY)
@@ -38,7 +38,7 @@ def rate(axes: Axes, prediction: Prediction) -> None:
     """The frame rate of the panels that follow, and what was heard at it."""
     _above(axes, 0.04, _rate(prediction), size=LARGE, weight="bold")
     indent = _width(_rate(prediction), LARGE, "bold") + 0.08
-    _above(axes, 0.04, _heard(prediction, _room(axes) - indent, NORMAL), indent, size=NORMAL)
+    _above(axes, 0.04, _heard(prediction, size(axes)[0] - indent, NORMAL), indent, size=NORMAL)
 
 
 def caption(axes: Axes, words: str) -> None:
@@ -80,6 +80,11 @@ def figure_of(axes: Axes) -> Figure:
     return axes.figure
 
 
+def _duration(prediction: Prediction) -> str:
+    seconds = prediction.duration
+    return f"{seconds:.0f} s" if seconds >= 100 else f"{seconds:.3g} s"
+
+
 def _rate(prediction: Prediction) -> str:
     return f"{prediction.fps:g} fps"
 
@@ -110,7 +115,7 @@ def _width(words: str, points: float, weight: str = "normal") -> float:
 
 def _room(axes: Axes) -> float:
     """Inches from the left edge of a panel to just before the right edge of the figure."""
-    return float((1 - axes.get_position().x0) * figure_of(axes).get_figwidth()) - 0.04
+    return float((1 - axes.get_position().x0) * figure_of(axes).get_figwidth()) - 0.08
 
 
 def _above(axes: Axes, inches: float, words: str, indent: float = 0.0, **style: Any) -> None:

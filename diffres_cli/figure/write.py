@@ -29,6 +29,7 @@ _STYLE = {
     "axes.labelpad": 2.0,
     "xtick.labelsize": SMALL,
     "ytick.labelsize": SMALL,
+    "text.hinting": "no_hinting",  # the same widths at every resolution
     "text.parse_math": False,  # file names and labels may hold dollar signs
     "svg.fonttype": "none",  # letters stay letters, to be searched and edited
     "pdf.fonttype": 42,
