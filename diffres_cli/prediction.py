@@ -20,6 +20,21 @@ class Label:
     score: float
 
 
+@dataclass(frozen=True)
+class Event:
+    """A label heard from `start` to `end`, in seconds of the recording.
+
+    `score`, in [0, 1], is the largest framewise score in between: it says where the label stands out,
+    and is no probability that compares with a window's.
+    """
+
+    label: str
+    id: str
+    start: float
+    end: float
+    score: float
+
+
 @dataclass(frozen=True, eq=False)
 class AdaptiveSpectrogram:
     """One window before and after DiffRes: F mel bins, T input frames, t output frames.
@@ -46,9 +61,14 @@ class AdaptiveSpectrogram:
 class WindowPrediction:
     """The scores of one window of a recording, `start` to `end` in seconds.
 
+    What was not asked for is None.
+
     Shape:
-        probabilities: [classes]. framewise: [frames', classes], scores along the classifier's last
-            feature map, or None unless asked for, as is the spectrogram.
+        probabilities: [classes].
+        framewise: [t', classes], scores along the classifier's last feature map.
+        framewise_times: [t' + 1], seconds of the recording: row k of `framewise` covers
+            framewise_times[k] to framewise_times[k + 1].
+        importance: [T], see `AdaptiveSpectrogram`. embedding: [features], the last feature map's mean.
     """
 
     start: float
@@ -57,6 +77,9 @@ class WindowPrediction:
     probabilities: Floats
     spectrogram: AdaptiveSpectrogram | None = None
     framewise: Floats | None = None
+    framewise_times: Seconds | None = None
+    importance: Floats | None = None
+    embedding: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +88,7 @@ class Prediction:
 
     `duration` is in seconds, `sample_rate` is the recording's own, in Hz. `warnings` says what was
     odd about the file (a header that promises more than there is) although it could be tagged.
+    `events` is None unless asked for. `frame_rate` is that of the importance, input frames per second.
     """
 
     file: str
@@ -76,11 +100,14 @@ class Prediction:
     labels: tuple[Label, ...]
     windows: tuple[WindowPrediction, ...]
     warnings: tuple[str, ...] = field(default=())
+    events: tuple[Event, ...] | None = None
+    frame_rate: float | None = None
 
     @property
     def importance(self) -> Floats:
         """Importance of every input frame of every window, [frames]. See `AdaptiveSpectrogram`."""
-        return np.concatenate([view.importance for view in self._spectrograms()])
+        kept = [window.importance for window in self.windows if window.importance is not None]
+        return np.concatenate(kept or [view.importance for view in self._spectrograms()])
 
     @property
     def frame_times(self) -> Seconds:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,55 +14,24 @@ from diffres_cli.audio import Recording, excerpt, open_recording, windows
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import DEFAULT_MODEL, find_model, read_model
 from diffres_cli.errors import AudioError, MissingDependencyError, UsageError
-from diffres_cli.labels import pool, rank
-from diffres_cli.prediction import AdaptiveSpectrogram, Floats, Prediction, WindowPrediction
+from diffres_cli.events import join, runs
+from diffres_cli.labels import Indices, best, pool, rank
+from diffres_cli.prediction import (
+    AdaptiveSpectrogram,
+    Event,
+    Floats,
+    Prediction,
+    Seconds,
+    WindowPrediction,
+)
 from diffres_cli.runtime import OnnxRuntime, Runtime
-from diffres_cli.timing import frame_times, slots_at, warp_edges
+from diffres_cli.settings import Settings
+from diffres_cli.timing import column_times, frame_times, slots_at, warp_edges
+
+__all__ = ["BACKENDS", "Settings", "Tagger", "load_tagger"]
 
 BACKENDS = ("onnx", "torch")
 _BATCH = {"cpu": 1, "cuda": 16}  # a CPU gains nothing from batches, and memory stays flat
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to tag. None means the model's own default.
-
-    Attributes:
-        fps: output frames per second. top_k, min_confidence: how many labels, and from which score.
-        window, overlap: seconds of audio classified at once, and shared by neighbours.
-        start, duration: the part of the recording to tag, in seconds; None: to its end.
-    """
-
-    fps: float | None = None
-    top_k: int = 5
-    min_confidence: float = 0.1
-    window: float | None = None
-    overlap: float = 0.0
-    start: float = 0.0
-    duration: float | None = None
-
-    def resolve(self, card: ModelCard) -> Settings:
-        """These settings with the model's defaults filled in.
-
-        Raises:
-            UsageError: a value out of range, named with the option that sets it.
-        """
-        fps = card.check_fps(card.default_fps if self.fps is None else self.fps)
-        window = card.sample_duration if self.window is None else self.window
-        least = card.mel.minimum_samples / card.sample_rate
-        _require(self.top_k >= 1, f"--top-k {self.top_k}: must be at least 1")
-        _require(0 <= self.min_confidence <= 1, f"--min-confidence {self.min_confidence:g}: must be 0 to 1")
-        _require(least <= window <= 3600, f"--window {window:g}: must be {least:g} to 3600 seconds")
-        _require(
-            0 <= self.overlap <= 0.99 * window,
-            f"--overlap {self.overlap:g}: must be 0 to 99 % of the window ({window:g} seconds)",
-        )
-        _require(self.start >= 0, f"--start {self.start:g}: must be 0 or more seconds")
-        _require(
-            self.duration is None or self.duration > 0,
-            f"--duration {self.duration or 0:g}: must be more than 0 seconds",
-        )
-        return replace(self, fps=fps, window=window)
 
 
 class Tagger:
@@ -134,14 +103,18 @@ class Tagger:
             AudioError: it cannot be decoded. UsageError: a setting out of range.
         """
         chosen = settings.resolve(self.card)
-        best: Floats | None = None
-        found = []
+        allowed = chosen.allowed(self.card)
+        scores: Floats | None = None
+        found, heard = list[WindowPrediction](), list[Event]()
         for window in self.windows(recording, chosen, spectrogram=spectrogram, framewise=framewise):
-            best = pool(best, window.probabilities)
-            found.append(window)
+            scores = pool(scores, window.probabilities)
+            if chosen.events:
+                heard += self._heard(window, chosen, allowed)
+            # Ten hours of framewise scores are 200 MB; the runs in them are next to nothing.
+            found.append(window if framewise else replace(window, framewise=None, framewise_times=None))
             if on_window:
                 on_window(window.end)
-        if best is None:  # only by `start`: a recording without samples was refused before
+        if scores is None:  # only by `start`: a recording without samples was refused before
             raise AudioError(
                 f"{recording.name}: it ends at {recording.duration:.2f} s, --start is {chosen.start:g} s"
             )
@@ -152,9 +125,11 @@ class Tagger:
             model=self.card.name,
             fps=_given(chosen.fps),
             min_confidence=chosen.min_confidence,
-            labels=rank(best, self.card, chosen.top_k, chosen.min_confidence),
+            labels=rank(scores, self.card, chosen.top_k, chosen.min_confidence, allowed),
             windows=tuple(found),
             warnings=tuple(recording.warnings),
+            events=join(heard, chosen.merge_gap, chosen.min_duration) if chosen.events else None,
+            frame_rate=self.card.mel.frame_rate,
         )
 
     def windows(
@@ -165,14 +140,15 @@ class Tagger:
         Only windows of equal length share a batch, so no score depends on its neighbours.
         """
         chosen = settings.resolve(self.card)
-        outputs = _outputs(spectrogram, framewise)
+        allowed = chosen.allowed(self.card)
+        outputs = _outputs(chosen, spectrogram, framewise)
         for batch in _batches(self._cut(recording, chosen), _BATCH[self.device]):
             waveform = np.stack([samples for _, samples in batch])
             slots = self._slots(waveform.shape[1], _given(chosen.fps))
             results = self._runtime.run(waveform, slots, outputs)
             for row, (first, samples) in enumerate(batch):
                 values = {name: value[row] for name, value in results.items()}
-                yield self._prediction(values, first, len(samples), slots, chosen)
+                yield self._prediction(values, first, len(samples), slots, chosen, allowed)
 
     def _cut(self, recording: Recording, settings: Settings) -> Iterator[tuple[int, Floats]]:
         rate = self.card.sample_rate
@@ -187,24 +163,43 @@ class Tagger:
     def _slots(self, samples: int, fps: float) -> int:
         return slots_at(fps, self.card.mel.frames(samples), self.card.mel.frame_rate)
 
+    def _heard(
+        self, window: WindowPrediction, settings: Settings, allowed: Indices | None
+    ) -> Iterator[Event]:
+        classes = best(window.probabilities, settings.top_k, settings.min_confidence, allowed)
+        return runs(window, classes, self.card, settings.min_confidence)
+
     def _prediction(
-        self, values: dict[str, Floats], first: int, samples: int, slots: int, settings: Settings
+        self,
+        values: dict[str, Floats],
+        first: int,
+        samples: int,
+        slots: int,
+        settings: Settings,
+        allowed: Indices | None,
     ) -> WindowPrediction:
         start = first / self.card.sample_rate
         end = (first + samples) / self.card.sample_rate
         probabilities = values["probabilities"]
+        edges = self._edges(values, slots, start, end)
         return WindowPrediction(
             start=start,
             end=end,
-            labels=rank(probabilities, self.card, settings.top_k, settings.min_confidence),
+            labels=rank(probabilities, self.card, settings.top_k, settings.min_confidence, allowed),
             probabilities=probabilities,
-            spectrogram=self._spectrogram(values, slots, start, end) if "mel" in values else None,
+            spectrogram=self._spectrogram(values, edges, start) if "mel" in values else None,
             framewise=values.get("framewise"),
+            framewise_times=column_times(edges, len(values["framewise"])) if "framewise" in values else None,
+            importance=values["importance"] if settings.importance else None,
+            embedding=values.get("embedding"),
         )
 
-    def _spectrogram(
-        self, values: dict[str, Floats], slots: int, start: float, end: float
-    ) -> AdaptiveSpectrogram:
+    def _edges(self, values: dict[str, Floats], slots: int, start: float, end: float) -> Seconds:
+        if "importance" not in values:  # nobody asked for anything that lies in time
+            return np.array([start, end])
+        return warp_edges(values["importance"], slots, self.card.mel.frame_rate, start, end)
+
+    def _spectrogram(self, values: dict[str, Floats], edges: Seconds, start: float) -> AdaptiveSpectrogram:
         mel = self.card.mel
         importance = values["importance"]
         return AdaptiveSpectrogram(
@@ -212,7 +207,7 @@ class Tagger:
             merged=values["merged"],
             importance=importance,
             frame_times=frame_times(len(importance), mel.frame_rate, start),
-            edges=warp_edges(importance, slots, mel.frame_rate, start, end),
+            edges=edges,
             mel_frequencies=mel.mel_frequencies,
         )
 
@@ -230,7 +225,8 @@ def load_tagger(
         UsageError: no such model, backend or device. ModelError: a damaged or foreign file.
         MissingDependencyError: torch is asked for and not installed.
     """
-    _require(backend in BACKENDS, f"--backend {backend}: choose onnx or torch")
+    if backend not in BACKENDS:
+        raise UsageError(f"--backend {backend}: choose {' or '.join(BACKENDS)}")
     file = find_model(model, weights=backend == "torch")
     if file.suffix == ".onnx":
         return Tagger(OnnxRuntime(read_model(file), device, threads))
@@ -247,11 +243,14 @@ def _torch_runtime(path: Path, device: str) -> Runtime:
     return TorchRuntime(read_model(path), device)
 
 
-def _outputs(spectrogram: bool, framewise: bool) -> Sequence[str]:
+def _outputs(settings: Settings, spectrogram: bool, framewise: bool) -> Sequence[str]:
+    framewise = framewise or settings.events
     return (
         "probabilities",
-        *(("importance", "mel", "merged") if spectrogram else ()),
         *(("framewise",) if framewise else ()),
+        *(("importance",) if framewise or spectrogram or settings.importance else ()),
+        *(("mel", "merged") if spectrogram else ()),
+        *(("embedding",) if settings.embeddings else ()),
     )
 
 
@@ -269,8 +268,3 @@ def _batches(cut: Iterable[tuple[int, Floats]], size: int) -> Iterator[list[tupl
 def _given(value: float | None) -> float:
     assert value is not None, "resolved settings have no blanks"
     return value
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise UsageError(message)

@@ -7,6 +7,7 @@ import numpy as np
 from diffres_cli.prediction import Floats, Seconds
 
 MINIMUM_SLOTS = 8
+COLUMN = 32  # output frames a column of the last feature map: the classifier halves time five times
 
 
 def slots_at(fps: float, frames: int, frame_rate: float) -> int:
@@ -50,3 +51,17 @@ def warp_edges(importance: Floats, slots: int, frame_rate: float, start: float, 
     edges = np.interp(np.arange(slots + 1), spent, frame_edges)
     edges[0], edges[-1] = start, end
     return np.maximum.accumulate(np.clip(edges, start, end))
+
+
+def column_times(edges: Seconds, columns: int) -> Seconds:
+    """When each column of the classifier's last feature map begins and ends, [t' + 1] s of the recording.
+
+    Column k covers output frames 32 k to 32 k + 31, the last what remains.
+
+    Args:
+        edges: [t + 1], of the output frames, as `warp_edges` gives them. columns: t' = ceil(t / 32).
+
+    >>> column_times(np.linspace(0.0, 1.0, 101), 4).tolist()
+    [0.0, 0.32, 0.64, 0.96, 1.0]
+    """
+    return edges[np.minimum(COLUMN * np.arange(columns + 1), len(edges) - 1)]
