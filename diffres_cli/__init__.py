@@ -9,9 +9,13 @@ The map, in the order the data flows:
     card.py         the facts a model carries with it
     timing.py       frame counts and rates; the warp read back in seconds
     audio/          file, bytes or array -> mono float32 [N] at a stated rate (Hz), in windows, streamed
-    checkpoint.py   a name, folder or file -> the verified model file
+    hub/            hf:ORG/NAME[@REVISION] <-> files, through the standard hub cache
+    checkpoint.py   a name, folder, file or hf: reference -> the verified model file
     runtime.py      ONNX session: waveform [B, N] + t -> scores, importance, spectrograms
-    labels.py       scores -> ranked labels; window scores -> the recording's scores
+    push.py         a checkpoint folder, complete and true to its own card -> the hub
+    labels.py       scores -> ranked labels, of all or of a list; window scores -> the recording's
+    events.py       framewise scores -> events: a label's starts and ends in seconds
+    settings.py     how to tag: frame rate, windows, which labels, what to keep
     tagger.py       recordings -> windows -> batches -> predictions: the whole job
     outputs/        one writer per format: table, JSON, JSON Lines, CSV
     job.py          many recordings through one tagger: the good written, the bad reported

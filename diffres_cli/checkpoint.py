@@ -1,17 +1,23 @@
-"""A name or path -> the verified model file and its folder. Shipped models live in checkpoints/."""
+"""A name, path or hf:ORG/NAME -> the verified model file. Shipped models live in checkpoints/."""
 
 from __future__ import annotations
 
 import difflib
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.files import reason
+from diffres_cli.hub.cache import snapshot, snapshots
+from diffres_cli.hub.reference import Reference, is_reference, reference_of
 
 DEFAULT_MODEL = "audioset-small"
 ONNX_NAME, WEIGHTS_NAME, SUMS_NAME = "model.onnx", "weights.safetensors", "SHA256SUMS"
+CARD_NAME, LABELS_NAME = "README.md", "labels.csv"
+REQUIRED = (SUMS_NAME, CARD_NAME, LABELS_NAME, ONNX_NAME)
 _HERE = Path(__file__).parent
 
 
@@ -24,8 +30,10 @@ class ModelFile:
 
     @property
     def name(self) -> str:
-        """The folder's name for a file in a checkpoint folder, else the file's own stem."""
-        return self.path.parent.name if self.path.name in (ONNX_NAME, WEIGHTS_NAME) else self.path.stem
+        """hf:ORG/NAME@COMMIT, the folder's name for a file in a checkpoint folder, else the file's stem."""
+        if self.path.name not in (ONNX_NAME, WEIGHTS_NAME):
+            return self.path.stem
+        return str(reference_of(self.path) or self.path.parent.name)
 
     @property
     def is_onnx(self) -> bool:
@@ -45,15 +53,27 @@ def shipped_models() -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def find_model(model: str | Path, *, weights: bool = False) -> Path:
-    """The file behind a shipped name, a checkpoint folder, an .onnx or a .safetensors file.
+def hub_models() -> dict[str, Path]:
+    """Checkpoint folders installed from a hub, by name with commit."""
+    installed = ((str(reference), folder) for reference, folder in snapshots() if _is_checkpoint(folder))
+    return dict(installed)
+
+
+def find_model(model: str | Path, *, weights: bool = False, offline: bool = False) -> Path:
+    """The file behind a shipped name, a folder, an .onnx or .safetensors file, or hf:ORG/NAME[@REVISION].
+
+    A model on a hub is downloaded when it is not in the cache. One that is there is used as it is, without
+    asking the network whether its branch has moved: `install_model` does that.
 
     Args:
-        weights: prefer a folder's torch weights to its graph.
+        weights: prefer a folder's torch weights to its graph. offline: never use the network.
 
     Raises:
-        UsageError: nothing of that name. ModelError: a folder without a model, or another file type.
+        UsageError: nothing of that name. OutputError: no room to download it.
+        ModelError: a folder without a model, another file type, or a download that fails.
     """
+    if is_reference(model):
+        return _on_hub(Reference.parse(str(model)), weights, offline)
     path = shipped_models().get(str(model), Path(model))
     if path.is_dir():
         return _in_folder(path, weights)
@@ -64,6 +84,42 @@ def find_model(model: str | Path, *, weights: bool = False) -> Path:
     if weights and path.suffix == ".onnx":
         raise UsageError(f"{path}: the torch backend needs weights, a .safetensors file or a folder with one")
     return path
+
+
+def install_model(model: str, *, weights: bool = False, offline: bool = False) -> Path:
+    """Download hf:ORG/NAME[@REVISION], or what is missing or damaged of it, at what its branch is now.
+
+    Args:
+        weights: the torch weights too. offline: fail instead of using the network.
+
+    Returns:
+        Its folder, every file of which has been verified.
+
+    Raises:
+        UsageError: not on the hub. OutputError: no room for it. ModelError: it cannot be fetched, or its
+        files are not those its SHA256SUMS states; the revision installed before stays in use.
+    """
+    from diffres_cli.hub.download import download
+
+    names = (
+        *REQUIRED[:-1],
+        *((WEIGHTS_NAME,) if weights else ()),
+        ONNX_NAME,
+    )  # the graph last: then all is there
+    return download(Reference.parse(model), names, partial(_refuse_problems, model, names), offline=offline)
+
+
+def check_folder(folder: Path, names: Iterable[str] = ()) -> list[str]:
+    """What is wrong with a checkpoint folder: files missing, unlisted or not as SHA256SUMS states.
+
+    Args:
+        names: files that must be there beside `REQUIRED`.
+    """
+    stated = _stated_sums(folder)
+    expected = {*REQUIRED, *names, *(name for name in (WEIGHTS_NAME,) if (folder / name).exists())}
+    problems = {name: _problem(folder / name, stated.get(name)) for name in sorted(expected - {SUMS_NAME})}
+    none = [f"{SUMS_NAME} is missing or empty"] if not stated else []
+    return none + [f"{name} {problem}" for name, problem in problems.items() if problem]
 
 
 def read_model(path: Path) -> ModelFile:
@@ -82,6 +138,44 @@ def read_model(path: Path) -> ModelFile:
             f"{path}: damaged: SHA-256 is {actual[:12]}…, {SUMS_NAME} says {stated[:12]}…: install it again"
         )
     return ModelFile(path, data)
+
+
+def _on_hub(reference: Reference, weights: bool, offline: bool) -> Path:
+    name = WEIGHTS_NAME if weights else ONNX_NAME
+    folder = snapshot(reference)
+    if folder is None:
+        folder = install_model(str(reference), weights=weights, offline=offline)
+    elif not (folder / name).exists() or name not in _stated_sums(folder):  # cut off, or other software's
+        folder = install_model(str(reference.at(folder.name)), weights=weights, offline=offline)
+    return folder / name
+
+
+def _is_checkpoint(folder: Path) -> bool:
+    try:
+        front = (folder / CARD_NAME).read_text("utf-8", "replace")[:1000]
+    except OSError:
+        return False
+    return "library_name: diffres" in front and (folder / ONNX_NAME).exists()
+
+
+def _refuse_problems(model: str, names: Iterable[str], folder: Path) -> None:
+    problems = check_folder(folder, names)
+    if problems:
+        raise ModelError(
+            f"{model}: not installed, its files contradict each other: {'; '.join(problems)}"
+        )
+
+
+def _problem(path: Path, stated: str | None) -> str:
+    try:
+        actual = hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read: {reason(error)}"
+    if stated is None:
+        return f"is not in {SUMS_NAME}"
+    return "" if actual == stated else f"has SHA-256 {actual[:12]}…, {SUMS_NAME} says {stated[:12]}…"
 
 
 def _stated_sums(folder: Path) -> dict[str, str]:
