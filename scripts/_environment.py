@@ -39,21 +39,22 @@ class Environment:
         """Return the full path of a program installed in this environment."""
         return str(self._programs / (f"{name}.exe" if os.name == "nt" else name))
 
-    def install(self, *requirement: str, inputs: Iterable[str]) -> None:
-        """Install `requirement` (words of pip's) under the pins of constraints.txt, if not done already.
+    def install(self, extra: str, *options: str, inputs: Iterable[str], size: str) -> None:
+        """Install this checkout with an extra ("" for none), pinned by constraints.txt, if not done already.
 
-        `inputs` name the files and folders of the repository whose change calls for doing it again.
-        Exits with pip's own words and one line of ours when it cannot be done.
+        `options` are pip's. `inputs` name the files and folders of the repository whose change calls for
+        doing it again. Exits with pip's own words and one line of ours when it cannot be done.
         """
-        stamp = [self._identity, " ".join(requirement), _digest(inputs)]
+        stamp = [self._identity, " ".join((*options, extra)), _digest(inputs)]
         found = self._stamp.read_text("utf-8").splitlines() if self._stamp.exists() else []
         if found == stamp:
             return
         if found[:1] != [self._identity]:
             self._create()
         self._stamp.unlink(missing_ok=True)
-        say(f"installing {requirement[-1]} and what it needs")
-        self._pip(self.program("python"), "-m", "pip", "install", "-c", "constraints.txt", *requirement)
+        say(f"installing diffres{extra} and what it needs ({size} on disk)")
+        command = ["-m", "pip", "install", "-c", "constraints.txt", *options, f".{extra}"]
+        self._pip(self.program("python"), *command)
         self._stamp.write_text("\n".join(stamp), "utf-8")
 
     def _create(self) -> None:

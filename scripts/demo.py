@@ -14,7 +14,7 @@ from _environment import METADATA, ROOT, Environment, say
 
 def main() -> int:
     environment = Environment(".venv-demo")
-    environment.install(".", inputs=(*METADATA, "diffres_cli", "checkpoints"))
+    environment.install("", inputs=(*METADATA, "diffres_cli", "checkpoints"), size="0.3 GB")
     command = ["tag", "examples", *sys.argv[1:]]
     say(" ".join(command))
     return subprocess.run([environment.program("diffres"), *command], cwd=ROOT).returncode
