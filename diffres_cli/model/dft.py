@@ -19,6 +19,7 @@ For a frame of 800 samples: 46 x 1,024 multiplications, where the direct DFT tak
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -45,30 +46,34 @@ class PowerSpectrum(nn.Module):
     """Windowed frames -> squared magnitude of every DFT bin below Nyquist.
 
     Args:
-        window: [samples], zero-padded to `points`. points: of the DFT, even.
+        window: [samples], zero-padded to the DFT's points. split: the stages' radices, whose product
+            are the points; the first must be even. See `radices`.
 
     Attributes:
-        bins: [groups, bands], the bin at each place of the output. Every band is a range of
-            neighbouring bins, in ascending order.
-        samples: a frame's length; at least the window's, rounded up to whole digits.
+        samples: a frame's length, the window's rounded up to whole leading digits.
+        bins: [groups, bands], the bin at each place of the output. Each band is a range of
+            neighbouring bins, and the bands ascend.
 
-    >>> spectrum = PowerSpectrum(np.hanning(800), 1024)
+    >>> spectrum = PowerSpectrum(np.hanning(800), radices(1024))
     >>> spectrum.samples, spectrum.bins.shape, spectrum(torch.ones(1, 832, 7)).shape
     (832, (64, 8), torch.Size([1, 64, 8, 7]))
 
     Raises:
-        UsageError: `points` is odd, or less than the window.
+        UsageError: the first radix is odd, or the points are fewer than the window's.
     """
 
     window: Tensor
 
-    def __init__(self, window: NDArray[np.float64], points: int) -> None:
+    def __init__(self, window: NDArray[np.float64], split: tuple[int, ...]) -> None:
         super().__init__()
-        if points % 2 or points < len(window):
-            raise UsageError(f"a DFT of {points} points: give an even number, at least {len(window)}")
-        stages = factorise(radices(points))
+        points = math.prod(split)
+        if split[0] % 2 or points < len(window):
+            raise UsageError(
+                f"a DFT of {points} points: give an even number, at least the window's {len(window)}"
+            )
+        stages = factorise(split)
         self.bins = stages[-1].residues
-        stride = points // stages[0].matrices.shape[2]
+        stride = points // split[0]
         rows = -(-len(window) // stride)  # leading digits beyond the window would only multiply zeros
         self.samples = rows * stride
         padded = np.pad(window, (0, self.samples - len(window)))[:, None]

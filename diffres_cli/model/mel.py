@@ -16,7 +16,7 @@ from torch.nn.functional import pad
 from torchaudio.compliance.kaldi import get_mel_banks
 
 from diffres_cli.melconfig import MelConfig
-from diffres_cli.model.dft import PowerSpectrum
+from diffres_cli.model.dft import PowerSpectrum, radices
 
 
 class MelSpectrogram(nn.Module):
@@ -31,15 +31,17 @@ class MelSpectrogram(nn.Module):
         super().__init__()
         self.config = config
         window = np.hanning(config.window + config.periodic)[: config.window]
-        self.spectrum = PowerSpectrum(window, config.fft)
+        self.spectrum = PowerSpectrum(window, radices(config.fft))
         self.groups = _filter_groups(mel_filters(config).numpy(), self.spectrum.bins)
         for i, group in enumerate(self.groups):
             self.register_buffer(f"filters{i}", torch.from_numpy(group.weights), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Waveform [B, N], N >= 2 samples at `config.sample_rate` -> mel power [B, F, T]."""
-        power = self.spectrum(self._frames(waveform))
-        return torch.cat([self._mel(i, power) for i in range(len(self.groups))], dim=1)
+        # Half precision, which mixed-precision training would choose here, drowns the quiet bins.
+        with torch.autocast(waveform.device.type, enabled=False):
+            power = self.spectrum(self._frames(waveform))
+            return torch.cat([self._mel(i, power) for i in range(len(self.groups))], dim=1)
 
     def log(self, power: Tensor) -> Tensor:
         """Mel power of any shape -> the logarithm the networks see, same shape."""
@@ -104,6 +106,7 @@ def _filter_groups(filters: NDArray[np.float32], bins: NDArray[np.int64]) -> lis
     heard = filters > 0
     first = heard.argmax(1) // len(bins)
     end = np.where(heard.any(1), filters.shape[1] - 1 - heard[:, ::-1].argmax(1), 0) // len(bins) + 1
+    end = np.maximum.accumulate(end)  # a filter that hears nothing goes with the one before it
     groups = []
     for last in np.unique(end):
         chosen = end == last
