@@ -17,7 +17,7 @@ The map, in the order the data flows:
     events.py       framewise scores -> events: a label's starts and ends in seconds
     settings.py     how to tag: frame rate, windows, which labels, what to keep
     tagger.py       recordings -> windows -> batches -> predictions: the whole job
-    outputs/        one writer per format: table, JSON, JSON Lines, CSV
+    outputs/        one writer per format: table, JSON (Lines), CSV, Parquet, Audacity, Raven, Praat
     job.py          many recordings through one tagger: the good written, the bad reported
     picture.py      predictions -> what a picture shows: decibels, joined windows, columns of pixels
     figure/         mel | importance | warp | merged mel, as PNG/SVG/PDF

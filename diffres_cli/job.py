@@ -9,6 +9,7 @@ from pathlib import Path
 from diffres_cli.audio import Recording, open_recording, printable
 from diffres_cli.errors import AudioError, DiffresError, UsageError
 from diffres_cli.outputs import Writer
+from diffres_cli.outputs.records import as_record
 from diffres_cli.outputs.sink import Sink
 from diffres_cli.prediction import Prediction
 from diffres_cli.tagger import Settings, Tagger
@@ -68,7 +69,7 @@ def tag_all(
             if on_failure:
                 on_failure(error)
             continue
-        for piece in writer.record(prediction):
+        for piece in writer.record(as_record(prediction)):
             sink.write(piece)
         summary.done += 1
         summary.warnings += [f"{printable(prediction.file)}: {text}" for text in prediction.warnings]

@@ -34,6 +34,9 @@ TORCH_ROOMS = {"model", "training"}
 # inside a function, and so may not be imported by what they open.
 DOORS = {"tagger": {"model"}, "cli": {"model", "training"}}
 
+# One file each, which says what to install where the package is missing.
+OPTIONAL = {"parquet": PACKAGE / "outputs" / "parquet.py"}
+
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 45
 
@@ -87,11 +90,13 @@ def test_no_room_imports_a_room_below_it_in_the_map():
 @pytest.mark.parametrize(
     ("paths", "extras"),
     [
-        (files_of(set(ROOMS) - TORCH_ROOMS), ()),  # no torch, be it inside a function or for its types
+        # no torch, be it inside a function or for its types
+        ([path for path in files_of(set(ROOMS) - TORCH_ROOMS) if path not in OPTIONAL.values()], ()),
+        *(([path], (extra,)) for extra, path in OPTIONAL.items()),
         (files_of(TORCH_ROOMS), ("train",)),
-        (python_files("tests", "scripts", "bench"), ("train", "dev")),
+        (python_files("tests", "scripts", "bench"), ("train", "dev", *OPTIONAL)),
     ],
-    ids=["base", "torch rooms", "development"],
+    ids=["base", *OPTIONAL, "torch rooms", "development"],
 )
 def test_every_third_party_import_is_declared(paths, extras):
     development = [path.relative_to(ROOT) for path in paths if PACKAGE not in path.parents]
@@ -156,7 +161,8 @@ def test_every_dependency_is_pinned_to_a_version_it_allows():
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     pins = [Requirement(line) for line in lines if not line.startswith("#")]
     here = {pin.name: str(pin.specifier)[2:] for pin in pins if not pin.marker or pin.marker.evaluate()}
-    needed = [requirement for requirement in requirements("train", "dev") if requirement.name != "diffres"]
+    extras = ("train", "dev", *OPTIONAL)
+    needed = [requirement for requirement in requirements(*extras) if requirement.name != "diffres"]
     assert {canonicalize_name(need.name) for need in needed} <= here.keys()
     assert [need for need in needed if here[canonicalize_name(need.name)] not in need.specifier] == []
 

@@ -1,14 +1,16 @@
-"""One writer per format. A writer turns predictions into text, one recording at a time.
+"""One writer per format. A writer turns records into text or bytes, one recording at a time.
 
-sink.py     where the text goes: standard output, or a file that appears whole or not at all
-records.py  a prediction as plain JSON values
-table.py    for people        jsonl.py  one object a line      csv.py  one row a label
-json.py     one document: a list of objects
+sink.py      where they go: standard output, or a file that appears whole or not at all
+records.py   a prediction as plain JSON values, which every writer reads
+table.py     for people        jsonl.py     one object a line      csv.py       one row a label
+json.py      one document: a list of objects                       parquet.py   the same rows, typed
+audacity.py  a label track     raven.py     a selection table      textgrid.py  Praat: a tier a label
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -16,23 +18,52 @@ from typing import TYPE_CHECKING, Protocol
 from diffres_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from diffres_cli.prediction import Prediction
+    from diffres_cli.outputs.records import Record
 
-FORMATS = ("table", "json", "jsonl", "csv")
+
+@dataclass(frozen=True)
+class Format:
+    """What a format can hold.
+
+    Attributes:
+        suffix: of its files; beside a recording it follows the whole name, as in rain.wav.csv.
+        several: whether one file may describe more than one recording.
+        rows: one line a label, so that it shows either windows or events.
+        arrays: whether importance and embeddings have a place.
+        binary: no text, and nothing for a terminal.
+    """
+
+    suffix: str
+    several: bool = True
+    rows: bool = True
+    arrays: bool = False
+    binary: bool = False
+
+
+FORMATS = {
+    "table": Format(".txt"),
+    "json": Format(".json", rows=False, arrays=True),
+    "jsonl": Format(".jsonl", rows=False, arrays=True),
+    "csv": Format(".csv"),
+    "parquet": Format(".parquet", arrays=True, binary=True),
+    "audacity": Format(".labels.txt", several=False),
+    "raven": Format(".selections.txt"),
+    "textgrid": Format(".TextGrid", several=False),
+}
 
 
 class Writer(Protocol):
-    """Text for a sequence of predictions: `begin`, one `record` each, `end`."""
+    """A file from a sequence of records: `begin`, one `record` each, `end`. Text is UTF-8."""
 
-    def begin(self) -> str:
+    def begin(self) -> str | bytes:
         """What comes before the first recording."""
         ...
 
-    def record(self, prediction: Prediction) -> Iterator[str]:
+    def record(self, record: Record) -> Iterator[str | bytes]:
         """One recording, in pieces, so that a long one is never one long string."""
         ...
 
-    def end(self) -> str:
+    def end(self) -> str | bytes:
         """What comes after the last."""
         ...
 
@@ -43,18 +74,54 @@ def choose_format(name: str | None, output: Path | None) -> str:
     Raises:
         UsageError: a format we do not write.
 
-    >>> choose_format(None, Path("tags.csv")), choose_format(None, None)
-    ('csv', 'table')
+    >>> choose_format(None, Path("tags.csv")), choose_format(None, Path("a.Selections.txt"))
+    ('csv', 'raven')
+    >>> choose_format(None, None)
+    'table'
     """
     if name is None:
-        suffix = output.suffix.removeprefix(".").lower() if output else ""
-        return suffix if suffix in FORMATS else "table"
+        return (format_of(output) if output else None) or "table"
     if name not in FORMATS:
         raise UsageError(f"--format {name}: choose {', '.join(FORMATS)}")
     return name
 
 
+def format_of(path: Path) -> str | None:
+    """The format that a file's suffix means, upper or lower case; None where it means none of ours."""
+    fitting = [name for name in FORMATS if path.name.lower().endswith(FORMATS[name].suffix.lower())]
+    return max(fitting, key=lambda name: len(FORMATS[name].suffix), default=None)
+
+
+def check_format(name: str, *, recordings: int = 1, events: bool = False, arrays: bool = False) -> None:
+    """Refuse what a file of this format has no place for, before anything is tagged.
+
+    Args:
+        recordings: how many go into one file. events, arrays: what each record will hold.
+
+    Raises:
+        UsageError: what does not fit, and what does.
+    """
+    chosen = FORMATS[name]
+    if recordings > 1 and not chosen.several:
+        raise UsageError(
+            f"--format {name}: a file describes one recording, not {recordings}; "
+            "name a folder with -o, which gets a file for each"
+        )
+    if arrays and not chosen.arrays:
+        fit = ", ".join(other for other in FORMATS if FORMATS[other].arrays)
+        raise UsageError(f"--format {name} has no place for --importance or --embeddings; choose {fit}")
+    if arrays and events and chosen.rows:
+        raise UsageError(
+            f"--format {name} has one row an event, and no place for a window's --importance or "
+            "--embeddings; choose json or jsonl, or leave out --events"
+        )
+
+
 def make_writer(name: str) -> Writer:
-    """The writer for a format of `FORMATS`."""
+    """The writer for a format of `FORMATS`.
+
+    Raises:
+        MissingDependencyError: its optional package is not installed.
+    """
     writer: Writer = import_module(f"diffres_cli.outputs.{name}").writer()
     return writer

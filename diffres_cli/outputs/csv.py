@@ -1,4 +1,4 @@
-"""CSV: one row a label of a window. A window without labels keeps one row, so that none goes missing."""
+"""CSV: one row a label of a window, or an event; what has no labels keeps one row, and none goes missing."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from diffres_cli.prediction import Label, Prediction, WindowPrediction
-
-COLUMNS = ("file", "start", "end", "label", "id", "score", "model", "fps", "min_confidence")
+from diffres_cli.outputs.records import COLUMNS, Record, spans
 
 
 class CsvWriter:
@@ -18,21 +16,21 @@ class CsvWriter:
         """The header."""
         return _line(COLUMNS)
 
-    def record(self, prediction: Prediction) -> Iterator[str]:
-        """The rows of one recording, window by window."""
-        for window in prediction.windows:
-            for label in window.labels or (None,):
-                yield _line(_row(prediction, window, label))
+    def record(self, record: Record) -> Iterator[str]:
+        """The rows of one recording, in the order of their start."""
+        for span in spans(record):
+            for label in span["labels"] or (None,):
+                yield _line(_row(record, span, label))
 
     def end(self) -> str:
         """Nothing."""
         return ""
 
 
-def _row(prediction: Prediction, window: WindowPrediction, label: Label | None) -> tuple[object, ...]:
-    what = (label.label, label.id, round(label.score, 6)) if label else ("", "", "")
-    how = (prediction.model, prediction.fps, prediction.min_confidence)
-    return prediction.file, round(window.start, 3), round(window.end, 3), *what, *how
+def _row(record: Record, span: Record, label: Record | None) -> tuple[object, ...]:
+    what = (label["label"], label["id"], label["score"]) if label else ("", "", "")
+    how = (record["model"], record["fps"], record["min_confidence"])
+    return record["file"], span["start"], span["end"], *what, *how
 
 
 def _line(values: tuple[object, ...]) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from diffres_cli.outputs.records import as_record, to_json
-from diffres_cli.prediction import Prediction
+from diffres_cli.outputs.records import Record, to_json
 
 
 class JsonWriter:
@@ -18,10 +17,10 @@ class JsonWriter:
         """Opens the list."""
         return "["
 
-    def record(self, prediction: Prediction) -> Iterator[str]:
+    def record(self, record: Record) -> Iterator[str]:
         """One object, on a line of its own."""
         yield ",\n" if self._written else "\n"
-        yield to_json(as_record(prediction))
+        yield to_json(record)
         self._written += 1
 
     def end(self) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from diffres_cli.outputs.records import as_record, to_json
-from diffres_cli.prediction import Prediction
+from diffres_cli.outputs.records import Record, to_json
 
 
 class JsonLinesWriter:
@@ -15,9 +14,9 @@ class JsonLinesWriter:
         """Nothing."""
         return ""
 
-    def record(self, prediction: Prediction) -> Iterator[str]:
+    def record(self, record: Record) -> Iterator[str]:
         """One line."""
-        yield to_json(as_record(prediction)) + "\n"
+        yield to_json(record) + "\n"
 
     def end(self) -> str:
         """Nothing."""

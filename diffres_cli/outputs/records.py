@@ -1,17 +1,50 @@
-"""A prediction as plain JSON values: the documented record of `-f json` and `-f jsonl`."""
+"""A prediction as plain JSON values: the documented record of `-f json` and `-f jsonl`, read by every writer.
+
+    {"file": ..., "duration": s, "sample_rate": Hz, "model": ..., "fps": ..., "min_confidence": ...,
+     "labels": [LABEL, ...],                           the recording's, best first
+     "windows": [{"start": s, "end": s, "labels": [LABEL, ...]}, ...],
+     "warnings": [text, ...]}                          only where there are any
+
+A LABEL is {"label": name, "id": the ontology's, "score": 0 to 1}. Only where asked for:
+
+    "events": [{"label": ..., "id": ..., "start": s, "end": s, "score": 0 to 1}, ...]    sorted by start
+    "frame_rate": Hz                                   of the importance
+    "importance": [...]    in each window: of its input frames; frame j is centred on start + j / frame_rate
+    "embedding": [...]     in each window: the pooled feature
+
+Times are in seconds, to the millisecond; scores and embeddings have six decimals, importance has four.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
-from diffres_cli.prediction import Label, Prediction
+import numpy as np
+
+from diffres_cli.prediction import Event, Floats, Label, Prediction, WindowPrediction
+
+Record = dict[str, Any]
+COLUMNS = ("file", "start", "end", "label", "id", "score", "model", "fps", "min_confidence")
+
+_CONTROLS = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]  # Unicode's line separators among them
+_ESCAPES = {code: chr(code).encode("unicode_escape").decode() for code in _CONTROLS}
 
 
-def as_record(prediction: Prediction) -> dict[str, Any]:
-    """Times in seconds to the millisecond, scores to six decimals; `warnings` only where there are any."""
-    record: dict[str, Any] = {
+class Row(NamedTuple):
+    """A label with its time, as the formats with one line a label write it."""
+
+    start: float
+    end: float
+    label: str
+    id: str
+    score: float
+
+
+def as_record(prediction: Prediction) -> Record:
+    """The record of a prediction."""
+    record: Record = {
         "file": prediction.file,
         "duration": round(prediction.duration, 3),
         "sample_rate": prediction.sample_rate,
@@ -19,22 +52,81 @@ def as_record(prediction: Prediction) -> dict[str, Any]:
         "fps": prediction.fps,
         "min_confidence": prediction.min_confidence,
         "labels": _labels(prediction.labels),
-        "windows": [
-            {"start": round(w.start, 3), "end": round(w.end, 3), "labels": _labels(w.labels)}
-            for w in prediction.windows
-        ],
+        "windows": [_window(window) for window in prediction.windows],
     }
-    return record | ({"warnings": list(prediction.warnings)} if prediction.warnings else {})
+    if prediction.warnings:
+        record["warnings"] = list(prediction.warnings)
+    if prediction.events is not None:
+        record["events"] = [_event(event) for event in prediction.events]
+    if any(window.importance is not None for window in prediction.windows):
+        record["frame_rate"] = prediction.frame_rate
+    return record
 
 
-def to_json(record: dict[str, Any]) -> str:
+def spans(record: Record) -> list[Record]:
+    """What has a start, an end and labels: the events of a record that was asked for them, else its windows.
+
+    None goes missing where a line is written for each: a recording without events is one span without labels.
+    """
+    if "events" not in record:
+        windows: list[Record] = record["windows"]
+        return windows
+    events = [event | {"labels": [event]} for event in record["events"]]
+    return events or [{"start": 0.0, "end": record["duration"], "labels": []}]
+
+
+def rows(record: Record) -> Iterator[Row]:
+    """Every label of every span."""
+    for span in spans(record):
+        for label in span["labels"]:
+            yield Row(span["start"], span["end"], label["label"], label["id"], label["score"])
+
+
+def one_line(text: str) -> str:
+    r"""Text with tabs, line ends and other control characters escaped, for formats that cannot hold them.
+
+    >>> one_line("Police\tcar\n")
+    'Police\\tcar\\n'
+    """
+    return text.translate(_ESCAPES)
+
+
+def to_json(record: Record) -> str:
     """One line of JSON. Readable as it is, unless a file name is not UTF-8: then \\u escapes keep it."""
     text = json.dumps(record, ensure_ascii=False)
     return text if _is_unicode(text) else json.dumps(record)
 
 
-def _labels(labels: Iterable[Label]) -> list[dict[str, Any]]:
+def _labels(labels: Iterable[Label]) -> list[Record]:
     return [{"label": label.label, "id": label.id, "score": round(label.score, 6)} for label in labels]
+
+
+def _window(window: WindowPrediction) -> Record:
+    record: Record = {
+        "start": round(window.start, 3),
+        "end": round(window.end, 3),
+        "labels": _labels(window.labels),
+    }
+    if window.importance is not None:
+        record["importance"] = _rounded(window.importance, 4)
+    if window.embedding is not None:
+        record["embedding"] = _rounded(window.embedding, 6)
+    return record
+
+
+def _event(event: Event) -> Record:
+    return {
+        "label": event.label,
+        "id": event.id,
+        "start": round(event.start, 3),
+        "end": round(event.end, 3),
+        "score": round(event.score, 6),
+    }
+
+
+def _rounded(values: Floats, decimals: int) -> list[float]:
+    rounded: list[float] = np.round(values.astype(np.float64), decimals).tolist()
+    return rounded
 
 
 def _is_unicode(text: str) -> bool:

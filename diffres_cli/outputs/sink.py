@@ -20,7 +20,7 @@ class Sink:
         self._name = name
         self._before = before
 
-    def write(self, text: str) -> None:
+    def write(self, text: str | bytes) -> None:
         """Write and pass on at once, so that a reader at the other end of a pipe is never behind.
 
         Raises:
@@ -29,7 +29,7 @@ class Sink:
         if self._before:
             self._before()
         try:
-            self._stream.write(text.encode("utf-8", "surrogateescape"))
+            self._stream.write(text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text)
             self._stream.flush()
         except BrokenPipeError:
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from diffres_cli.audio import printable
-from diffres_cli.prediction import Label, Prediction
+from diffres_cli.outputs.records import Record
 
 _BAR = 10
 
@@ -20,24 +20,26 @@ class TableWriter:
         """Nothing: the settings are said with the first recording."""
         return ""
 
-    def record(self, prediction: Prediction) -> Iterator[str]:
-        """Labels with score and bar; the windows below where there are several."""
-        yield self._heading(prediction)
-        yield f"{printable(prediction.file)}  {clock(prediction.duration)}\n"
-        yield from (_label(label) for label in prediction.labels)
-        if not prediction.labels:
-            yield f"  nothing scored {prediction.min_confidence:g} or more (lower it with -c)\n"
-        if len(prediction.windows) > 1:
-            yield from (_window(w.start, w.end, w.labels) for w in prediction.windows)
+    def record(self, record: Record) -> Iterator[str]:
+        """Labels with score and bar; below them the events, or the windows where there are several."""
+        yield self._heading(record)
+        yield f"{printable(record['file'])}  {clock(record['duration'])}\n"
+        yield from map(_label, record["labels"])
+        if not record["labels"]:
+            yield f"  nothing scored {record['min_confidence']:g} or more (lower it with -c)\n"
+        if "events" in record:
+            yield from map(_event, record["events"])
+        elif len(record["windows"]) > 1:
+            yield from map(_window, record["windows"])
 
     def end(self) -> str:
         """Nothing."""
         return ""
 
-    def _heading(self, prediction: Prediction) -> str:
+    def _heading(self, record: Record) -> str:
         settings = (
-            f"{prediction.model}, {prediction.fps:g} fps, labels scoring at least "
-            f"{prediction.min_confidence:g}\n"
+            f"{record['model']}, {record['fps']:g} fps, labels scoring at least "
+            f"{record['min_confidence']:g}\n"
         )
         if settings == self._settings:
             return "\n"
@@ -58,14 +60,33 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _label(label: Label) -> str:
-    bar = "█" * round(label.score * _BAR)
-    return f"  {label.score:.2f}  {bar:<{_BAR}}  {label.label}\n"
+def moment(seconds: float) -> str:
+    """A point in time to the hundredth of a second.
+
+    >>> moment(4.256), moment(75), moment(36000.5)
+    ('4.26', '1:15.00', '10:00:00.50')
+    """
+    minutes, hundredths = divmod(round(seconds * 100), 6000)
+    rest = f"{hundredths / 100:05.2f}"
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02}:{rest}"
+    return f"{minutes}:{rest}" if minutes else f"{hundredths / 100:.2f}"
 
 
-def _window(start: float, end: float, labels: tuple[Label, ...]) -> str:
-    heard = ", ".join(f"{label.label} {label.score:.2f}" for label in labels)
-    return f"  {clock(start):>7} – {clock(end):>7}  {heard or '–'}\n"
+def _label(label: Record) -> str:
+    bar = "█" * round(label["score"] * _BAR)
+    return f"  {label['score']:.2f}  {bar:<{_BAR}}  {label['label']}\n"
+
+
+def _event(event: Record) -> str:
+    span = f"{moment(event['start']):>7} – {moment(event['end']):>7}"
+    return f"  {span}  {event['label']} {event['score']:.2f}\n"
+
+
+def _window(window: Record) -> str:
+    heard = ", ".join(f"{label['label']} {label['score']:.2f}" for label in window["labels"])
+    return f"  {clock(window['start']):>7} – {clock(window['end']):>7}  {heard or '–'}\n"
 
 
 writer = TableWriter

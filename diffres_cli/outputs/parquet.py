@@ -1,0 +1,125 @@
+"""Parquet: one row a label of a window, or an event; what has no labels keeps one row, its label null.
+
+The columns are those of the CSV, typed. Where they were asked for, a window's importance (with its
+`frame_rate`, Hz) and embedding are lists in the window's first row, and null in its others.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from diffres_cli.errors import MissingDependencyError
+from diffres_cli.outputs.records import COLUMNS, Record, spans
+
+if TYPE_CHECKING:
+    import pyarrow
+    import pyarrow.parquet
+
+_NUMBERS = {"start", "end", "score", "fps", "min_confidence", "frame_rate"}
+_LISTS = {"importance", "embedding"}
+_VALUES = 1 << 19  # numbers in a row group: about 60,000 labels, or an hour with importance and embedding
+
+
+class ParquetWriter:
+    """See `diffres_cli.outputs.Writer`. Row groups are passed on as they fill, so memory stays flat."""
+
+    def __init__(self) -> None:
+        """Raises MissingDependencyError without pyarrow."""
+        try:
+            import pyarrow
+            import pyarrow.parquet
+        except ImportError as error:
+            raise MissingDependencyError(
+                "the parquet format needs pyarrow: pip install 'diffres[parquet]'"
+            ) from error
+        self._arrow = pyarrow
+        self._stream = _Stream()
+        self._file: pyarrow.parquet.ParquetWriter | None = None
+        self._rows: list[Record] = []
+        self._values = 0
+
+    def begin(self) -> bytes:
+        """Nothing: the columns depend on what the first record holds."""
+        return b""
+
+    def record(self, record: Record) -> Iterator[bytes]:
+        """Row groups, as they fill up."""
+        self._open(record)
+        for row in _rows(record):
+            self._rows.append(row)
+            self._values += sum(len(value) if isinstance(value, np.ndarray) else 1 for value in row.values())
+            if self._values >= _VALUES:
+                yield self._flush()
+
+    def end(self) -> bytes:
+        """The last row group, and the index at the end of the file."""
+        last = self._flush()
+        file = self._open({"windows": []})
+        file.close()
+        return last + self._stream.taken()
+
+    def _open(self, record: Record) -> pyarrow.parquet.ParquetWriter:
+        if self._file is None:
+            schema = _schema(self._arrow, record)
+            self._file = self._arrow.parquet.ParquetWriter(self._stream, schema, compression="zstd")
+        return self._file
+
+    def _flush(self) -> bytes:
+        if self._file is None or not self._rows:
+            return b""
+        self._file.write_table(self._arrow.Table.from_pylist(self._rows, self._file.schema))
+        self._rows.clear()
+        self._values = 0
+        return self._stream.taken()
+
+
+class _Stream(io.RawIOBase):
+    """Takes what Arrow writes, and gives it on."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._pieces.append(bytes(data))
+        return len(self._pieces[-1])
+
+    def taken(self) -> bytes:
+        """What was written since the last call."""
+        taken = b"".join(self._pieces)
+        self._pieces.clear()
+        return taken
+
+
+def _schema(arrow: Any, record: Record) -> pyarrow.Schema:
+    kept = [
+        name for name in ("importance", "embedding") if any(name in window for window in record["windows"])
+    ]
+    rate = ["frame_rate"] if "importance" in kept else []
+    types = {name: arrow.float64() for name in _NUMBERS} | {
+        name: arrow.list_(arrow.float32()) for name in _LISTS
+    }
+    return arrow.schema([(name, types.get(name, arrow.string())) for name in (*COLUMNS, *rate, *kept)])
+
+
+def _rows(record: Record) -> Iterator[Record]:
+    how = {key: record[key] for key in ("model", "fps", "min_confidence")} | {
+        "file": record["file"].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
+        "frame_rate": record.get("frame_rate"),
+    }
+    for span in spans(record):
+        when = {"start": span["start"], "end": span["end"]}
+        lists = {key: np.asarray(span[key], np.float32) for key in ("importance", "embedding") if key in span}
+        for label in span["labels"] or [dict[str, Any]()]:
+            what = {key: label.get(key) for key in ("label", "id", "score")}
+            yield how | when | what | lists
+            lists = {}
+
+
+writer = ParquetWriter

@@ -1,0 +1,85 @@
+"""Praat TextGrid, in its long text format: one interval tier a label that occurs, named after it.
+
+The text of an interval is the label's score; where the label is not heard it is empty. Intervals follow one
+another without gaps over the whole recording, as Praat requires: where windows overlap, the larger score
+counts.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from heapq import heappop, heappush
+from itertools import groupby, pairwise
+from operator import itemgetter
+
+from diffres_cli.outputs.records import Record, Row, one_line, rows
+
+
+class TextGridWriter:
+    """See `diffres_cli.outputs.Writer`. A TextGrid belongs to one recording and does not name it."""
+
+    def begin(self) -> str:
+        """The file's type."""
+        return 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n'
+
+    def record(self, record: Record) -> Iterator[str]:
+        """The tiers of one recording, in the order in which their labels first occur."""
+        duration = record["duration"]
+        tiers: dict[str, list[Row]] = {}
+        for row in rows(record):
+            tiers.setdefault(row.label, []).append(row)
+        yield f"xmin = 0.000\nxmax = {duration:.3f}\ntiers? <exists>\nsize = {len(tiers)}\nitem []:\n"
+        for number, (label, spans) in enumerate(tiers.items(), start=1):
+            yield f"    item [{number}]:\n"
+            yield from _tier(label, list(intervals(spans, duration)), duration)
+
+    def end(self) -> str:
+        """Nothing."""
+        return ""
+
+
+def intervals(spans: Iterable[Row], duration: float) -> Iterator[tuple[float, float, float | None]]:
+    """A tier from 0 to `duration` seconds: (start, end, score), the score None where no span is.
+
+    >>> spans = [Row(1.0, 3.0, "Dog", "d", 0.5), Row(2.0, 4.0, "Dog", "d", 0.9)]
+    >>> list(intervals(spans, 5.0))
+    [(0.0, 1.0, None), (1.0, 2.0, 0.5), (2.0, 4.0, 0.9), (4.0, 5.0, None)]
+    """
+    clipped = ((max(span.start, 0.0), min(span.end, duration), span.score) for span in spans)
+    held = sorted(span for span in clipped if span[0] < span[1])
+    for loudest, parts in groupby(_pieces(held, duration), key=itemgetter(2)):
+        first, *rest = parts
+        yield first[0], (rest or [first])[-1][1], loudest and loudest[0]
+
+
+def _pieces(
+    spans: list[tuple[float, float, float]], duration: float
+) -> Iterator[tuple[float, float, tuple[float, float] | None]]:
+    """Between any two neighbouring starts or ends: (start, end, (score, end) of the best span there)."""
+    points = sorted({0.0, duration, *(point for span in spans for point in span[:2])})
+    waiting = deque(spans)
+    active: list[tuple[float, float]] = []  # a heap: (-score, end), the best first
+    for start, end in pairwise(points):
+        while waiting and waiting[0][0] <= start:
+            _, until, score = waiting.popleft()
+            heappush(active, (-score, until))
+        while active and active[0][1] <= start:
+            heappop(active)
+        yield start, end, (-active[0][0], active[0][1]) if active else None
+
+
+def _tier(label: str, found: list[tuple[float, float, float | None]], duration: float) -> Iterator[str]:
+    yield f'        class = "IntervalTier"\n        name = {_quoted(label)}\n'
+    yield f"        xmin = 0.000\n        xmax = {duration:.3f}\n        intervals: size = {len(found)}\n"
+    for number, (start, end, score) in enumerate(found, start=1):
+        text = "" if score is None else f"{score:.3f}"
+        yield f"        intervals [{number}]:\n            xmin = {start:.3f}\n"
+        yield f"            xmax = {end:.3f}\n            text = {_quoted(text)}\n"
+
+
+def _quoted(text: str) -> str:
+    return '"' + one_line(text).replace('"', '""') + '"'
+
+
+writer = TextGridWriter
