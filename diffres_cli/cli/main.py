@@ -83,7 +83,7 @@ def _invoke(arguments: list[str]) -> int:
 
 def _explain(error: BaseException, arguments: list[str]) -> int:
     """Say on standard error, in one line, what went wrong."""
-    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+    if _is_interrupt(error):
         return _fail("interrupted", INTERRUPTED)
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else UNEXPECTED
@@ -98,6 +98,13 @@ def _explain(error: BaseException, arguments: list[str]) -> int:
     if isinstance(error, OSError) and error.filename is None:  # not of a file, then of our own output
         return _fail(f"cannot write standard output: {reason(error)}", UNEXPECTED)
     return _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)", UNEXPECTED)
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: a library that is being imported makes an ImportError of it."""
+    while error is not None and not isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _forget_unwritten() -> None:

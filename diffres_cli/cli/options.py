@@ -13,8 +13,13 @@ from diffres_cli.errors import UsageError
 Model = Annotated[
     str,
     typer.Option(
-        "--model", "-m", help="A shipped model's name, a checkpoint folder, an .onnx or .safetensors file."
+        "--model",
+        "-m",
+        help="A shipped model's name, hf:ORG/NAME[@REVISION], a folder, an .onnx or .safetensors file.",
     ),
+]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Never use the network: only models that are installed.")
 ]
 TopK = Annotated[int, typer.Option("--top-k", "-k", help="At most this many labels.")]
 MinConfidence = Annotated[
@@ -45,4 +50,6 @@ def frame_rate(text: str | None) -> float | None:
     try:
         return None if text is None else float(text)
     except ValueError:
-        raise UsageError(f"--fps {text or repr(text)}: expected a number of frames per second, such as 25") from None
+        raise UsageError(
+            f"--fps {text or repr(text)}: expected a number of frames per second, such as 25"
+        ) from None
