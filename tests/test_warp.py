@@ -34,11 +34,11 @@ def frames_of(length: int, batch: int = 1, bins: int = 4, dtype: torch.dtype = t
 
 def matrix(where: Overlaps) -> Tensor:
     """The warp matrix the overlaps stand for, [B, t, T]."""
-    batch, pairs = where.rows.shape
-    columns = torch.arange(pairs) % (pairs // 2)
-    warp = torch.zeros(batch, where.slots, pairs // 2, dtype=torch.float64)
-    clips = torch.arange(batch)[:, None].expand(batch, pairs)
-    return warp.index_put((clips, where.rows, columns.expand(batch, -1)), where.weights, accumulate=True)
+    (batch, length), slots = where.rows.shape, where.carried.shape[1]
+    clips = torch.arange(batch)[:, None]
+    warp = torch.zeros(batch, slots, length, dtype=torch.float64)
+    warp = warp.index_put((clips, where.rows, torch.arange(length)), where.weights, accumulate=True)
+    return warp.index_put((clips, torch.arange(slots), where.carried), where.carried_weights, accumulate=True)
 
 
 @st.composite
@@ -105,12 +105,8 @@ def test_every_frames_weight_is_spent_and_every_row_is_full(clip: tuple[Tensor, 
 @settings(max_examples=200, deadline=None)
 def test_order_is_kept(clip: tuple[Tensor, int]) -> None:
     importance, slots = clip
-    where = overlaps(importance, slots)
-    first, second = where.rows.chunk(2, 1)
-    assert (first.diff(dim=1) >= 0).all()
-    assert ((second - first >= 0) & (second - first <= 1)).all()
     # No row holds a frame from before the last frame of the row above.
-    held = matrix(where)[0] > 1e-9
+    held = matrix(overlaps(importance, slots))[0] > 1e-9
     position = torch.arange(held.shape[1])
     earliest = torch.where(held, position, held.shape[1]).amin(1)
     latest = torch.where(held, position, -1).amax(1)
@@ -257,7 +253,7 @@ class LargestTensor(TorchDispatchMode):
         return result
 
 
-def test_forward_and_backward_never_hold_more_than_two_copies_of_the_frames() -> None:
+def test_forward_and_backward_never_hold_more_than_the_frames() -> None:
     # Neither the matrix, t T, nor its product with the frames, F t T, may ever exist.
     importance = importance_of(2000, 1000).requires_grad_()
     frames = frames_of(2000, bins=16).requires_grad_()
@@ -265,4 +261,4 @@ def test_forward_and_backward_never_hold_more_than_two_copies_of_the_frames() ->
         where = overlaps(importance, 1000)
         encoding = resolution_encoding(where, 16)
         (merge_mean(frames, where).sum() + merge_max(frames, where).sum() + encoding.sum()).backward()
-    assert record.elements == 2 * frames.numel()
+    assert record.elements == frames.numel()

@@ -5,34 +5,33 @@ Equation 5 followed by Algorithm 1 has a closed form. With c_j = s_1 + ... + s_j
 
     W[i, j] = max(0, min(c_j, i + 1) - max(c_(j-1), i)).
 
-Since s_j <= 1, a frame touches at most two neighbouring rows: r = floor(c_(j-1)), and r + 1. W is
-never built: mean, maximum and encoding are reductions over 2T weighted frames, O(F T) in time and
-memory, where the matrix is O(F T t) for the maximum.
+Since s_j <= 1, a frame touches the row it begins in, r = floor(c_(j-1)), and at most the next one;
+and since frames follow each other, at most one frame reaches into a row from the row above. W is
+never built: mean, maximum and encoding reduce T + t weighted frames, O(F T) in time and memory,
+where the matrix is O(F T t) for the maximum.
 """
 
 from __future__ import annotations
 
-import warnings
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-# torch calls it beta once a process; scatter_reduce, which it does not, is the slower one backwards
-# (bench/warp.py).
-warnings.filterwarnings("ignore", "index_reduce", UserWarning)
-
 
 class Overlaps(NamedTuple):
-    """The non-zero entries of W, two for each input frame.
+    """The non-zero entries of W: one for each frame, and one for each row it reaches into.
 
     Shape:
-        rows: [B, 2T] int64, the output frame. weights: [B, 2T] float64, in [0, 1]. slots: t.
+        rows, weights: [B, T] int64, float64: the row each frame begins in, and its share of it.
+        carried, carried_weights: [B, t] int64, float64: the frame that reaches into each row from
+            the row above, and its share of it; 0 where none does, as into row 0.
     """
 
     rows: Tensor
     weights: Tensor
-    slots: int
+    carried: Tensor
+    carried_weights: Tensor
 
 
 def overlaps(importance: Tensor, slots: int) -> Overlaps:
@@ -41,20 +40,30 @@ def overlaps(importance: Tensor, slots: int) -> Overlaps:
     Args:
         importance: [B, T], in [0, 1], each row summing to at most t. slots: t.
 
-    >>> rows, weights, _ = overlaps(torch.tensor([[0.75, 0.5, 0.75]]), 2)
-    >>> rows.tolist(), weights.tolist()
-    ([[0, 0, 1, 1, 1, 1]], [[0.75, 0.25, 0.75, 0.0, 0.25, 0.0]])
+    >>> where = overlaps(torch.tensor([[0.75, 0.5, 0.75]]), 2)
+    >>> where.rows.tolist(), where.weights.tolist()
+    ([[0, 0, 1]], [[0.75, 0.25, 0.75]])
+    >>> where.carried.tolist(), where.carried_weights.tolist()
+    ([[0, 1]], [[0.0, 0.25]])
     """
     # float64: c reaches T, and float32 would misplace an edge by 1e-3 frames at T = 10,000.
     importance = importance.double()
     end = importance.cumsum(1)
     start = end - importance
-    first = start.floor().clamp(0, slots - 1)
-    inside = torch.minimum(end, first + 1.0) - start
-    rows = torch.cat([first, (first + 1.0).clamp_max(slots - 1)], 1)
+    rows = start.floor().clamp(0, slots - 1)
     # A rounding error of -1e-9 would become NaN in the logarithm.
-    weights = torch.cat([inside, end - first - 1.0], 1).clamp_min(0.0)
-    return Overlaps(rows.long(), weights, slots)
+    weights = (torch.minimum(end, rows + 1.0) - start).clamp_min(0.0)
+    rows = rows.long()
+    carried = _last_begun_above(rows, slots)
+    top = torch.arange(slots, device=rows.device)
+    carried_weights = (end.gather(1, carried) - top).clamp_min(0.0) * (top > 0)
+    return Overlaps(rows, weights, carried, carried_weights)
+
+
+def _last_begun_above(rows: Tensor, slots: int) -> Tensor:
+    """The last frame that begins above each row; frame 0 for row 0: rows [B, T] -> [B, t]."""
+    begun = rows.new_zeros(rows.shape[0], slots).scatter_add(1, rows, torch.ones_like(rows)).cumsum(1)
+    return torch.cat([torch.ones_like(begun[:, :1]), begun[:, :-1]], 1) - 1
 
 
 def merge_mean(frames: Tensor, where: Overlaps) -> Tensor:
@@ -62,9 +71,8 @@ def merge_mean(frames: Tensor, where: Overlaps) -> Tensor:
 
     A full row's weights sum to 1, so this is a mean and a constant survives it.
     """
-    weighted = _weighted_rows(frames, where)
-    empty = weighted.new_zeros(frames.shape[0] * where.slots, frames.shape[1])
-    return _as_batch(empty.index_add(0, _flat_rows(where), weighted), where)
+    rows, beginning, carried = _weighted(frames, where)
+    return carried.scatter_add(2, rows, beginning)
 
 
 def merge_max(frames: Tensor, where: Overlaps) -> Tensor:
@@ -73,10 +81,9 @@ def merge_max(frames: Tensor, where: Overlaps) -> Tensor:
     The factor makes up for weights that shrink as more frames share a row. Frames are powers, so
     0 is the floor of an empty row. Ties share the gradient.
     """
-    weighted = _weighted_rows(frames, where)
-    empty = weighted.new_zeros(frames.shape[0] * where.slots, frames.shape[1])
-    largest = empty.index_reduce(0, _flat_rows(where), weighted, "amax")
-    return _as_batch(largest, where) * (frames.shape[2] / where.slots)
+    rows, beginning, carried = _weighted(frames, where)
+    largest = carried.scatter_reduce(2, rows, beginning, "amax")
+    return largest * (frames.shape[2] / where.carried.shape[1])
 
 
 def resolution_encoding(where: Overlaps, channels: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -85,27 +92,18 @@ def resolution_encoding(where: Overlaps, channels: int, dtype: torch.dtype = tor
     E[2k, j] = sin(j w_k), E[2k + 1, j] = cos(j w_k), w_k = 10000^(-2k / channels), j the input
     frame; the result is W E^T, [B, channels, t].
     """
-    batch, pairs = where.rows.shape
-    time = torch.arange(pairs // 2, device=where.rows.device, dtype=dtype)
+    batch, frames = where.rows.shape
+    time = torch.arange(frames, device=where.rows.device, dtype=dtype)
     rates = 10000.0 ** (-torch.arange(0, channels, 2, device=time.device, dtype=dtype) / channels)
     angles = rates[:, None] * time
     encoding = torch.stack([angles.sin(), angles.cos()], 1).reshape(1, channels, -1)
     return merge_mean(encoding.expand(batch, -1, -1), where)
 
 
-def _weighted_rows(frames: Tensor, where: Overlaps) -> Tensor:
-    """[B, F, T] -> [B * 2T, F]: every frame twice, once for each row it may fall into."""
-    by_time = frames.transpose(1, 2)
-    weights = where.weights.to(frames.dtype).unsqueeze(2)
-    return (torch.cat([by_time, by_time], 1) * weights).flatten(0, 1)
-
-
-def _flat_rows(where: Overlaps) -> Tensor:
-    """Row numbers in the flattened [B * t] output."""
-    batch = torch.arange(where.rows.shape[0], device=where.rows.device)
-    return (where.rows + batch.unsqueeze(1) * where.slots).flatten()
-
-
-def _as_batch(rows: Tensor, where: Overlaps) -> Tensor:
-    """[B * t, F] -> [B, F, t]."""
-    return rows.reshape(where.rows.shape[0], where.slots, -1).transpose(1, 2)
+def _weighted(frames: Tensor, where: Overlaps) -> tuple[Tensor, Tensor, Tensor]:
+    """The rows frames begin in [B, F, T], the weighted frames [B, F, T], and the carried ones [B, F, t]."""
+    rows = where.rows.unsqueeze(1).expand_as(frames)
+    carried = where.carried.unsqueeze(1).expand(-1, frames.shape[1], -1)
+    weights = where.weights.to(frames.dtype).unsqueeze(1)
+    carried_weights = where.carried_weights.to(frames.dtype).unsqueeze(1)
+    return rows, frames * weights, frames.gather(2, carried) * carried_weights
