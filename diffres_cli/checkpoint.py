@@ -11,7 +11,7 @@ from pathlib import Path
 
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.files import reason
-from diffres_cli.hub.cache import snapshot, snapshots
+from diffres_cli.hub.cache import remove, repo_folder, snapshot, snapshots
 from diffres_cli.hub.reference import Reference, is_reference, reference_of
 
 DEFAULT_MODEL = "audioset-small"
@@ -30,15 +30,20 @@ class ModelFile:
 
     @property
     def name(self) -> str:
-        """hf:ORG/NAME@COMMIT, the folder's name for a file in a checkpoint folder, else the file's stem."""
-        if self.path.name not in (ONNX_NAME, WEIGHTS_NAME):
-            return self.path.stem
-        return str(reference_of(self.path) or self.path.parent.name)
+        """See `model_name`."""
+        return model_name(self.path)
 
     @property
     def is_onnx(self) -> bool:
         """Whether it is a graph for ONNX Runtime, or weights for torch."""
         return self.path.suffix == ".onnx"
+
+
+def model_name(path: Path) -> str:
+    """hf:ORG/NAME@COMMIT in a hub cache, the folder's name in a checkpoint folder, else the file's stem."""
+    if path.name not in (ONNX_NAME, WEIGHTS_NAME):
+        return path.stem
+    return str(reference_of(path) or path.parent.name)
 
 
 def shipped_models() -> dict[str, Path]:
@@ -109,6 +114,26 @@ def install_model(model: str, *, weights: bool = False, offline: bool = False) -
     return download(Reference.parse(model), names, partial(_refuse_problems, model, names), offline=offline)
 
 
+def remove_model(model: str) -> list[str]:
+    """Delete what `install_model` installed: all revisions, or the one named.
+
+    Returns:
+        The names of what was removed.
+
+    Raises:
+        UsageError: not installed, or shipped with the package. OutputError: the cache cannot be written.
+    """
+    if model in shipped_models():
+        raise UsageError(f"{model}: came with the package; only models from a hub can be removed")
+    reference = Reference.parse(model)
+    wanted = snapshot(reference) if reference.revision else repo_folder(reference)
+    chosen = [name for name, folder in hub_models().items() if wanted in (folder, folder.parent.parent)]
+    if not chosen:
+        raise UsageError(f"{model}: not installed; `diffres models` lists what is")
+    remove(reference)
+    return chosen
+
+
 def check_folder(folder: Path, names: Iterable[str] = ()) -> list[str]:
     """What is wrong with a checkpoint folder: files missing, unlisted or not as SHA256SUMS states.
 
@@ -161,9 +186,7 @@ def _is_checkpoint(folder: Path) -> bool:
 def _refuse_problems(model: str, names: Iterable[str], folder: Path) -> None:
     problems = check_folder(folder, names)
     if problems:
-        raise ModelError(
-            f"{model}: not installed, its files contradict each other: {'; '.join(problems)}"
-        )
+        raise ModelError(f"{model}: not installed, its files contradict each other: {'; '.join(problems)}")
 
 
 def _problem(path: Path, stated: str | None) -> str:

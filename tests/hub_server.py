@@ -88,6 +88,9 @@ class Hub:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         for fault in self.faults:
             if fault.hold:
                 fault.hold.set()
@@ -115,15 +118,15 @@ class Hub:
         return [request for request in self.requests if request.method == method and where in request.path]
 
     def stored(self, checksum: str) -> bytes | None:
-        everything = (
-            data for repo in self.repositories.values() for c in repo.commits.values() for data in c.values()
-        )
+        commits = [files for repo in self.repositories.values() for files in repo.commits.values()]
+        everything = (data for files in commits for data in files.values())
         return next((data for data in everything if sha256(data) == checksum), None)
 
 
 class _Handler(BaseHTTPRequestHandler):
     hub: Hub
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
 
     def log_message(self, *_: object) -> None:
         pass
@@ -147,8 +150,6 @@ class _Handler(BaseHTTPRequestHandler):
             if method == self.command.replace("HEAD", "GET") and (match := re.fullmatch(pattern, path)):
                 return route(self, *match.groups())
         return self._answer(b"", 404)
-
-    # --- reading
 
     def _repository(self, name: str) -> Repository | None:
         """The repository, where the sender may see it; else it has been told."""
@@ -174,12 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _sibling(self, name: str, data: bytes) -> dict[str, Any]:
         lfs = {"size": len(data), "sha256": sha256(data), "pointerSize": 130}
-        return {
-            "rfilename": name,
-            "size": len(data),
-            "blobId": git_sha1(data),
-            **({"lfs": lfs} if name.endswith(LARGE) else {}),
-        }
+        large = {"lfs": lfs} if name.endswith(LARGE) else {}
+        return {"rfilename": name, "size": len(data), "blobId": git_sha1(data), **large}
 
     def file(self, name: str, revision: str, path: str) -> None:
         repo = self._repository(name)
@@ -209,8 +206,6 @@ class _Handler(BaseHTTPRequestHandler):
         span = f"bytes {start}-{len(data) - 1}/{len(data)}"
         return self._answer(data[start:], 206, {**headers, "Content-Range": span})
 
-    # --- writing
-
     def create(self) -> None:
         wanted = json.loads(self.payload)
         name = f"{wanted['organization']}/{wanted['name']}"
@@ -229,12 +224,9 @@ class _Handler(BaseHTTPRequestHandler):
     def preupload(self, name: str, revision: str) -> None:
         if self.token != TOKEN:
             return self._answer(b"", 403)
-        names = [file["path"] for file in json.loads(self.payload)["files"]]
-        modes = ["lfs" if name.endswith(LARGE) else "regular" for name in names]
-        files = [
-            {"path": path, "uploadMode": mode, "shouldIgnore": False}
-            for path, mode in zip(names, modes, strict=True)
-        ]
+        paths = [file["path"] for file in json.loads(self.payload)["files"]]
+        modes = [(path, "lfs" if path.endswith(LARGE) else "regular") for path in paths]
+        files = [{"path": path, "uploadMode": mode, "shouldIgnore": False} for path, mode in modes]
         return self._json({"files": files})
 
     def batch(self, name: str) -> None:
@@ -262,8 +254,6 @@ class _Handler(BaseHTTPRequestHandler):
                 del files[value["path"]]
         commit = repo.commit(files, branch)
         self._json({"commitUrl": f"{self.hub.endpoint}/{name}/commit/{commit}", "commitOid": commit})
-
-    # --- answering
 
     def _json(self, value: object, status: int = 200) -> None:
         self._answer(json.dumps(value).encode(), status, {"Content-Type": "application/json"})

@@ -1,4 +1,4 @@
-"""`diffres models`: what is installed, and each model's facts."""
+"""`diffres models`: what is installed, each model's facts, and models from a hub."""
 
 from __future__ import annotations
 
@@ -8,58 +8,156 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffres_cli.cli import options
-from diffres_cli.cli.console import emit
+from diffres_cli.cli.console import emit, say
+from diffres_cli.errors import DiffresError
 
 if TYPE_CHECKING:
     from diffres_cli.card import ModelCard
 
-models_app = typer.Typer(help="List the installed models, and show their facts.", rich_markup_mode=None)
+OnHub = Annotated[str, typer.Argument(metavar="hf:ORG/NAME[@REVISION]", show_default=False)]
+
+models_app = typer.Typer(
+    help="List the installed models, show their facts, and get them from a hub.", rich_markup_mode=None
+)
 
 
 @models_app.callback(invoke_without_command=True)
-def models(context: typer.Context, debug: options.Debug = False) -> None:
+def models(context: typer.Context, debug: options.Debug = False) -> int:
     """List the installed models with classes, frame rates, size and licence."""
-    if context.invoked_subcommand is None:
-        list_models()
+    return list_models() if context.invoked_subcommand is None else 0
 
 
 @models_app.command("list")
-def list_models(debug: options.Debug = False) -> None:
+def list_models(debug: options.Debug = False) -> int:
     """List the installed models with classes, frame rates, size and licence."""
-    from diffres_cli.checkpoint import find_model, shipped_models
-
-    rows = [("name", "classes", "fps", "default", "size", "licence")]
-    for name in shipped_models():
-        card, path = _card(name), find_model(name)
-        rates = f"{card.minimum_fps:g}–{card.maximum_fps:g}"
-        size = f"{path.stat().st_size / 1e6:.1f} MB"
-        rows.append((name, str(len(card.classes)), rates, f"{card.default_fps:g}", size, card.license))
+    rows: list[tuple[str, ...]] = [("name", "revision", "classes", "fps", "default", "size", "licence")]
+    damaged = 0
+    for name, folder in _installed().items():
+        try:
+            rows.append(_row(name, folder))
+        except DiffresError as error:
+            say(str(error))
+            damaged += 1
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         emit("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+    return 1 if damaged else 0
 
 
 @models_app.command()
 def info(
     name: Annotated[
-        str, typer.Argument(help="A shipped name, a folder, an .onnx or .safetensors file.")
+        str,
+        typer.Argument(
+            help="A shipped name, hf:ORG/NAME[@REVISION], a folder, an .onnx or .safetensors file."
+        ),
     ] = options.DEFAULT,
+    offline: options.Offline = False,
     debug: options.Debug = False,
 ) -> None:
     """Print a model's facts: architecture, front end, rates, origin, licence, checksum."""
     from diffres_cli.checkpoint import find_model
 
-    path = find_model(name)
-    facts = _facts(_card(name), path)
+    path = find_model(name, offline=offline)
+    facts = _facts(_card(path), path)
     width = max(len(key) for key in facts)
     for key, value in facts.items():
         emit(f"{key:<{width}}  {value}\n")
 
 
-def _card(name: str) -> ModelCard:
+@models_app.command()
+def install(
+    model: OnHub,
+    weights: Annotated[bool, typer.Option("--weights", help="The torch weights too.")] = False,
+    debug: options.Debug = False,
+) -> None:
+    """Download a model from a hub and verify it, or bring it up to date, or repair it.
+
+    Only the files of a checkpoint are fetched, never code. One that was cut off goes on where it stopped.
+    """
+    from diffres_cli.checkpoint import ONNX_NAME, install_model, model_name
+
+    folder = install_model(model, weights=weights)
+    emit(f"{model_name(folder / ONNX_NAME)}\n")
+
+
+@models_app.command()
+def remove(model: OnHub, debug: options.Debug = False) -> None:
+    """Delete a model that was installed from a hub, or one revision of it."""
+    from diffres_cli.checkpoint import remove_model
+
+    for name in remove_model(model):
+        emit(f"removed {name}\n")
+
+
+@models_app.command()
+def check(
+    name: Annotated[
+        str | None, typer.Argument(help="One model only. [default: all]", show_default=False)
+    ] = None,
+    debug: options.Debug = False,
+) -> int:
+    """Verify the checksums of the installed models, the shipped ones too."""
+    from diffres_cli.checkpoint import check_folder, find_model
+
+    folders = {name: find_model(name, offline=True).parent} if name else _installed()
+    problems = {model: check_folder(folder) for model, folder in folders.items()}
+    for model, wrong in problems.items():
+        if wrong:
+            say(f"{model}: {'; '.join(wrong)}: install it again")
+        else:
+            emit(f"{model}  intact\n")
+    return 0 if not any(problems.values()) else 3 if all(problems.values()) else 1
+
+
+@models_app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="As written by `diffres export`.", show_default=False)],
+    model: Annotated[str, typer.Argument(metavar="hf:ORG/NAME", show_default=False)],
+    private: Annotated[bool, typer.Option("--private", help="Make it a private model.")] = False,
+    debug: options.Debug = False,
+) -> None:
+    """Publish a checkpoint folder on a hub, if its card is complete and its checksums match."""
+    from diffres_cli.hub.reference import Reference
+    from diffres_cli.push import push as push_folder
+
+    emit(f"{push_folder(folder, Reference.parse(model), private=private)}\n")
+
+
+def _installed() -> dict[str, Path]:
+    from diffres_cli.checkpoint import hub_models, shipped_models
+
+    return {**shipped_models(), **hub_models()}
+
+
+def _row(name: str, folder: Path) -> tuple[str, ...]:
+    card = _card(path := folder / "model.onnx")
+    return (
+        name.partition("@")[0],
+        _revision(path),
+        str(len(card.classes)),
+        f"{card.minimum_fps:g}–{card.maximum_fps:g}",
+        f"{card.default_fps:g}",
+        f"{path.stat().st_size / 1e6:.1f} MB",
+        card.license,
+    )
+
+
+def _revision(path: Path) -> str:
+    from diffres_cli.hub.cache import branches
+    from diffres_cli.hub.reference import reference_of
+
+    reference = reference_of(path)
+    if reference is None or reference.revision is None:
+        return "shipped"
+    names = branches(reference)
+    return reference.revision[:12] + (f" ({', '.join(names)})" if names else "")
+
+
+def _card(path: Path) -> ModelCard:
     from diffres_cli.tagger import load_tagger
 
-    return load_tagger(name, device="cpu").card
+    return load_tagger(path, device="cpu").card
 
 
 def _facts(card: ModelCard, path: Path) -> dict[str, str]:
