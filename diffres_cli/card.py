@@ -80,7 +80,10 @@ class ModelCard:
                 f"{FORMAT!r}): make one with `diffres export`, or see `diffres models`"
             )
         try:
-            return cls(**{field.name: _read(field.name, metadata) for field in fields(cls)})
+            card = cls(**{field.name: _read(field.name, metadata) for field in fields(cls)})
+            same = len(card.classes) == len(card.class_ids)
+            _checked("class_ids", len(card.class_ids), same, f"{len(card.classes)}, one for each class")
+            return card
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"{path}: damaged model metadata ({error!r}): export or download it again"
@@ -91,6 +94,7 @@ class ModelCard:
         return replace(self, name=name)
 
 
+_LISTS = ("classes", "class_ids")
 _TEXTS = ("name", "architecture", "license", "trained_on", "derived_from")
 
 
@@ -100,4 +104,13 @@ def _read(name: str, metadata: Mapping[str, str]) -> Any:
     value = json.loads(metadata[name])
     if name == "mel":
         return MelConfig(**value)
-    return tuple(value) if isinstance(value, list) else value
+    if name in _LISTS:
+        named = isinstance(value, list) and all(isinstance(each, str) for each in value)
+        return tuple(_checked(name, value, named, "a list of names"))
+    return _checked(name, value, isinstance(value, (int, float)), "a number")
+
+
+def _checked(name: str, value: Any, fits: bool, expected: str) -> Any:
+    if not fits:
+        raise ValueError(f"{name} is {value!r}, expected {expected}")
+    return value

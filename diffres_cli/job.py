@@ -42,7 +42,7 @@ def tag_all(
     sink: Sink,
     *,
     wants_spectrogram: Callable[[Recording], bool] | None = None,
-    on_window: Callable[[Path, float], None] | None = None,
+    on_window: Callable[[Path, float, float | None], None] | None = None,
     on_done: Callable[[Prediction], None] | None = None,
     on_failure: Callable[[Exception], None] | None = None,
 ) -> Summary:
@@ -51,7 +51,8 @@ def tag_all(
     Args:
         found: as `find_recordings` gives them, inputs that come to nothing among them.
         wants_spectrogram: whether to keep a recording's spectrogram, for `on_done`.
-        on_window: told the file and the seconds done. on_done: given each prediction once written.
+        on_window: told the file, the seconds done, and of how many; None where its header does not say.
+        on_done: given each prediction once written.
         on_failure: given what was raised by each recording that could not be tagged.
 
     Raises:
@@ -84,12 +85,13 @@ def _tag(
     item: Path | AudioError,
     settings: Settings,
     wants_spectrogram: Callable[[Recording], bool] | None,
-    on_window: Callable[[Path, float], None] | None,
+    on_window: Callable[[Path, float, float | None], None] | None,
 ) -> Prediction:
     if isinstance(item, DiffresError):
         raise item
     with open_recording(item) as recording:
-        told = (lambda seconds: on_window(item, seconds)) if on_window else None
+        total = None if recording.frames is None else recording.frames / recording.sample_rate
+        told = (lambda seconds: on_window(item, seconds, total)) if on_window else None
         keep = wants_spectrogram is not None and wants_spectrogram(recording)
         return tagger.tag_recording(recording, settings, spectrogram=keep, on_window=told)
 

@@ -15,6 +15,7 @@ from diffres_cli.prediction import Floats
 if TYPE_CHECKING:
     import onnxruntime
 
+INPUTS = ("waveform", "slots")
 OUTPUTS = ("probabilities", "framewise", "importance", "mel", "merged", "embedding")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -63,6 +64,7 @@ class OnnxRuntime:
         self._session = _open_session(model, self.device, threads)
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.card = ModelCard.from_metadata(metadata, str(model.path)).renamed(model.name)
+        self._check_graph(model)
 
     def run(self, waveform: Floats, slots: int, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
         """See `Runtime.run`.
@@ -76,6 +78,21 @@ class OnnxRuntime:
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise ModelError(f"{self.card.name}: ONNX Runtime failed: {_first_line(error)}") from error
         return dict(zip(outputs, values, strict=True))
+
+    def _check_graph(self, model: ModelFile) -> None:
+        inputs = {node.name for node in self._session.get_inputs()}
+        outputs = {node.name: node.shape for node in self._session.get_outputs()}
+        expected = len(self.card.classes)
+        if inputs != set(INPUTS) or not outputs.keys() >= set(OUTPUTS):
+            raise ModelError(
+                f"{model.path}: not a diffres graph: it must take {', '.join(INPUTS)} and give "
+                f"{', '.join(OUTPUTS)}: export it again"
+            )
+        if outputs["probabilities"][-1] != expected:
+            raise ModelError(
+                f"{model.path}: damaged: its graph gives {outputs['probabilities'][-1]} scores, its metadata "
+                f"names {expected} classes: export or download it again"
+            )
 
 
 def _resolve_device(device: str) -> str:
@@ -104,8 +121,9 @@ def _open_session(model: ModelFile, device: str, threads: int) -> onnxruntime.In
     try:
         return onnxruntime.InferenceSession(model.data, options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no base class
-        raise ModelError(f"{model.path}: not a model ONNX Runtime can run: {_first_line(error)}") from error
+        raise ModelError(f"{model.path}: not a model ONNX Runtime can run ({_first_line(error)})") from error
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line.rpartition("[ONNXRuntimeError] : ")[2].rstrip(".")

@@ -26,8 +26,8 @@ class Bar:
         self._seen: set[Path] = set()
         self._live: Progress | None = None
 
-    def show(self, path: Path, seconds: float) -> None:
-        """`seconds` of `path` are tagged."""
+    def show(self, path: Path, seconds: float, total: float | None) -> None:
+        """`seconds` of `path` are tagged, of `total` where that is known."""
         self._seen.add(path)
         if not self._shown or time.monotonic() - self._began < _PATIENCE:
             return
@@ -35,8 +35,9 @@ class Bar:
             self._live = _bar(self._total)
         if not self._live.live.is_started:
             self._live.start()
-        where = f"{printable(path.name)[-40:]}  {clock(seconds)}"
-        self._live.update(self._live.task_ids[0], completed=len(self._seen) - 1, description=where)
+        where = f"{printable(path.name)[-40:]}  {clock(seconds)}" + (f" of {clock(total)}" if total else "")
+        share = min(seconds / total, 1.0) if total else 0.0
+        self._live.update(self._live.task_ids[0], completed=len(self._seen) - 1 + share, description=where)
 
     def clear(self) -> None:
         """Erase the bar; the next `show` brings it back."""
