@@ -23,6 +23,7 @@ _CHURCH = (
     (6.796, 0.15, 0.15),
     (8.215, 0.1, 0.1),
 )
+RINGS = ((0.5, 1.7), (4.1, 5.3))  # the telephone's: first and last blow, in seconds
 # The same for a telephone's gong, the size of a cup.
 _GONG = ((1.0, 1.0, 0.57), (2.15, 0.45, 0.46), (2.5, 1.05, 0.34), (5.1, 0.75, 0.23), (8.1, 0.375, 0.14))
 
@@ -57,7 +58,7 @@ def telephone() -> Samples:
     gong keeps ringing under the next blows and after the last one.
     """
     rng = np.random.default_rng(2)
-    rings = [(0.5, _ring(1.2, rng)), (4.1, _ring(1.2, rng))]
+    rings = [(start, _ring(end - start, rng)) for start, end in RINGS]
     return finish(room(place(6.8, rings), 0.4, 0.25, rng))
 
 
