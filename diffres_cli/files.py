@@ -37,6 +37,18 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless it is there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {path}: {reason(error)}") from error
+
+
 def reason(error: OSError) -> str:
     """The system's words for what went wrong, without errno and path."""
     return error.strerror or str(error)

@@ -66,7 +66,7 @@ def tag_all(
         except UsageError:
             raise
         except Exception as error:  # whatever a decoder thinks of
-            summary.failures.append(_explain(error, item))
+            summary.failures.append(explain(error, item))
             if on_failure:
                 on_failure(error)
             continue
@@ -96,7 +96,8 @@ def _tag(
         return tagger.tag_recording(recording, settings, spectrogram=keep, on_window=told)
 
 
-def _explain(error: Exception, item: Path | AudioError) -> str:
+def explain(error: Exception, item: Path | AudioError) -> str:
+    """One line for a recording that could not be tagged."""
     if isinstance(error, AudioError):
         return str(error)
     name = printable(str(item))

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import ONNX_NAME, SUMS_NAME, WEIGHTS_NAME
-from diffres_cli.errors import OutputError
-from diffres_cli.files import reason, write_atomically
+from diffres_cli.files import make_folder, write_atomically
 from diffres_cli.model.export import export_onnx
 from diffres_cli.model.network import DiffResNetwork
 from diffres_cli.model.weights import save_network
@@ -30,10 +29,7 @@ def publish(network: DiffResNetwork, folder: Path, notes: str = "") -> float:
     Raises:
         ModelError: the two disagree by more than 1e-4. OutputError: the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make folder {folder}: {reason(error)}") from error
+    make_folder(folder)
     difference = export_onnx(network, folder / ONNX_NAME)
     save_network(network, folder / WEIGHTS_NAME)
     write_atomically(folder / LABELS_NAME, labels_csv(network.card).encode())

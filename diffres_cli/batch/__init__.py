@@ -1,0 +1,8 @@
+"""Folders at scale: what to do, what is done already, who does it, and where it goes.
+
+plan.py     inputs -> tasks: which file, where its result goes, which shard it belongs to
+work.py     one task -> its outcome: the function every engine runs
+workers.py  processes with one model each; a worker that dies costs one retry
+ledger.py   what is done, so that a killed run goes on where it stopped
+run.py      plan, ledger, engine, output: the whole job
+"""

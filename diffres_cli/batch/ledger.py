@@ -1,0 +1,114 @@
+"""What is done: append-only JSON Lines, so that a killed run goes on where it stopped.
+
+Every run appends to a file of its own in the ledger's folder and reads all of them, so two runs, or the
+shards of a job array on a network drive, never write to one file. A line cut short by a kill is not JSON
+and is left out: its recording is done again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from diffres_cli.batch.plan import Task
+from diffres_cli.errors import OutputError
+from diffres_cli.files import reason
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One recording that is done: which state of it, under which settings, and where its line stands."""
+
+    size: int
+    modified: int
+    fingerprint: str
+    file: Path
+    offset: int
+
+    def covers(self, task: Task, fingerprint: str) -> bool:
+        """Whether this is the task as it is now, under these settings."""
+        return (self.size, self.modified, self.fingerprint) == (task.size, task.modified, fingerprint)
+
+
+class Ledger:
+    """The done recordings of one output. A context manager.
+
+    Args:
+        folder: where the ledger lives; made when it is not there.
+
+    Raises:
+        OutputError: the folder cannot be made or read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stream: IO[bytes] | None = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.entries = dict(_read_all(folder))
+        except OSError as error:
+            raise OutputError(f"cannot keep a ledger in {folder}: {reason(error)}") from error
+
+    def add(self, task: Task, fingerprint: str, record: dict[str, Any] | None = None) -> None:
+        """Note that a task is done, with its record where the ledger is what holds it.
+
+        Raises:
+            OutputError: it cannot be written: the disk is full, or the folder is gone.
+        """
+        line = {"name": task.name, "size": task.size, "modified": task.modified, "fingerprint": fingerprint}
+        if record is not None:
+            line["record"] = record
+        try:
+            self._append(json.dumps(line).encode() + b"\n", task, fingerprint)
+        except OSError as error:
+            raise OutputError(f"cannot write the ledger in {self._folder}: {reason(error)}") from error
+
+    def record(self, name: str) -> dict[str, Any]:
+        """The record kept for a recording that is done."""
+        entry = self.entries[name]
+        with entry.file.open("rb") as stream:
+            stream.seek(entry.offset)
+            record: dict[str, Any] = json.loads(stream.readline())["record"]
+        return record
+
+    def _append(self, line: bytes, task: Task, fingerprint: str) -> None:
+        if self._stream is None:
+            self._stream = (self._folder / f"{int(time.time())}-{uuid.uuid4().hex[:8]}.jsonl").open("xb")
+        offset = self._stream.tell()
+        self._stream.write(line)
+        self._stream.flush()
+        if not Path(self._stream.name).exists():  # writing to a file nobody can find again
+            raise FileNotFoundError(2, os.strerror(2), self._stream.name)
+        file = Path(self._stream.name)
+        self.entries[task.name] = Entry(task.size, task.modified, fingerprint, file, offset)
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+
+def _read_all(folder: Path) -> Iterator[tuple[str, Entry]]:
+    """Entries of all runs, oldest run first, so that the newest word on a recording stands."""
+    for file in sorted(folder.glob("*.jsonl")):
+        offset = 0
+        with file.open("rb") as stream:
+            for line in stream:
+                try:
+                    value = json.loads(line)
+                    entry = Entry(value["size"], value["modified"], value["fingerprint"], file, offset)
+                    yield value["name"], entry
+                except (ValueError, KeyError, TypeError):
+                    pass
+                offset += len(line)

@@ -1,0 +1,148 @@
+"""The whole job: plan, ledger, engine, output. What was killed goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from diffres_cli.batch.ledger import Ledger
+from diffres_cli.batch.plan import Task
+from diffres_cli.batch.work import Outcome, Setup, do, mirrored
+from diffres_cli.checkpoint import find_model, read_model
+from diffres_cli.errors import AudioError
+from diffres_cli.files import make_folder
+from diffres_cli.job import Summary
+from diffres_cli.outputs import make_writer
+from diffres_cli.outputs.sink import open_sink
+
+Engine = Callable[[Setup, Iterable[Task]], Iterator[Outcome]]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for.
+
+    Attributes:
+        setup: what each worker does; its `mirror` is the folder of results, if any.
+        combined: one file of all results, if any. format: of that file. force: redo what is done.
+    """
+
+    setup: Setup
+    combined: Path | None = None
+    combined_format: str = "jsonl"
+    force: bool = False
+
+    @property
+    def ledger(self) -> Path:
+        """Where what is done is kept: in the folder of results, or beside the one file."""
+        if self.setup.mirror is not None:
+            return self.setup.mirror / ".diffres"
+        assert self.combined is not None
+        return self.combined.with_name(self.combined.name + ".diffres")
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that changes a result: the model's bytes and the settings."""
+        setup = self.setup
+        model = read_model(find_model(setup.model, weights=setup.backend == "torch")).data
+        parts = {
+            "model": hashlib.sha256(model).hexdigest(),
+            "backend": setup.backend,
+            "settings": asdict(setup.settings),
+            "format": setup.format if setup.mirror is not None else None,
+            "records": self.combined is not None,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass
+class Run(Summary):
+    """A summary that also counts recordings `skipped` because they were done, and done again because
+    settings `changed`."""
+
+    skipped: int = 0
+    changed: int = 0
+    redone: set[str] = field(default_factory=set)
+
+
+def run(
+    order: Order,
+    items: Iterable[Task | AudioError],
+    engine: Engine,
+    *,
+    on_start: Callable[[Run, int], None] | None = None,
+    on_outcome: Callable[[Outcome], None] | None = None,
+) -> Run:
+    """Tag what is not done yet, note each recording as it is done, and write the combined file at the end.
+
+    Args:
+        items: as `plan` gives them. engine: what runs the tasks.
+        on_start: told, before anything is tagged, what is skipped, and how many recordings remain.
+        on_outcome: told of each recording that was tagged or failed.
+
+    Raises:
+        OutputError: results can no longer be written. ModelError: the model cannot be loaded or run.
+    """
+    summary = Run()
+    tasks = [item for item in items if isinstance(item, Task)]
+    summary.failures += [str(item) for item in items if isinstance(item, AudioError)]
+    fingerprint = order.fingerprint
+    if order.setup.mirror is not None:
+        make_folder(order.setup.mirror)
+    with Ledger(order.ledger) as ledger:
+        todo = [task for task in tasks if not _is_done(order, ledger, task, fingerprint, summary)]
+        if on_start:
+            on_start(summary, len(todo))
+        for outcome in engine(order.setup, todo):
+            _note(order, ledger, outcome, fingerprint, summary)
+            if on_outcome:
+                on_outcome(outcome)
+        if order.combined is not None and summary.done + summary.skipped:
+            _combine(order, order.combined, ledger, tasks, fingerprint)
+    return summary
+
+
+def in_process(setup: Setup, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    """The engine for a few recordings: this process, one after the other, the model on all cores."""
+    tagger = setup.load()
+    for task in tasks:
+        yield do(tagger, setup, task)
+
+
+def _is_done(order: Order, ledger: Ledger, task: Task, fingerprint: str, summary: Run) -> bool:
+    entry = ledger.entries.get(task.name)
+    if entry is None or order.force:
+        return False
+    if not entry.covers(task, fingerprint):
+        summary.changed += entry.covers(task, entry.fingerprint)
+        return False
+    mirror = order.setup.mirror
+    if mirror is not None and not mirrored(mirror, task, order.setup.format).exists():
+        return False
+    summary.skipped += 1
+    return True
+
+
+def _note(order: Order, ledger: Ledger, outcome: Outcome, fingerprint: str, summary: Run) -> None:
+    if outcome.error is not None or outcome.record is None:
+        summary.failures.append(outcome.error or f"{outcome.task.path}: no result")
+        return
+    summary.done += 1
+    summary.warnings += [f"{outcome.task.path}: {text}" for text in outcome.record.get("warnings", ())]
+    ledger.add(outcome.task, fingerprint, outcome.record if order.combined is not None else None)
+
+
+def _combine(order: Order, path: Path, ledger: Ledger, tasks: list[Task], fingerprint: str) -> None:
+    """One file of all results, in the order of the listing, whole or not at all."""
+    writer = make_writer(order.combined_format)
+    with open_sink(path) as sink:
+        sink.write(writer.begin())
+        for task in tasks:
+            entry = ledger.entries.get(task.name)
+            if entry is not None and entry.covers(task, fingerprint):
+                for piece in writer.record(ledger.record(task.name)):
+                    sink.write(piece)
+        sink.write(writer.end())

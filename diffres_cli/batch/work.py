@@ -1,0 +1,100 @@
+"""One task -> its outcome: the function every engine runs, in this process or another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from diffres_cli.audio import open_recording, printable
+from diffres_cli.batch.plan import STDIN, Task
+from diffres_cli.errors import AudioError, OutputError, UsageError
+from diffres_cli.files import make_folder, write_atomically
+from diffres_cli.job import explain
+from diffres_cli.outputs import FORMATS, make_writer
+from diffres_cli.outputs.records import Record, as_record
+from diffres_cli.settings import Settings
+from diffres_cli.tagger import Tagger, load_tagger
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything an engine needs to do its work in another process.
+
+    Attributes:
+        model, backend, device, threads: as `load_tagger` takes them. settings: how to tag.
+        mirror: the folder each result is written to, or None. format: of those results.
+    """
+
+    model: str
+    settings: Settings
+    backend: str = "onnx"
+    device: str = "auto"
+    threads: int = 0
+    mirror: Path | None = None
+    format: str = "jsonl"
+
+    def load(self) -> Tagger:
+        """The tagger this describes."""
+        return load_tagger(self.model, backend=self.backend, device=self.device, threads=self.threads)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task: a record, or one line that says why not."""
+
+    task: Task
+    record: Record | None = None
+    error: str | None = None
+
+
+def do(tagger: Tagger, setup: Setup, task: Task) -> Outcome:
+    """Tag one recording and, in a mirrored tree, write its result.
+
+    Raises:
+        UsageError: settings out of range. OutputError: the result cannot be written.
+    """
+    try:
+        with open_recording(task.path) as recording:
+            record = as_record(tagger.tag_recording(recording, setup.settings))
+        _refuse_changed(task)
+    except UsageError:
+        raise
+    except Exception as error:  # whatever a decoder thinks of
+        return Outcome(task, error=explain(error, Path(task.path)))
+    if setup.mirror is not None:
+        _write(mirrored(setup.mirror, task, setup.format), record, setup)
+    return Outcome(task, record)
+
+
+def mirrored(folder: Path, task: Task, format_: str) -> Path:
+    """Where a task's result goes below `folder`: the whole name and the format's suffix.
+
+    >>> mirrored(Path("out"), Task("in/day 1/a.wav", "day 1/a.wav"), "csv").as_posix()
+    'out/day 1/a.wav.csv'
+    """
+    return folder / (task.name + FORMATS[format_].suffix)
+
+
+def _refuse_changed(task: Task) -> None:
+    """A file that grew or was replaced meanwhile may have been read half old, half new."""
+    if task.path == STDIN:
+        return
+    try:
+        now = Path(task.path).stat()
+    except OSError as error:
+        raise AudioError(
+            f"{printable(task.path)}: it went away while it was read ({error.strerror})"
+        ) from error
+    if (now.st_size, now.st_mtime_ns) != (task.size, task.modified):
+        raise AudioError(f"{printable(task.path)}: changed while it was read: run again to tag it")
+
+
+def _write(path: Path, record: Record, setup: Setup) -> None:
+    assert setup.mirror is not None
+    if not setup.mirror.is_dir():
+        raise OutputError(f"the output folder {setup.mirror} is gone: nothing more can be written")
+    make_folder(path.parent)
+    writer = make_writer(setup.format)
+    pieces = (writer.begin(), *writer.record(record), writer.end())
+    data = (p.encode("utf-8", "surrogateescape") if isinstance(p, str) else p for p in pieces)
+    write_atomically(path, b"".join(data))
