@@ -30,6 +30,28 @@ Window = Annotated[
     typer.Option("--window", help="Seconds classified at once. [default: the model's]", show_default=False),
 ]
 Overlap = Annotated[float, typer.Option("--overlap", help="Seconds that neighbouring windows share.")]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        metavar="FILE",
+        help="Only the labels in this file, one name or id a line. [default: all]",
+        show_default=False,
+    ),
+]
+Events = Annotated[
+    bool, typer.Option("--events", help="When each label is heard, finer than the window, instead of windows.")
+]
+MergeGap = Annotated[
+    float, typer.Option("--merge-gap", help="Seconds between events of a label, below which they are one.")
+]
+MinDuration = Annotated[float, typer.Option("--min-duration", help="Seconds an event lasts at least.")]
+Importance = Annotated[
+    bool, typer.Option("--importance", help="The importance of each input frame too: json, jsonl, parquet.")
+]
+Embeddings = Annotated[
+    bool, typer.Option("--embeddings", help="Each window's pooled feature too: json, jsonl, parquet.")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Backend = Annotated[str, typer.Option("--backend", help="onnx, or torch with the extra `train`.")]
 Output = Annotated[
