@@ -66,12 +66,14 @@ def _failures_named(path: Path) -> Iterator[None]:
 
 
 def _open(path: Path) -> AbstractContextManager[IO[bytes]]:
-    status = path.stat() if path.exists() else None
-    if status is None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
         return _replacement(Path(os.path.realpath(path)), _usual_permissions())
-    if stat.S_ISREG(status.st_mode) and os.access(path, os.W_OK):
-        return _replacement(Path(os.path.realpath(path)), stat.S_IMODE(status.st_mode))
-    return path.open("wb")  # and where that is forbidden, this says so
+    if not stat.S_ISREG(status.st_mode):
+        return path.open("wb")
+    path.open("r+b").close()  # renaming asks nobody: a file that may not be written would be replaced
+    return _replacement(Path(os.path.realpath(path)), stat.S_IMODE(status.st_mode))
 
 
 @contextmanager

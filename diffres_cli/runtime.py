@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -126,4 +127,4 @@ def _open_session(model: ModelFile, device: str, threads: int) -> onnxruntime.In
 
 def _first_line(error: BaseException) -> str:
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return line.rpartition("[ONNXRuntimeError] : ")[2].rstrip(".")
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line).rstrip(".")
