@@ -22,7 +22,8 @@ CHECKS = (
 def main() -> int:
     environment = Environment(".venv-check")
     environment.install("[dev]", "--editable", inputs=METADATA, size="5.4 GB")
-    return int(not all([passes(environment, *check) for check in CHECKS]))
+    outcomes = [passes(environment, *check) for check in CHECKS]
+    return 0 if all(outcomes) else 1
 
 
 def passes(environment: Environment, program: str, *options: str) -> bool:
