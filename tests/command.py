@@ -42,7 +42,7 @@ def invoke(*arguments: str | Path) -> Result:
 
 
 def spawn(*arguments: str | Path, code: str = "", **how: Any) -> Result:
-    """Run a command line in a process of its own. Standard input is empty unless `input` has bytes for it."""
+    """Run a command line in a process of its own, after `code`. Standard input is empty, or `input`."""
     program = (
         [sys.executable, "-c", f"{code}; from diffres_cli.__main__ import main; main()"] if code else PROGRAM
     )

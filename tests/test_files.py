@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -51,8 +52,17 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def permissions(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def fail(file: IO[bytes], error: type[BaseException]) -> None:
+    file.write(b"new")
+    raise error
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -61,7 +71,7 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
         file.write(b"new")
         assert not path.exists()
     assert path.read_bytes() == b"new"
-    assert os.listdir(tmp_path) == ["out.json"]
+    assert names(tmp_path) == ["out.json"]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, BrokenPipeError])
@@ -69,10 +79,9 @@ def test_a_failure_leaves_what_stood_there(tmp_path: Path, error: type[BaseExcep
     path = tmp_path / "out.json"
     path.write_bytes(b"old")
     with pytest.raises(error), atomic_file(path) as file:
-        file.write(b"new")
-        raise error
+        fail(file, error)
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["out.json"]
+    assert names(tmp_path) == ["out.json"]
 
 
 def test_a_new_file_has_the_usual_permissions(tmp_path: Path) -> None:
@@ -134,7 +143,7 @@ def test_a_full_disk_leaves_what_stood_there(small_disk: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write .*: No space left on device; choose another place"):
         write_atomically(path, bytes(100_000))
     assert path.read_bytes() == b"old"
-    assert os.listdir(small_disk) == ["out.json"]
+    assert names(small_disk) == ["out.json"]
 
 
 def test_a_read_only_folder_is_an_error(tmp_path: Path) -> None:
