@@ -39,9 +39,7 @@ Labels = Annotated[
         show_default=False,
     ),
 ]
-Events = Annotated[
-    bool, typer.Option("--events", help="When each label is heard, finer than the window, instead of windows.")
-]
+Events = Annotated[bool, typer.Option("--events", help="When each label is heard, finer than the window.")]
 MergeGap = Annotated[
     float, typer.Option("--merge-gap", help="Seconds between events of a label, below which they are one.")
 ]
