@@ -102,29 +102,8 @@ def _export(graph: nn.Module, waveform: Tensor, slots: Tensor) -> Any:
             opset_version=18,
             input_names=["waveform", "slots"],
             output_names=list(OUTPUTS),
-            custom_translation_table=scatter_translations(),
             verbose=False,
         )
-
-
-def scatter_translations() -> dict[Any, Any]:
-    """Row reductions as ScatterND: it moves whole rows, where the default ScatterElements moves single values."""
-    from onnxscript import opset18
-
-    op: Any = opset18
-
-    def index_add(self: Any, dim: int, index: Any, source: Any, alpha: float = 1.0) -> Any:
-        return op.ScatterND(self, op.Unsqueeze(index, [1]), source, reduction="add")
-
-    def index_reduce(
-        self: Any, dim: int, index: Any, source: Any, reduce: str, include_self: bool = True
-    ) -> Any:
-        return op.ScatterND(self, op.Unsqueeze(index, [1]), source, reduction="max")
-
-    return {
-        torch.ops.aten.index_add.default: index_add,
-        torch.ops.aten.index_reduce.default: index_reduce,
-    }
 
 
 def _clean(model: Any, card: ModelCard) -> None:
