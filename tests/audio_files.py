@@ -51,8 +51,7 @@ def ffmpeg(*arguments: str | Path, data: bytes | None = None) -> bytes:
 
 
 def python(code: str, *arguments: str | Path, **how: Any) -> subprocess.CompletedProcess[bytes]:
-    """Run code in a fresh interpreter, this folder importable."""
-    folder = str(Path(__file__).parent)
-    environment = {**os.environ, "PYTHONPATH": folder, **how.pop("env", {})}
+    """Run code in a fresh interpreter."""
+    environment = {**os.environ, **how.pop("env", {})}
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, env=environment, timeout=60, **how)

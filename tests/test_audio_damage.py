@@ -203,13 +203,24 @@ def test_damage_inside_flac_is_silence_and_all_else_keeps_its_time(
     assert "30.00 s could be read" in warning
 
 
+def test_wide_damage_inside_flac_costs_little_more_than_itself(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.flac", noise(60))
+    whole, data = truth(path), bytearray(path.read_bytes())
+    start, width = len(data) // 4, len(data) // 3
+    data[start : start + width] = bytes(width)
+    got, _ = read(bytes(data))
+    wrong = np.flatnonzero(got != whole)
+    assert len(got) == len(whole)
+    assert len(whole) / 3 < len(wrong) < 1.25 * len(whole) / 3 + 3 * 4096
+
+
 def test_damage_inside_flac_that_also_ends_early(tmp_path: Path) -> None:
     data = bytearray(write(tmp_path / "a.flac", noise(30)).read_bytes())
     data[len(data) // 3] ^= 0xFF
     got, recording = read(bytes(data[: len(data) // 2]))
     assert 14 * 22050 < len(got) < 16 * 22050
     assert recording.warnings[0].startswith("the header promises 30.00 s, ")
-    assert "read as silence" in recording.warnings[0]
+    assert recording.warnings[0].endswith(" s read as silence; flac decoder lost sync)")
 
 
 @pytest.mark.parametrize(("extension", "subtype"), [("mp3", None), ("ogg", "VORBIS")])

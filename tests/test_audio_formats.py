@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +207,18 @@ def test_requests_that_make_no_sense_are_usage_errors(tmp_path: Path) -> None:
         open_recording([0.1, 0.2])  # type: ignore[arg-type]
     with path.open(errors="replace") as text, pytest.raises(UsageError, match="not of type TextIOWrapper"):
         open_recording(text)  # type: ignore[arg-type]
+
+
+def test_a_closed_standard_error_is_left_alone(tmp_path: Path) -> None:
+    # What is opened next becomes descriptor 2: the recording itself.
+    script = "import sys; from audio_files import read; print(len(read(sys.argv[1])[0]))"
+    script = f"import os\nassert os.open('/dev/null', os.O_RDONLY) == 2\nos.close(2)\n{script}"
+    path = write(tmp_path / "a.mp3", noise(1, 44100), 44100)
+    command = ["sh", "-c", 'exec "$0" "$@" 2>&-', sys.executable, "-c", script, str(path)]
+    result = subprocess.run(
+        command, stdout=subprocess.PIPE, check=True, cwd=Path(__file__).parent, timeout=60
+    )
+    assert result.stdout == b"44100\n"
 
 
 LAZY = """

@@ -3,6 +3,9 @@
     sources.py    a path, standard input or bytes -> an open regular file; names made fit to print
     decoder.py    what the three decoders below offer: blocks of samples
     sndfile.py    the formats libsndfile reads
+    promise.py    how long a header says a recording is
+    mpeg.py       the same for MP3, which may not say
+    quiet.py      silence for a library that writes to standard error
     ffmpeg.py     everything else, through an ffmpeg on the PATH
     arrays.py     a NumPy array
     resample.py   mono blocks at one rate -> mono blocks at another

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from diffres_cli.audio.sources import OpenFile
-
 if TYPE_CHECKING:
     import soundfile
 
@@ -16,11 +14,9 @@ _CORRECTED_FRAMES = re.compile(r"'ds64' chunk of (\d+)")
 _NO_LENGTH = 2**62  # frames; libsndfile's figure for a FLAC header without one is larger
 
 
-def promised_frames(sound: soundfile.SoundFile, file: OpenFile) -> int | None:
-    """Samples a channel that the header promises, None where it makes no promise."""
+def promised_frames(sound: soundfile.SoundFile) -> int | None:
+    """Samples a channel that the header promises, None where it makes no promise. Not for MP3."""
     frames = int(sound.frames)
-    if sound.format == "MP3":
-        return frames if _has_xing_header(file) else None  # libsndfile's guess from the file's size
     if frames > _NO_LENGTH:
         return None
     if match := _CORRECTED_FRAMES.search(sound.extra_info):
@@ -40,14 +36,3 @@ def _means_unknown(size: int) -> bool:
     (True, True, False)
     """
     return 0x7FFF_0000 <= size <= 0x8000_0000 or size >= 0xFFFF_0000
-
-
-def _has_xing_header(file: OpenFile) -> bool:
-    """Whether an MP3 states its length: in its first frame, behind the ID3v2 tag."""
-    position = file.stream.tell()
-    head = file.head(10)
-    has_tag = head.startswith(b"ID3")  # 10 bytes and a size of four times seven bits
-    file.stream.seek(10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]) if has_tag else 0)
-    first_frame = file.stream.read(1024)
-    file.stream.seek(position)
-    return b"Xing" in first_frame or b"Info" in first_frame

@@ -164,7 +164,7 @@ def _decoder(file: OpenFile) -> Decoder:
     try:
         return SndfileDecoder(file)
     except UnknownFormatError as error:
-        if _is_text(file.head(4096)):
+        if _is_text(file.peek(4096)):
             raise AudioError(f"{printable(file.name)}: a text file, not audio") from error
         return _ffmpeg_decoder(file, error)
 
@@ -181,4 +181,4 @@ def _ffmpeg_decoder(file: OpenFile, error: Exception) -> Decoder:
 
 
 def _is_text(head: bytes) -> bool:
-    return not head.translate(None, _TEXT_BYTES) and bool(head)
+    return not head.translate(None, _TEXT_BYTES)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diffres_cli.audio.decoder import Samples
+from diffres_cli.audio.mpeg import states_length, with_length
 from diffres_cli.audio.promise import promised_frames
 from diffres_cli.audio.quiet import quiet_stderr
 from diffres_cli.audio.sources import OpenFile
@@ -36,7 +37,7 @@ class SndfileDecoder:
     def __init__(self, file: OpenFile) -> None:
         import soundfile
 
-        self._file = file
+        self._given = self._file = file
         self._error = soundfile.LibsndfileError
         try:
             self._sound = _open(file)
@@ -44,12 +45,22 @@ class SndfileDecoder:
             raise UnknownFormatError(_words(error)) from error
         self.sample_rate: int = self._sound.samplerate
         self.channels: int = self._sound.channels
-        self.frames = promised_frames(self._sound, file)
+        self.frames = self._promise()
         self._position = 0
         self._ended = False
         self._gap = 0  # samples of a damaged stretch that are still to be given as silence
         self._gaps: list[tuple[int, int]] = []  # (first sample, samples)
         self._fault = ""
+
+    def _promise(self) -> int | None:
+        if self._sound.subtype != "MPEG_LAYER_III":
+            return promised_frames(self._sound)
+        if states_length(self._given):
+            return int(self._sound.frames)
+        self._sound.close()
+        self._file = with_length(self._given)
+        self._sound = _open(self._file)
+        return None
 
     def read(self, frames: int) -> Samples:
         """See `Decoder.read`."""
@@ -115,8 +126,10 @@ class SndfileDecoder:
         return f"{silence}; {self._fault}" if self._fault else silence
 
     def close(self) -> None:
-        """Let go of libsndfile's state."""
+        """Let go of libsndfile's state, and of the copy where one was needed."""
         self._sound.close()
+        if self._file is not self._given:
+            self._file.stream.close()
 
 
 def _open(file: OpenFile) -> soundfile.SoundFile:

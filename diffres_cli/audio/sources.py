@@ -24,10 +24,13 @@ class OpenFile:
     stream: IO[bytes]
     url: str
 
-    def head(self, size: int) -> bytes:
-        """The first `size` bytes. Moves the stream."""
-        self.stream.seek(0)
-        return self.stream.read(size)
+    def peek(self, size: int, start: int = 0) -> bytes:
+        """`size` bytes from `start` on. The stream stays where it is: a decoder may be reading it."""
+        position = self.stream.tell()
+        self.stream.seek(start)
+        data = self.stream.read(size)
+        self.stream.seek(position)
+        return data
 
 
 def printable(name: str) -> str:
@@ -110,8 +113,8 @@ def open_stdin() -> OpenFile:
     return spool(sys.stdin.buffer, STDIN)
 
 
-def spool(stream: IO[bytes], name: str) -> OpenFile:
-    """Copy the rest of a stream to a nameless temporary file: decoders seek, pipes cannot. Constant memory.
+def spool(stream: IO[bytes], name: str, lead: bytes = b"") -> OpenFile:
+    """Copy the rest of a stream, behind `lead`, to a nameless temporary file: decoders seek, pipes cannot.
 
     Raises:
         AudioError: nothing arrived, or the temporary folder has no room for what did.
@@ -124,16 +127,15 @@ def spool(stream: IO[bytes], name: str) -> OpenFile:
         raise UsageError(f"a recording is {wanted}, not of type {type(stream).__name__}")
     copy = TemporaryFile(buffering=0)  # noqa: SIM115 (closed by the recording)
     try:
-        while chunk := memoryview(stream.read(_CHUNK)):
-            while chunk:  # a disk that fills up takes a part without complaint
-                chunk = chunk[copy.write(chunk) :]
-        if copy.tell() == 0:
-            raise AudioError(f"{printable(name)}: it is empty (0 bytes)")
+        chunk = memoryview(lead or stream.read(_CHUNK))
+        while chunk:
+            taken = copy.write(chunk)  # a disk that fills up takes a part without complaint
+            chunk = chunk[taken:] or memoryview(stream.read(_CHUNK))
     except OSError as error:
         copy.close()
         reason = f"copying it to {gettempdir()} failed ({error.strerror}); TMPDIR can name another folder"
         raise AudioError(f"{printable(name)}: {reason}") from error
-    except BaseException:
+    if copy.tell() == 0:
         copy.close()
-        raise
+        raise AudioError(f"{printable(name)}: it is empty (0 bytes)")
     return OpenFile(name, copy, url=f"file:/dev/fd/{copy.fileno()}")
