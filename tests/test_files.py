@@ -4,56 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import pytest
+from places import names, open_to_all, small_disk, unprivileged
 
 from diffres_cli.errors import OutputError
 from diffres_cli.files import atomic_file, write_atomically
-
-NOBODY = 65534
-
-
-@contextmanager
-def unprivileged() -> Iterator[None]:
-    """Root may write everywhere."""
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(user)
-
-
-def open_to_all(folder: Path) -> Path:
-    for each in (folder, *folder.parents):
-        if each.name.startswith("pytest") and each.stat().st_uid == os.geteuid():
-            each.chmod(0o755)
-    return folder
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB, where we may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("needs root and mount")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def permissions(path: Path) -> int:
@@ -137,13 +96,16 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
-def test_a_full_disk_leaves_what_stood_there(small_disk: Path) -> None:
-    path = small_disk / "out.json"
-    path.write_bytes(b"old")
-    with pytest.raises(OutputError, match=r"cannot write .*: No space left on device; choose another place"):
-        write_atomically(path, bytes(100_000))
-    assert path.read_bytes() == b"old"
-    assert names(small_disk) == ["out.json"]
+def test_a_full_disk_leaves_what_stood_there(tmp_path: Path) -> None:
+    with small_disk(tmp_path) as disk:
+        path = disk / "out.json"
+        path.write_bytes(b"old")
+        with pytest.raises(
+            OutputError, match=r"cannot write .*: No space left on device; choose another place"
+        ):
+            write_atomically(path, bytes(100_000))
+        assert path.read_bytes() == b"old"
+        assert names(disk) == ["out.json"]
 
 
 def test_a_read_only_folder_is_an_error(tmp_path: Path) -> None:
