@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from diffres_cli.batch.ledger import Ledger
@@ -14,7 +14,7 @@ from diffres_cli.batch.work import Outcome, Setup, do, mirrored
 from diffres_cli.checkpoint import find_model, read_model
 from diffres_cli.errors import AudioError
 from diffres_cli.files import make_folder
-from diffres_cli.job import Summary
+from diffres_cli.job import SOME_FAILED, Summary
 from diffres_cli.outputs import make_writer
 from diffres_cli.outputs.sink import open_sink
 
@@ -65,28 +65,33 @@ class Run(Summary):
 
     skipped: int = 0
     changed: int = 0
-    redone: set[str] = field(default_factory=set)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, now or before, 1 some inputs failed, 3 nothing succeeded."""
+        return SOME_FAILED if self.failures and self.skipped else super().exit_code
 
 
 def run(
     order: Order,
     items: Iterable[Task | AudioError],
     engine: Engine,
+    summary: Run,
     *,
-    on_start: Callable[[Run, int], None] | None = None,
+    on_start: Callable[[int], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
-) -> Run:
+) -> None:
     """Tag what is not done yet, note each recording as it is done, and write the combined file at the end.
 
     Args:
         items: as `plan` gives them. engine: what runs the tasks.
-        on_start: told, before anything is tagged, what is skipped, and how many recordings remain.
+        summary: filled in as the run goes, so that it is true when the run is interrupted, too.
+        on_start: told, before anything is tagged, how many recordings remain.
         on_outcome: told of each recording that was tagged or failed.
 
     Raises:
         OutputError: results can no longer be written. ModelError: the model cannot be loaded or run.
     """
-    summary = Run()
     tasks = [item for item in items if isinstance(item, Task)]
     summary.failures += [str(item) for item in items if isinstance(item, AudioError)]
     fingerprint = order.fingerprint
@@ -95,14 +100,13 @@ def run(
     with Ledger(order.ledger) as ledger:
         todo = [task for task in tasks if not _is_done(order, ledger, task, fingerprint, summary)]
         if on_start:
-            on_start(summary, len(todo))
+            on_start(len(todo))
         for outcome in engine(order.setup, todo):
             _note(order, ledger, outcome, fingerprint, summary)
             if on_outcome:
                 on_outcome(outcome)
         if order.combined is not None and summary.done + summary.skipped:
             _combine(order, order.combined, ledger, tasks, fingerprint)
-    return summary
 
 
 def in_process(setup: Setup, tasks: Iterable[Task]) -> Iterator[Outcome]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from diffres_cli.checkpoint import DEFAULT_MODEL
 from diffres_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from diffres_cli.prediction import Rate
 
 Model = Annotated[
     str,
@@ -53,23 +56,42 @@ Embeddings = Annotated[
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Backend = Annotated[str, typer.Option("--backend", help="onnx, or torch with the extra `train`.")]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Write to this file instead of standard output.")
+    Path | None,
+    typer.Option("--output", "-o", help="A file; or a folder that mirrors the inputs' tree, resumable."),
 ]
+Combined = Annotated[
+    Path | None, typer.Option("--combined", metavar="FILE", help="One file of all results, resumable.")
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        help="Worker processes for a folder of results. [default: by cores]",
+        show_default=False,
+    ),
+]
+Shard = Annotated[
+    str | None, typer.Option("--shard", metavar="K/N", help="Only the K-th of N parts, for job arrays.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Tag again what is done already.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback when something goes wrong.")]
 
 DEFAULT = DEFAULT_MODEL
 
 
-def frame_rate(text: str | None) -> float | None:
-    """The number in an --fps option. The model checks its range.
+def frame_rate(text: str | None) -> Rate | None:
+    """The number in an --fps option, or "auto". The model checks its range.
 
     Raises:
-        UsageError: not a number.
+        UsageError: neither.
     """
+    if text is None or text == "auto":
+        return text
     try:
-        return None if text is None else float(text)
+        return float(text)
     except ValueError:
         raise UsageError(
-            f"--fps {text or repr(text)}: expected a number of frames per second, such as 25"
+            f"--fps {text or repr(text)}: expected a number of frames per second, such as 25, or auto"
         ) from None

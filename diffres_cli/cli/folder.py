@@ -1,0 +1,141 @@
+"""`diffres tag` at scale: into a folder, or into one resumable file, over many processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from diffres_cli.cli.console import say
+from diffres_cli.errors import UsageError
+from diffres_cli.outputs import FORMATS
+
+if TYPE_CHECKING:
+    from diffres_cli.batch.plan import Task
+    from diffres_cli.batch.run import Engine, Order, Run
+    from diffres_cli.batch.work import Outcome, Setup
+    from diffres_cli.cli.progress import Bar
+    from diffres_cli.errors import AudioError
+
+INTERRUPTED, TERMINATED = 130, 143
+_WORTH_A_WORKER = 16  # recordings: starting a process takes as long as tagging about this many
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived: stop, and leave everything fit to go on with."""
+
+
+def is_folder(output: Path | None) -> bool:
+    """Whether -o names a folder of results: it is one, ends like one, or has no suffix to be a file's."""
+    if output is None:
+        return False
+    if output.exists():
+        return output.is_dir()
+    return str(output).endswith(os.sep) or not output.suffix
+
+
+def tag_folder(order: Order, items: list[Task | AudioError], jobs: int | None, bar: Bar, quiet: bool) -> int:
+    """Run an order and report how it went. Stopped by Ctrl-C or SIGTERM, it says how to go on."""
+    from diffres_cli.batch.run import Run, run
+
+    summary = Run()
+    try:
+        with terminable(), bar:
+            run(
+                order, items, engine(jobs), summary,
+                on_start=lambda remaining: _say_start(summary, remaining, order.force, quiet),
+                on_outcome=lambda outcome: _show(bar, outcome),
+            )  # fmt: skip
+    except (KeyboardInterrupt, Terminated) as stop:
+        left = sum(not hasattr(item, "exit_code") for item in items) - summary.skipped - summary.done
+        say(
+            f"stopped with {summary.done} recordings done, {left} to go: the same command goes on from here"
+        )
+        return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED
+    report(summary, quiet)
+    return summary.exit_code
+
+
+def report(summary: Run, quiet: bool) -> None:
+    """Warnings, failures and a count, after everything that went well."""
+    if not quiet:
+        for warning in summary.warnings:
+            say(f"warning: {warning}")
+    for failure in summary.failures:
+        say(failure)
+    if not quiet:
+        skipped = f", {summary.skipped} done before" if summary.skipped else ""
+        failed = f", {len(summary.failures)} failed" if summary.failures else ""
+        say(f"{summary.done} tagged{skipped}{failed}")
+
+
+def engine(jobs: int | None) -> Engine:
+    """What runs the tasks: this process for a few recordings, else `jobs` worker processes.
+
+    Raises:
+        UsageError: jobs below 1.
+    """
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs {jobs}: must be at least 1")
+
+    def start(setup: Setup, tasks: Iterable[Task]) -> Iterator[Outcome]:
+        from diffres_cli.batch.run import in_process
+        from diffres_cli.batch.workers import Workers
+
+        todo = list(tasks)
+        cores = available_cores()
+        count = min(jobs or min(cores, len(todo) // _WORTH_A_WORKER), len(todo))
+        if count <= 1:
+            yield from in_process(setup, todo)
+            return
+        with Workers(count, replace(setup, threads=max(1, cores // count))) as workers:
+            yield from workers.run(todo)
+
+    return start
+
+
+def available_cores() -> int:
+    """Cores this process may use, which a job scheduler may have made fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def mirrored_format(name: str | None) -> str:
+    """The format of a folder of results: JSON unless another is asked for.
+
+    Raises:
+        UsageError: a format we do not write.
+    """
+    if name is not None and name not in FORMATS:
+        raise UsageError(f"--format {name}: choose {', '.join(FORMATS)}")
+    return name or "json"
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Within this block SIGTERM raises `Terminated`, as Ctrl-C raises KeyboardInterrupt."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say_start(summary: Run, remaining: int, force: bool, quiet: bool) -> None:
+    if summary.changed and not force and not quiet:
+        say(f"settings changed since the last run: {summary.changed} recordings are tagged again")
+    if summary.skipped and not quiet:
+        say(f"{summary.skipped} recordings are done already, {remaining} to go (--force tags all again)")
+
+
+def _show(bar: Bar, outcome: Outcome) -> None:
+    duration = outcome.record["duration"] if outcome.record else 0.0
+    bar.show(Path(outcome.task.path), duration, duration)
