@@ -16,6 +16,7 @@ The map, in the order the data flows:
     labels.py       scores -> ranked labels, of all or of a list; window scores -> the recording's
     events.py       framewise scores -> events: a label's starts and ends in seconds
     settings.py     how to tag: frame rate, windows, which labels, what to keep
+    adaptive.py     a low frame rate first, full rate where the model is unsure
     tagger.py       recordings -> windows -> batches -> predictions: the whole job
     outputs/        one writer per format: table, JSON (Lines), CSV, Parquet, Audacity, Raven, Praat
     job.py          many recordings through one tagger: the good written, the bad reported

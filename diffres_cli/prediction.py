@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Seconds = NDArray[np.float64]
+Rate = float | Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,13 @@ class Label:
     label: str
     id: str
     score: float
+
+
+class Pass(NamedTuple):
+    """One run of the model over a window: the frame rate it ran at, and the seconds it took."""
+
+    fps: float
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,8 @@ class AdaptiveSpectrogram:
 class WindowPrediction:
     """The scores of one window of a recording, `start` to `end` in seconds.
 
-    What was not asked for is None.
+    What was not asked for is None. `passes` are the model's runs that heard it: one, or at `fps="auto"`
+    one or two, the last of which gave everything that stands here.
 
     Shape:
         probabilities: [classes].
@@ -80,6 +90,7 @@ class WindowPrediction:
     framewise_times: Seconds | None = None
     importance: Floats | None = None
     embedding: Floats | None = None
+    passes: tuple[Pass, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,13 +106,19 @@ class Prediction:
     duration: float
     sample_rate: int
     model: str
-    fps: float
+    fps: Rate
     min_confidence: float
     labels: tuple[Label, ...]
     windows: tuple[WindowPrediction, ...]
     warnings: tuple[str, ...] = field(default=())
     events: tuple[Event, ...] | None = None
     frame_rate: float | None = None
+
+    @property
+    def rates(self) -> str:
+        """The frame rates its windows were tagged at, as text: "25 fps", or "25-100 fps"."""
+        used = {window.passes[-1].fps for window in self.windows} if self.fps == "auto" else {self.fps}
+        return f"{'-'.join(f'{fps:g}' for fps in sorted(used))} fps"
 
     @property
     def importance(self) -> Floats:

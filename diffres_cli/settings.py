@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from diffres_cli.card import ModelCard
 from diffres_cli.errors import UsageError
 from diffres_cli.labels import Indices, select
+from diffres_cli.prediction import Rate
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,8 @@ class Settings:
     """How to tag. None means the model's own default.
 
     Attributes:
-        fps: output frames per second. top_k, min_confidence: how many labels, and from which score.
+        fps: output frames per second, or "auto": see `diffres_cli.adaptive`.
+        top_k, min_confidence: how many labels, and from which score.
         window, overlap: seconds of audio classified at once, and shared by neighbours.
         start, duration: the part of the recording to tag, in seconds; None: to its end.
         labels: only these, by name or id; None: all the model knows.
@@ -22,7 +24,7 @@ class Settings:
         importance, embeddings: keep each window's importance curve, and its pooled feature.
     """
 
-    fps: float | None = None
+    fps: Rate | None = None
     top_k: int = 5
     min_confidence: float = 0.1
     window: float | None = None
@@ -42,7 +44,9 @@ class Settings:
         Raises:
             UsageError: a value out of range, named with the option that sets it.
         """
-        fps = card.check_fps(card.default_fps if self.fps is None else self.fps)
+        fps = card.default_fps if self.fps is None else self.fps
+        if fps != "auto":
+            card.check_fps(fps)
         window = card.sample_duration if self.window is None else self.window
         least = card.mel.minimum_samples / card.sample_rate
         _require(self.top_k >= 1, f"--top-k {self.top_k}: must be at least 1")

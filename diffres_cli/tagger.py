@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diffres_cli.adaptive import Heard, listen
 from diffres_cli.audio import Recording, excerpt, open_recording, windows
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import DEFAULT_MODEL, find_model, read_model
@@ -26,11 +27,12 @@ from diffres_cli.prediction import (
 )
 from diffres_cli.runtime import OnnxRuntime, Runtime
 from diffres_cli.settings import Settings
-from diffres_cli.timing import column_times, frame_times, slots_at, warp_edges
+from diffres_cli.timing import column_times, frame_times, warp_edges
 
 __all__ = ["BACKENDS", "Settings", "Tagger", "load_tagger"]
 
 BACKENDS = ("onnx", "torch")
+_T = TypeVar("_T")
 _BATCH = {"cpu": 1, "cuda": 16}  # a CPU gains nothing from batches, and memory stays flat
 
 
@@ -78,7 +80,7 @@ class Tagger:
         >>> noise = np.random.default_rng(0).normal(0, 0.1, 32000).astype(np.float32)
         >>> prediction = tagger.tag(noise, sample_rate=32000, fps=25)
         >>> prediction.labels[0].label, prediction.importance.shape, prediction.edges[0].shape
-        ('White noise', (100,), (26,))
+        ('Static', (100,), (26,))
         """
         with open_recording(source, sample_rate) as recording:
             return self.tag_recording(
@@ -144,11 +146,9 @@ class Tagger:
         outputs = _outputs(chosen, spectrogram, framewise)
         for batch in _batches(self._cut(recording, chosen), _BATCH[self.device]):
             waveform = np.stack([samples for _, samples in batch])
-            slots = self._slots(waveform.shape[1], _given(chosen.fps))
-            results = self._runtime.run(waveform, slots, outputs)
-            for row, (first, samples) in enumerate(batch):
-                values = {name: value[row] for name, value in results.items()}
-                yield self._prediction(values, first, len(samples), slots, chosen, allowed)
+            results = listen(self._runtime, waveform, _given(chosen.fps), outputs, allowed)
+            for (first, samples), heard in zip(batch, results, strict=True):
+                yield self._prediction(heard, first, len(samples), chosen, allowed)
 
     def _cut(self, recording: Recording, settings: Settings) -> Iterator[tuple[int, Floats]]:
         rate = self.card.sample_rate
@@ -160,9 +160,6 @@ class Tagger:
         for offset, samples in windows(part, size, hop, self.card.mel.minimum_samples):
             yield first + offset, samples
 
-    def _slots(self, samples: int, fps: float) -> int:
-        return slots_at(fps, self.card.mel.frames(samples), self.card.mel.frame_rate)
-
     def _heard(
         self, window: WindowPrediction, settings: Settings, allowed: Indices | None
     ) -> Iterator[Event]:
@@ -170,18 +167,13 @@ class Tagger:
         return runs(window, classes, self.card, settings.min_confidence)
 
     def _prediction(
-        self,
-        values: dict[str, Floats],
-        first: int,
-        samples: int,
-        slots: int,
-        settings: Settings,
-        allowed: Indices | None,
+        self, heard: Heard, first: int, samples: int, settings: Settings, allowed: Indices | None
     ) -> WindowPrediction:
         start = first / self.card.sample_rate
         end = (first + samples) / self.card.sample_rate
+        values = heard.values
         probabilities = values["probabilities"]
-        edges = self._edges(values, slots, start, end)
+        edges = self._edges(values, heard.slots, start, end)
         return WindowPrediction(
             start=start,
             end=end,
@@ -192,6 +184,7 @@ class Tagger:
             framewise_times=column_times(edges, len(values["framewise"])) if "framewise" in values else None,
             importance=values["importance"] if settings.importance else None,
             embedding=values.get("embedding"),
+            passes=heard.passes,
         )
 
     def _edges(self, values: dict[str, Floats], slots: int, start: float, end: float) -> Seconds:
@@ -265,6 +258,6 @@ def _batches(cut: Iterable[tuple[int, Floats]], size: int) -> Iterator[list[tupl
         yield batch
 
 
-def _given(value: float | None) -> float:
+def _given(value: _T | None) -> _T:
     assert value is not None, "resolved settings have no blanks"
     return value

@@ -121,7 +121,7 @@ class _Layout:
 
     @property
     def rate(self) -> str:
-        return f"{self.prediction.fps:g} fps"
+        return self.prediction.rates
 
     def labels(self, pen: Pen) -> list[Segment]:
         """What was heard, cut off or filled up to the full width."""

@@ -87,8 +87,10 @@ def frame_rate(text: str | None) -> Rate | None:
     Raises:
         UsageError: neither.
     """
-    if text is None or text == "auto":
-        return text
+    if text is None:
+        return None
+    if text == "auto":
+        return "auto"
     try:
         return float(text)
     except ValueError:

@@ -28,7 +28,7 @@ def heading(axes: Axes, predictions: Sequence[Prediction]) -> None:
     first, alone = predictions[0], len(predictions) == 1
     if alone:
         _above(axes, 0.31, _heard(first, _room(axes), LARGE, "bold"), size=LARGE, weight="bold")
-    settings = [printable(first.model), _duration(first)] + [_rate(first)] * alone
+    settings = [printable(first.model), _duration(first)] + [first.rates] * alone
     room = _room(axes) - _width(_SEPARATOR.join(["", *settings]), SMALL)
     name = _fit([printable(PurePath(first.file).name)], room, SMALL)
     _above(axes, 0.18, _SEPARATOR.join([name, *settings]), size=SMALL, color=GREY)
@@ -36,8 +36,8 @@ def heading(axes: Axes, predictions: Sequence[Prediction]) -> None:
 
 def rate(axes: Axes, prediction: Prediction) -> None:
     """The frame rate of the panels that follow, and what was heard at it."""
-    _above(axes, 0.04, _rate(prediction), size=LARGE, weight="bold")
-    indent = _width(_rate(prediction), LARGE, "bold") + 0.08
+    _above(axes, 0.04, prediction.rates, size=LARGE, weight="bold")
+    indent = _width(prediction.rates, LARGE, "bold") + 0.08
     _above(axes, 0.04, _heard(prediction, size(axes)[0] - indent, NORMAL), indent, size=NORMAL)
 
 
@@ -83,10 +83,6 @@ def figure_of(axes: Axes) -> Figure:
 def _duration(prediction: Prediction) -> str:
     seconds = prediction.duration
     return f"{seconds:.0f} s" if seconds >= 100 else f"{seconds:.3g} s"
-
-
-def _rate(prediction: Prediction) -> str:
-    return f"{prediction.fps:g} fps"
 
 
 def _heard(prediction: Prediction, room: float, points: float, weight: str = "normal") -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from diffres_cli.errors import MissingDependencyError
-from diffres_cli.outputs.records import COLUMNS, Record, spans
+from diffres_cli.outputs.records import COLUMNS, Record, fps_of, spans
 
 if TYPE_CHECKING:
     import pyarrow
@@ -109,12 +109,12 @@ def _schema(arrow: Any, record: Record) -> pyarrow.Schema:
 
 
 def _rows(record: Record) -> Iterator[Record]:
-    how = {key: record[key] for key in ("model", "fps", "min_confidence")} | {
+    how = {key: record[key] for key in ("model", "min_confidence")} | {
         "file": record["file"].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
         "frame_rate": record.get("frame_rate"),
     }
     for span in spans(record):
-        when = {"start": span["start"], "end": span["end"]}
+        when = {"start": span["start"], "end": span["end"], "fps": fps_of(span, record)}
         lists = {key: np.asarray(span[key], np.float32) for key in ("importance", "embedding") if key in span}
         for label in span["labels"] or [dict[str, Any]()]:
             what = {key: label.get(key) for key in ("label", "id", "score")}

@@ -1,0 +1,146 @@
+"""`--fps auto`: every window at a low frame rate, and again at full rate where the model is unsure.
+
+It is sure when its best score leads the second by `MARGIN`. `bench/auto.py` fitted the margin, so that
+audioset-small's best label is that of full rate for 98 % of the windows; what this costs is in
+`docs/bench-auto.md`. How far it holds for another model is for that script to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
+from time import perf_counter
+
+import numpy as np
+
+from diffres_cli.card import ModelCard
+from diffres_cli.labels import Indices
+from diffres_cli.prediction import Floats, Pass, Prediction, Rate
+from diffres_cli.runtime import Runtime
+from diffres_cli.timing import slots_at
+
+LOW = 25.0  # fps
+MARGIN = 0.27
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the model says of one window: its outputs without the batch axis, t, and the runs it took."""
+
+    values: dict[str, Floats]
+    slots: int
+    passes: tuple[Pass, ...]
+
+
+def rates(fps: Rate, card: ModelCard) -> tuple[float, ...]:
+    """The frame rates to try in turn, lowest first.
+
+    >>> from diffres_cli.tagger import load_tagger
+    >>> rates("auto", load_tagger().card), rates(50, load_tagger().card)
+    ((25.0, 100.0), (50,))
+    """
+    return (max(LOW, card.minimum_fps), card.maximum_fps) if fps == "auto" else (fps,)
+
+
+def is_sure(probabilities: Floats, allowed: Indices | None = None) -> bool:
+    """Whether the best class leads by `MARGIN`, among all or among `allowed`.
+
+    Args:
+        probabilities: [classes], each in [0, 1].
+
+    >>> is_sure(np.array([0.2, 0.9, 0.5])), is_sure(np.array([0.2, 0.9, 0.8]))
+    (True, False)
+    >>> is_sure(np.array([0.2, 0.9, 0.8]), np.array([0, 2])), is_sure(np.array([0.2]))
+    (True, True)
+    """
+    scores = probabilities if allowed is None else probabilities[allowed]
+    if len(scores) < 2:
+        return True
+    second, best = np.partition(scores, -2)[-2:]
+    return bool(best - second >= MARGIN)
+
+
+def listen(
+    runtime: Runtime, waveform: Floats, fps: Rate, outputs: Sequence[str], allowed: Indices | None = None
+) -> list[Heard]:
+    """Run the model on a batch: at `fps`, or at each of `rates` until it is sure.
+
+    Args:
+        waveform: [B, N], mono at the model's sample rate. outputs: as `Runtime.run` takes them,
+            "probabilities" among them. allowed: the classes that matter; None: all.
+
+    Returns:
+        What was heard in each of the B windows, in their order.
+    """
+    heard = [Heard({}, 0, ())] * len(waveform)
+    unsure = list(range(len(waveform)))
+    for rate in rates(fps, runtime.card):
+        for row, result in zip(unsure, _run(runtime, waveform[unsure], rate, outputs), strict=True):
+            heard[row] = Heard(result.values, result.slots, heard[row].passes + result.passes)
+        unsure = [row for row in unsure if not is_sure(heard[row].values["probabilities"], allowed)]
+        if not unsure:
+            break
+    return heard
+
+
+def _run(runtime: Runtime, waveform: Floats, fps: float, outputs: Sequence[str]) -> Iterator[Heard]:
+    mel = runtime.card.mel
+    slots = slots_at(fps, mel.frames(waveform.shape[1]), mel.frame_rate)
+    begun = perf_counter()
+    results = runtime.run(waveform, slots, outputs)
+    each = Pass(fps, (perf_counter() - begun) / len(waveform))
+    for row in range(len(waveform)):
+        yield Heard({name: value[row] for name, value in results.items()}, slots, (each,))
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What `--fps auto` took, to be added up over recordings. Times are of the model, in seconds.
+
+    Attributes:
+        windows, redone: how many there were, and how many were tagged twice.
+        first, again: time of all first runs, and of all second ones. doubted: of the first runs redone.
+    """
+
+    windows: int = 0
+    redone: int = 0
+    first: float = 0.0
+    again: float = 0.0
+    doubted: float = 0.0
+
+    @classmethod
+    def of(cls, prediction: Prediction) -> Effort:
+        """The effort that a recording took; none of this kind at a fixed rate."""
+        if prediction.fps != "auto":
+            return cls()
+        took = [[run.seconds for run in window.passes] for window in prediction.windows]
+        twice = [seconds for seconds in took if len(seconds) == 2]
+        first, again = sum(seconds[0] for seconds in took), sum(seconds[1] for seconds in twice)
+        return cls(len(took), len(twice), first, again, sum(seconds[0] for seconds in twice))
+
+    def __add__(self, other: Effort) -> Effort:
+        return Effort(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def share(self) -> float:
+        """The share of windows redone, 0 to 1."""
+        return self.redone / self.windows if self.windows else 0.0
+
+    @property
+    def ratio(self) -> float | None:
+        """Time taken over what full rate alone would take: what a second run costs was measured where
+        there was one. None: there was none.
+
+        >>> Effort(windows=10, redone=2, first=10.0, doubted=2.0, again=4.0).ratio
+        0.7
+        """
+        if not self.redone:
+            return None
+        return (self.first + self.again) / (self.first * self.again / self.doubted)
+
+    def __str__(self) -> str:
+        told = f"{self.redone} of {self.windows} windows ({self.share:.0%}) redone at full rate"
+        if self.ratio is None:
+            return told
+        change = f"{abs(1 - self.ratio):.0%} {'less' if self.ratio < 1 else 'more'}"
+        return f"{told}, {self.first + self.again:.2f} s in the model, about {change} than all at full rate"
