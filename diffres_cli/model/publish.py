@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+from contextlib import suppress
 from pathlib import Path
 
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import ONNX_NAME, SUMS_NAME, WEIGHTS_NAME
+from diffres_cli.errors import ModelError
 from diffres_cli.files import make_folder, write_atomically
 from diffres_cli.model.export import export_onnx
 from diffres_cli.model.network import DiffResNetwork
@@ -30,7 +32,12 @@ def publish(network: DiffResNetwork, folder: Path, notes: str = "") -> float:
         ModelError: the two disagree by more than 1e-4. OutputError: the folder cannot be written.
     """
     make_folder(folder)
-    difference = export_onnx(network, folder / ONNX_NAME)
+    try:
+        difference = export_onnx(network, folder / ONNX_NAME)
+    except ModelError:
+        with suppress(OSError):  # it stays where it holds something
+            folder.rmdir()
+        raise
     save_network(network, folder / WEIGHTS_NAME)
     write_atomically(folder / LABELS_NAME, labels_csv(network.card).encode())
     write_atomically(folder / CARD_NAME, card_markdown(network, notes).encode())
