@@ -1,0 +1,285 @@
+"""The graph against the network: at awkward lengths and rates, in its metadata, and when they disagree."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import references as slow
+import torch
+from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
+
+from diffres_cli.card import ModelCard
+from diffres_cli.checkpoint import find_model, read_model
+from diffres_cli.errors import ModelError, OutputError
+from diffres_cli.melconfig import PAPER
+from diffres_cli.model.export import OUTPUTS, TOLERANCE, export_onnx, largest_difference
+from diffres_cli.model.network import DiffResNetwork, NetworkOutput
+from diffres_cli.model.publish import publish
+from diffres_cli.model.weights import load_network
+from diffres_cli.tagger import load_tagger
+from diffres_cli.timing import slots_at
+
+FIXTURE = np.load(Path(__file__).parent / "fixtures" / "parity.npz")
+CASES = [tuple(key.split("_")[1:]) for key in FIXTURE if key.startswith("prob_")]
+SHIPPED = find_model("audioset-small")
+CARD = ModelCard(
+    name="untrained", architecture="efficientnet_b0", classes=("Dog", "Rain, heavy", "Пение птиц"),
+    class_ids=("/m/1", "/m/2", "/m/3"), mel=PAPER, license="CC-BY-4.0", trained_on="nothing",
+    derived_from="chance", sample_duration=4.0, minimum_fps=12.5, maximum_fps=100.0, default_fps=25.0,
+)  # fmt: skip
+
+
+def bursts(batch: int, samples: int) -> Tensor:
+    """Noise between silences, at other times in every clip."""
+    generator = torch.Generator().manual_seed(samples)
+    level = (torch.arange(samples) / 1500 + torch.arange(batch)[:, None]).sin().clamp_min(0)
+    return 0.3 * torch.randn(batch, samples, generator=generator) * level
+
+
+def untrained() -> DiffResNetwork:
+    """EfficientNet-B0 behind the paper's front end, with random weights that let sound through.
+
+    As initialised it damps every sound to 1e-14: its normalisations have to see some sound first. Then
+    it is chaotic: the last one tames it, or float32's rounding alone would come near the tolerance.
+    """
+    torch.manual_seed(0)
+    network = DiffResNetwork(CARD)
+    for module in network.modules():
+        if isinstance(module, (StochasticDepth, nn.Dropout)):
+            module.p = 0.0
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = None  # keep what one batch has
+    with torch.no_grad():
+        network.train()(bursts(2, 160_000), 250)
+        network.backbone.features[-1][1].weight *= 0.05
+    return network.eval()
+
+
+class Twins:
+    """A network and the graph exported from it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.network = untrained()
+        self.path = folder / "model.onnx"
+        self.difference = export_onnx(self.network, self.path)
+        self.session = onnxruntime.InferenceSession(self.path, providers=["CPUExecutionProvider"])
+
+    def torch(self, waveform: Tensor, slots: int) -> dict[str, np.ndarray]:
+        with torch.no_grad():
+            return {name: value.numpy() for name, value in self.network(waveform, slots)._asdict().items()}
+
+    def onnx(self, waveform: Tensor, slots: int) -> dict[str, np.ndarray]:
+        feed = {"waveform": waveform.numpy(), "slots": np.zeros(slots, np.float32)}
+        return dict(zip(OUTPUTS, self.session.run(list(OUTPUTS), feed), strict=True))
+
+
+@pytest.fixture(scope="session")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
+    """The suite's one export of a whole network: it takes half a minute."""
+    return Twins(tmp_path_factory.mktemp("export"))
+
+
+@pytest.fixture(scope="module")
+def shipped() -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(SHIPPED, providers=["CPUExecutionProvider"])
+
+
+# --- one chain, four ways
+
+
+@pytest.mark.parametrize("fps", [12.5, 33.3, 100.0])
+@pytest.mark.parametrize("samples", [2, 159, 7_999, 8_001, 16_080, 20_161])
+def test_loop_dense_torch_and_onnx_agree(twins: Twins, samples: int, fps: float) -> None:
+    waveform = bursts(1, samples)
+    slots = slots_at(fps, PAPER.frames(samples), 100.0)
+    by_torch, by_onnx = twins.torch(waveform, slots), twins.onnx(waveform, slots)
+    # float32 sums in another order; the issue allows 1e-4.
+    for name in ("probabilities", "framewise", "embedding", "importance"):
+        np.testing.assert_allclose(by_onnx[name], by_torch[name], atol=TOLERANCE, rtol=0, err_msg=name)
+    logits, mel = by_torch["importance_logits"][0].astype(float), by_torch["mel"][0].astype(float)
+    importance = slow.rescale_loop(1 / (1 + np.exp(-logits)), slots)
+    by_loop = slow.mean_loop(mel[:4], slow.warp_by_algorithm_1(importance, slots))
+    by_matrix = mel @ slow.warp_by_overlap(importance, slots).T
+    np.testing.assert_allclose(by_torch["importance"][0], importance, atol=1e-6)
+    np.testing.assert_allclose(by_matrix[:4], by_loop, atol=1e-9 * mel.max())
+    for merged in (by_torch["merged"][0], by_onnx["merged"][0]):
+        np.testing.assert_allclose(merged, by_matrix, rtol=1e-4, atol=1e-6 * mel.max())
+
+
+def test_the_graph_hears(twins: Twins) -> None:
+    # Twins that ignore their input agree, too.
+    loud, other = twins.onnx(bursts(1, 32_000), 50), twins.onnx(bursts(1, 32_001), 50)
+    assert np.abs(loud["embedding"] - other["embedding"]).max() > 100 * TOLERANCE
+    assert loud["importance"].std() > 0.05
+
+
+def test_any_batch_runs_and_none_of_its_clips_knows(twins: Twins) -> None:
+    waveform = bursts(5, 10_000)
+    together = twins.onnx(waveform, 20)
+    for clip in range(5):
+        alone = twins.onnx(waveform[clip : clip + 1], 20)
+        for name in OUTPUTS:
+            np.testing.assert_allclose(
+                together[name][clip], alone[name][0], rtol=1e-4, atol=1e-4, err_msg=name
+            )
+
+
+def test_only_the_length_of_slots_is_read(twins: Twins) -> None:
+    waveform = bursts(1, 10_000).numpy()
+    zeros, noise = np.zeros(20, np.float32), np.random.default_rng(0).normal(size=20).astype(np.float32)
+    first, second = (
+        twins.session.run(["probabilities"], {"waveform": waveform, "slots": slots})[0]
+        for slots in (zeros, noise)
+    )
+    assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(("clip", "fps"), CASES)
+def test_the_shipped_graph_gives_the_released_numbers(
+    shipped: onnxruntime.InferenceSession, clip: str, fps: str
+) -> None:
+    waveform, importance = FIXTURE[f"wave_{clip}"][None], FIXTURE[f"importance_{clip}_{fps}"]
+    slots = np.zeros(round(importance.sum()), np.float32)
+    got = shipped.run(["probabilities", "importance"], {"waveform": waveform, "slots": slots})
+    np.testing.assert_allclose(got[0][0], FIXTURE[f"prob_{clip}_{fps}"], atol=1e-4)
+    np.testing.assert_allclose(got[1][0], importance, atol=1e-4)
+
+
+# --- the file
+
+
+def graphs(twins: Twins) -> list[onnx.ModelProto]:
+    return [onnx.load(twins.path), onnx.load(SHIPPED)]
+
+
+def test_graphs_are_valid_and_self_contained(twins: Twins) -> None:
+    for graph in graphs(twins):
+        onnx.checker.check_model(graph, full_check=True)
+        assert [(entry.domain, entry.version) for entry in graph.opset_import if entry.domain == ""] == [
+            ("", 18)
+        ]
+        assert {node.domain for node in graph.graph.node} <= {""}  # standard operators only
+        assert not any(tensor.external_data for tensor in graph.graph.initializer)
+    assert list(twins.path.parent.iterdir()) == [twins.path]
+
+
+def test_inputs_and_outputs_are_named_and_of_any_size(twins: Twins) -> None:
+    for graph in graphs(twins):
+        shapes = {
+            value.name: [dim.dim_value or "any" for dim in value.type.tensor_type.shape.dim]
+            for value in (*graph.graph.input, *graph.graph.output)
+        }
+        assert list(shapes) == ["waveform", "slots", *OUTPUTS]
+        assert shapes["waveform"] == ["any", "any"]
+        assert shapes["slots"] == ["any"]
+        assert shapes["mel"] == ["any", 128, "any"]
+
+
+def test_no_operator_adds_to_one_place_from_several_threads(twins: Twins) -> None:
+    # ONNX Runtime's ScatterND loses updates of rows named twice (microsoft/onnxruntime #18048, #23396).
+    for graph in graphs(twins):
+        reductions = [
+            (node.op_type, attribute.s.decode())
+            for node in graph.graph.node
+            for attribute in node.attribute
+            if attribute.name == "reduction"
+        ]
+        assert {op for op, reduction in reductions if reduction != "none"} == {"ScatterElements"}
+
+
+def test_a_graph_names_no_file_of_the_machine_that_made_it(twins: Twins) -> None:
+    for path in (twins.path, SHIPPED):
+        data = path.read_bytes()
+        assert not any(trace in data for trace in (b"site-packages", b"diffres_cli", b"torch/nn", b"/home/"))
+
+
+def test_metadata_says_everything_a_run_needs(twins: Twins) -> None:
+    metadata = {entry.key: entry.value for entry in onnx.load(twins.path).metadata_props}
+    assert metadata["sample_rate"] == "16000"
+    assert metadata["sample_duration"] == "4.0"
+    assert json.loads(metadata["classes"]) == ["Dog", "Rain, heavy", "Пение птиц"]
+    assert json.loads(metadata["mel"])["hop"] == 160
+    assert (metadata["minimum_fps"], metadata["default_fps"], metadata["maximum_fps"]) == (
+        "12.5",
+        "25.0",
+        "100.0",
+    )
+    assert (metadata["license"], metadata["trained_on"]) == ("CC-BY-4.0", "nothing")
+    assert ModelCard.from_metadata(metadata, "here") == CARD
+
+
+def test_an_exported_file_tags(twins: Twins) -> None:
+    tagger = load_tagger(twins.path)
+    prediction = tagger.tag(bursts(1, 48_000)[0].numpy(), 16_000, min_confidence=0)
+    assert prediction.fps == 25
+    assert {label.label for label in prediction.labels} == set(CARD.classes)
+
+
+# --- the refusal
+
+
+class TwoFaced(DiffResNetwork):
+    """Says something else once it is exported: `lie` more."""
+
+    def __init__(self, lie: float) -> None:
+        card = ModelCard("liar", "mobilenet_v3_large", ("a",), ("1",), PAPER, "MIT", "nothing", width=0.35)
+        super().__init__(card)
+        self.lie = lie
+
+    def forward(self, waveform: Tensor, slots: int, lengths: Tensor | None = None) -> NetworkOutput:
+        loudness = waveform.square().mean(1, keepdim=True)
+        score = 0.5 * loudness.sigmoid() + self.lie * torch.compiler.is_exporting()
+        frames = loudness[..., None].expand(-1, 128, slots)
+        return NetworkOutput(score, score[:, None], loudness, frames, frames, loudness, loudness)
+
+
+def test_twins_found_equal(twins: Twins) -> None:
+    assert twins.difference <= TOLERANCE
+
+
+def test_a_changed_weight_is_a_difference() -> None:
+    network = load_network(find_model("audioset-small", weights=True))
+    with torch.no_grad():
+        network.importance[2].conv1.bias[0] += 0.1
+    assert largest_difference(network, read_model(SHIPPED).data) > TOLERANCE
+
+
+def test_twins_that_differ_are_never_written(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"what was here before")
+    with pytest.raises(ModelError, match=r"export refused: .* differ by 2\.0e-04 \(allowed 1e-04\)"):
+        export_onnx(TwoFaced(2e-4), path)
+    assert path.read_bytes() == b"what was here before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_twins_that_compute_nonsense_are_never_published(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="export refused"):
+        publish(TwoFaced(float("nan")), tmp_path / "mine")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_published_folder_is_complete_and_checks_out(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "mine"
+    assert publish(TwoFaced(5e-5), folder, notes="Heard nothing yet.") == pytest.approx(5e-5, rel=0.01)
+    sums = dict(reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines())
+    assert set(sums) == {"README.md", "labels.csv", "model.onnx", "weights.safetensors"}
+    assert {path.name for path in folder.iterdir()} == {*sums, "SHA256SUMS"}
+    for name, digest in sums.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    card = (folder / "README.md").read_text("utf-8")
+    assert all(fact in card for fact in ("16000 Hz", "20 to 100 fps", "MIT", "Heard nothing yet."))
+    assert load_tagger(folder).card.name == "mine"
+
+
+def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"cannot make the folder .*file/mine"):
+        publish(TwoFaced(0), tmp_path / "file" / "mine")
