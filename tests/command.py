@@ -43,9 +43,8 @@ def invoke(*arguments: str | Path) -> Result:
 
 def spawn(*arguments: str | Path, code: str = "", **how: Any) -> Result:
     """Run a command line in a process of its own, after `code`. Standard input is empty, or `input`."""
-    program = (
-        [sys.executable, "-c", f"{code}; from diffres_cli.__main__ import main; main()"] if code else PROGRAM
-    )
+    main = f"{code}\nfrom diffres_cli.__main__ import main\nmain()"
+    program = [sys.executable, "-c", main] if code else PROGRAM
     how = {"input": b"", "capture_output": True, "timeout": 60} | how
     done = subprocess.run([*program, *arguments], **how)
     out, err = ((text or b"").decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr))
