@@ -20,6 +20,7 @@ The map, in the order the data flows:
     tagger.py       recordings -> windows -> batches -> predictions: the whole job
     outputs/        one writer per format: table, JSON (Lines), CSV, Parquet, Audacity, Raven, Praat
     job.py          many recordings through one tagger: the good written, the bad reported
+    batch/          folders at scale: plan, workers, ledger, run
     picture.py      predictions -> what a picture shows: decibels, joined windows, columns of pixels
     figure/         mel | importance | warp | merged mel, as PNG/SVG/PDF
     terminal.py     the same for a terminal

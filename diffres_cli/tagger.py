@@ -206,13 +206,19 @@ class Tagger:
 
 
 def load_tagger(
-    model: str | Path = DEFAULT_MODEL, *, backend: str = "onnx", device: str = "auto", threads: int = 0
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    backend: str = "onnx",
+    device: str = "auto",
+    threads: int = 0,
+    offline: bool = False,
 ) -> Tagger:
-    """Load a model by shipped name, checkpoint folder, .onnx or .safetensors file.
+    """Load a model by shipped name, checkpoint folder, .onnx or .safetensors file, or hf:ORG/NAME[@REV].
 
     Args:
         backend: "onnx", or "torch" where the extra `train` is installed; a .safetensors file implies it.
         device: "auto", "cpu" or "cuda". threads: of ONNX Runtime; 0 for one a core.
+        offline: never use the network; without it, only a hub model that is not installed does.
 
     Raises:
         UsageError: no such model, backend or device. ModelError: a damaged or foreign file.
@@ -220,7 +226,7 @@ def load_tagger(
     """
     if backend not in BACKENDS:
         raise UsageError(f"--backend {backend}: choose {' or '.join(BACKENDS)}")
-    file = find_model(model, weights=backend == "torch")
+    file = find_model(model, weights=backend == "torch", offline=offline)
     if file.suffix == ".onnx":
         return Tagger(OnnxRuntime(read_model(file), device, threads))
     return Tagger(_torch_runtime(file, device))

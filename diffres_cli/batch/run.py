@@ -47,9 +47,9 @@ class Order:
     def fingerprint(self) -> str:
         """Of everything that changes a result: the model's bytes and the settings."""
         setup = self.setup
-        model = read_model(find_model(setup.model, weights=setup.backend == "torch")).data
+        path = find_model(setup.model, weights=setup.backend == "torch", offline=setup.offline)
         parts = {
-            "model": hashlib.sha256(model).hexdigest(),
+            "model": hashlib.sha256(read_model(path).data).hexdigest(),
             "backend": setup.backend,
             "settings": asdict(setup.settings),
             "format": setup.format if setup.mirror is not None else None,

@@ -21,7 +21,7 @@ class Setup:
     """Everything an engine needs to do its work in another process.
 
     Attributes:
-        model, backend, device, threads: as `load_tagger` takes them. settings: how to tag.
+        model, backend, device, threads, offline: as `load_tagger` takes them. settings: how to tag.
         mirror: the folder each result is written to, or None. format: of those results.
     """
 
@@ -30,12 +30,19 @@ class Setup:
     backend: str = "onnx"
     device: str = "auto"
     threads: int = 0
+    offline: bool = False
     mirror: Path | None = None
     format: str = "jsonl"
 
     def load(self) -> Tagger:
         """The tagger this describes."""
-        return load_tagger(self.model, backend=self.backend, device=self.device, threads=self.threads)
+        return load_tagger(
+            self.model,
+            backend=self.backend,
+            device=self.device,
+            threads=self.threads,
+            offline=self.offline,
+        )
 
 
 @dataclass(frozen=True)

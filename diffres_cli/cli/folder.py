@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from diffres_cli.cli.console import say
 from diffres_cli.errors import UsageError
-from diffres_cli.outputs import FORMATS
+from diffres_cli.outputs import FORMATS, check_format, choose_format
 
 if TYPE_CHECKING:
     from diffres_cli.batch.plan import Task
@@ -39,23 +40,57 @@ def is_folder(output: Path | None) -> bool:
     return str(output).endswith(os.sep) or not output.suffix
 
 
-def tag_folder(order: Order, items: list[Task | AudioError], jobs: int | None, bar: Bar, quiet: bool) -> int:
-    """Run an order and report how it went. Stopped by Ctrl-C or SIGTERM, it says how to go on."""
-    from diffres_cli.batch.run import Run, run
+@dataclass(frozen=True)
+class Targets:
+    """Where results go and how: the options of `diffres tag` that only a resumable run has."""
 
+    output: Path | None
+    combined: Path | None
+    format: str | None
+    jobs: int | None
+    shard: str | None
+    force: bool
+
+    def order(self, setup: Setup) -> Order:
+        """What the batch engine is asked for.
+
+        Raises:
+            UsageError: a format that cannot hold what is asked for.
+        """
+        from diffres_cli.batch.run import Order
+
+        settings = setup.settings
+        arrays = settings.importance or settings.embeddings
+        mirrored = mirrored_format(self.format)
+        combined = choose_format(None if self.output else self.format, self.combined)
+        if self.output is not None:
+            check_format(mirrored, events=settings.events, arrays=arrays)
+        if self.combined is not None:
+            check_format(combined, recordings=2, events=settings.events, arrays=arrays)
+        return Order(replace(setup, mirror=self.output, format=mirrored), self.combined, combined, self.force)
+
+
+def tag_folder(
+    targets: Targets, setup: Setup, found: list[Path | AudioError], inputs: list[str], quiet: bool
+) -> int:
+    """Tag what is not done yet and report. Stopped by Ctrl-C or SIGTERM, it says how to go on."""
+    from diffres_cli.batch.plan import parse_shard, plan
+    from diffres_cli.batch.run import Run, run
+    from diffres_cli.cli.progress import Bar
+
+    order = targets.order(setup)
+    items = plan(found, inputs, parse_shard(targets.shard))
     summary = Run()
+    bar = Bar(len(items), shown=sys.stderr.isatty() and not quiet)
     try:
         with terminable(), bar:
             run(
-                order, items, engine(jobs), summary,
-                on_start=lambda remaining: _say_start(summary, remaining, order.force, quiet),
+                order, items, engine(targets.jobs), summary,
+                on_start=lambda remaining: _say_start(summary, remaining, targets.force, quiet),
                 on_outcome=lambda outcome: _show(bar, outcome),
             )  # fmt: skip
     except (KeyboardInterrupt, Terminated) as stop:
-        left = sum(not hasattr(item, "exit_code") for item in items) - summary.skipped - summary.done
-        say(
-            f"stopped with {summary.done} recordings done, {left} to go: the same command goes on from here"
-        )
+        say(f"stopped with {summary.done} recordings tagged: the same command goes on from here")
         return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED
     report(summary, quiet)
     return summary.exit_code

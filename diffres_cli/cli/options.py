@@ -97,3 +97,16 @@ def frame_rate(text: str | None) -> Rate | None:
         raise UsageError(
             f"--fps {text or repr(text)}: expected a number of frames per second, such as 25, or auto"
         ) from None
+
+
+def label_names(path: Path | None) -> tuple[str, ...] | None:
+    """The names in a --labels file; None without one.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    if path is None:
+        return None
+    from diffres_cli.labels import read_names
+
+    return read_names(path)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 from collections import deque
 from pathlib import Path
@@ -14,15 +12,17 @@ import typer
 
 from diffres_cli.cli import options
 from diffres_cli.cli.console import emit, say, show
+from diffres_cli.cli.folder import Targets, is_folder, tag_folder
+from diffres_cli.cli.inputs import find, refuse_overwriting
 from diffres_cli.errors import AudioError, UsageError
+from diffres_cli.outputs import check_format, choose_format, make_writer
 
 if TYPE_CHECKING:
+    from diffres_cli.batch.work import Setup
     from diffres_cli.job import Summary
     from diffres_cli.prediction import Prediction
+    from diffres_cli.settings import Settings
     from diffres_cli.tagger import Tagger
-
-
-_BINARY = re.compile(r"[\x00-\x08\x0e-\x1f]")
 
 
 def tag(
@@ -60,11 +60,22 @@ def tag(
         typer.Option(
             "--format",
             "-f",
-            help="table, json, jsonl or csv. [default: by -o, else table]",
+            help="table, json, jsonl, csv, parquet, audacity, raven, textgrid. [default: by -o, or table]",
             show_default=False,
         ),
     ] = None,
     output: options.Output = None,
+    combined: options.Combined = None,
+    events: options.Events = False,
+    merge_gap: options.MergeGap = 0.0,
+    min_duration: options.MinDuration = 0.0,
+    labels: options.Labels = None,
+    importance: options.Importance = False,
+    embeddings: options.Embeddings = False,
+    jobs: options.Jobs = None,
+    shard: options.Shard = None,
+    force: options.Force = False,
+    offline: options.Offline = False,
     picture: Annotated[
         bool, typer.Option("--picture/--no-picture", help="On a terminal, one recording is drawn too.")
     ] = True,
@@ -76,75 +87,79 @@ def tag(
 
     Exit code: 0 all done, 1 some inputs failed, 2 usage, 3 nothing succeeded.
     """
-    from diffres_cli.cli.progress import Bar
-    from diffres_cli.job import is_drawable, tag_all
-    from diffres_cli.outputs import choose_format, make_writer
-    from diffres_cli.outputs.sink import open_sink
-    from diffres_cli.tagger import Settings, load_tagger
+    from diffres_cli.settings import Settings
 
+    found = find(inputs or [], files_from, recursive)
+    settings = Settings(
+        options.frame_rate(fps), top_k, min_confidence, window, overlap,
+        labels=options.label_names(labels), events=events, merge_gap=merge_gap, min_duration=min_duration,
+        importance=importance, embeddings=embeddings,
+    )  # fmt: skip
+    if is_folder(output) or combined is not None:
+        targets = Targets(output, combined, format_, jobs, shard, force)
+        return tag_folder(
+            targets, _setup(model, settings, backend, device, offline), found, inputs or [], quiet
+        )
+    _refuse_unused(jobs=jobs, shard=shard, force=force)
     name = choose_format(format_, output)
-    found = _find(inputs or [], files_from, recursive)
-    _refuse_overwriting(found, output)
-    settings = Settings(options.frame_rate(fps), top_k, min_confidence, window, overlap)
-    tagger = load_tagger(model, backend=backend, device=device)
+    check_format(name, recordings=len(found), events=events, arrays=importance or embeddings)
+    refuse_overwriting(found, output)
+    tagger = _setup(model, settings, backend, device, offline).load()
     settings.resolve(tagger.card)
     if verbose:
         _say_setup(tagger, len(found))
+    wanted = picture and name == "table" and output is None and len(found) == 1 and sys.stdout.isatty()
+    return _tag(tagger, found, settings, name, output, drawn=wanted, quiet=quiet, debug=debug)
+
+
+def _setup(model: str, settings: Settings, backend: str, device: str, offline: bool) -> Setup:
+    from diffres_cli.batch.work import Setup
+
+    return Setup(model, settings, backend, device, offline=offline)
+
+
+def _tag(
+    tagger: Tagger,
+    found: list[Path | AudioError],
+    settings: Settings,
+    format_: str,
+    output: Path | None,
+    *,
+    drawn: bool,
+    quiet: bool,
+    debug: bool,
+) -> int:
+    """Tag one after the other, results as they come."""
+    from diffres_cli.cli.progress import Bar
+    from diffres_cli.job import is_drawable, tag_all
+    from diffres_cli.outputs.sink import open_sink
+
     bar = Bar(len(found), shown=sys.stderr.isatty() and not quiet)
     tagged: deque[Prediction] = deque(maxlen=1)
-    wanted = picture and name == "table" and output is None and len(found) == 1 and sys.stdout.isatty()
     with bar, open_sink(output, before=bar.clear) as sink:
         summary = tag_all(
-            tagger, found, settings, make_writer(name), sink,
-            wants_spectrogram=is_drawable if wanted else None, on_window=bar.show, on_done=tagged.append,
+            tagger, found, settings, make_writer(format_), sink,
+            wants_spectrogram=is_drawable if drawn else None, on_window=bar.show, on_done=tagged.append,
             on_failure=print_exception if debug else None,
         )  # fmt: skip
         bar.clear()
         _report(summary, quiet)
         if output and not summary.done:
             raise typer.Exit(summary.exit_code)  # leaves whatever stood at `output` untouched
-    if wanted and tagged:
+    if drawn and tagged:
         _draw(tagged[0])
     return summary.exit_code
 
 
-def _find(inputs: list[str], files_from: str | None, recursive: bool) -> list[Path | AudioError]:
-    from diffres_cli.audio import find_recordings
+def _refuse_unused(**given: object) -> None:
+    """Options that only mean something where done work is kept.
 
-    if not inputs and files_from is None:
-        raise UsageError("nothing to tag: name files, folders or patterns, or - for standard input")
-    if files_from == "-" and "-" in inputs:
-        raise UsageError("standard input cannot be both the audio (-) and the list (--files-from -)")
-    listed = _listed(files_from) if files_from is not None else []
-    if listed or files_from is None:
-        return list(find_recordings([*inputs, *listed], recursive))
-    return [*find_recordings(inputs, recursive), AudioError(f"--files-from {files_from}: the list is empty")]
-
-
-def _listed(files_from: str) -> list[str]:
-    from diffres_cli.audio import MEDIA_EXTENSIONS, paths_from
-
-    if Path(files_from).suffix.lower() in MEDIA_EXTENSIONS:
-        raise UsageError(f"--files-from {files_from}: a recording, not a list; name it without --files-from")
-    if files_from == "-" and sys.stdin is None:
-        raise UsageError("--files-from -: standard input is closed; send the list through a pipe")
-    listed = paths_from(files_from)
-    odd = next((path for path in listed if _BINARY.search(path) and not os.path.lexists(path)), None)
-    if odd is not None:
-        raise UsageError(f"--files-from {files_from}: not a list of paths, one a line: {odd[:40]!r} is none")
-    return listed
-
-
-def _refuse_overwriting(found: list[Path | AudioError], output: Path | None) -> None:
-    if output is not None and any(isinstance(item, Path) and _same(item, output) for item in found):
-        raise UsageError(f"--output {output}: this is one of the recordings; choose another file")
-
-
-def _same(path: Path, other: Path) -> bool:
-    try:
-        return path.samefile(other)
-    except OSError:
-        return False
+    Raises:
+        UsageError: one of them was given.
+    """
+    for name, value in given.items():
+        if value:
+            raise UsageError(f"--{name} works on a folder of results: add -o FOLDER or --combined FILE")
 
 
 def _say_setup(tagger: Tagger, count: int) -> None:

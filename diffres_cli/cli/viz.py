@@ -63,6 +63,7 @@ def viz(
     overlap: options.Overlap = 0.0,
     device: options.Device = "auto",
     backend: options.Backend = "onnx",
+    offline: options.Offline = False,
     debug: options.Debug = False,
 ) -> None:
     """Draw mel spectrogram, frame importance, warp and merged spectrogram on one time axis.
@@ -74,7 +75,7 @@ def viz(
     rates = _rates(fps)
     in_terminal = terminal or (output is None and sys.stdout.isatty())
     target = None if in_terminal and output is None else _target(input_, output, width)
-    tagger = load_tagger(model, backend=backend, device=device)
+    tagger = load_tagger(model, backend=backend, device=device, offline=offline)
     chosen = [
         Settings(rate, top_k, min_confidence, window, overlap, start, duration).resolve(tagger.card)
         for rate in rates
