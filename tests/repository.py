@@ -13,7 +13,6 @@ from typing import NamedTuple
 import pytest
 import tomli
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -73,10 +72,11 @@ def requirements(*extras: str) -> list[Requirement]:
 
 
 @cache
-def distributions(module: str) -> frozenset[str]:
-    """The distributions that provide a top-level module; its own name where none is installed."""
+def modules(distribution: str) -> frozenset[str]:
+    """The top-level modules an installed distribution provides."""
+    files = importlib.metadata.files(distribution) or []
     return frozenset(
-        map(canonicalize_name, importlib.metadata.packages_distributions().get(module, [module]))
+        file.parts[0].partition(".")[0] for file in files if file.suffix in {".py", ".so", ".pyd"}
     )
 
 

@@ -13,10 +13,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from repository import (
     ROOT,
-    distributions,
     imports_of,
     length,
     loaded_by,
+    modules,
     project,
     python_files,
     requirements,
@@ -104,8 +104,8 @@ def test_every_third_party_import_is_declared(paths, extras):
     known = sys.stdlib_module_names | ours
     foreign = [found for found in imports_of(paths) if found.top not in known]
     assert foreign
-    declared = {canonicalize_name(requirement.name) for requirement in requirements(*extras)}
-    wrong = [found for found in foreign if not distributions(found.top) & declared]
+    declared = {module for requirement in requirements(*extras) for module in modules(requirement.name)}
+    wrong = [found for found in foreign if found.top not in declared]
     assert not wrong, "\n".join(map(str, wrong))
 
 
