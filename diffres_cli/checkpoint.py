@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -111,7 +110,7 @@ def install_model(model: str, *, weights: bool = False, offline: bool = False) -
         *((WEIGHTS_NAME,) if weights else ()),
         ONNX_NAME,
     )  # the graph last: then all is there
-    return download(Reference.parse(model), names, partial(_refuse_problems, model, names), offline=offline)
+    return download(Reference.parse(model), names, partial(_refuse_problems, model), offline=offline)
 
 
 def remove_model(model: str) -> list[str]:
@@ -134,14 +133,15 @@ def remove_model(model: str) -> list[str]:
     return chosen
 
 
-def check_folder(folder: Path, names: Iterable[str] = ()) -> list[str]:
+def check_folder(folder: Path, *, complete: bool = False) -> list[str]:
     """What is wrong with a checkpoint folder: files missing, unlisted or not as SHA256SUMS states.
 
     Args:
-        names: files that must be there beside `REQUIRED`.
+        complete: all that SHA256SUMS states must be there, and not only what every checkpoint holds.
     """
     stated = _stated_sums(folder)
-    expected = {*REQUIRED, *names, *(name for name in (WEIGHTS_NAME,) if (folder / name).exists())}
+    expected = {*REQUIRED, *(name for name in (WEIGHTS_NAME,) if (folder / name).exists())}
+    expected |= stated.keys() if complete else set()
     problems = {name: _problem(folder / name, stated.get(name)) for name in sorted(expected - {SUMS_NAME})}
     none = [f"{SUMS_NAME} is missing or empty"] if not stated else []
     return none + [f"{name} {problem}" for name, problem in problems.items() if problem]
@@ -183,8 +183,8 @@ def _is_checkpoint(folder: Path) -> bool:
     return "library_name: diffres" in front and (folder / ONNX_NAME).exists()
 
 
-def _refuse_problems(model: str, names: Iterable[str], folder: Path) -> None:
-    problems = check_folder(folder, names)
+def _refuse_problems(model: str, folder: Path) -> None:
+    problems = check_folder(folder)
     if problems:
         raise ModelError(f"{model}: not installed, its files contradict each other: {'; '.join(problems)}")
 

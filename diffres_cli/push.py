@@ -49,7 +49,7 @@ def push(folder: Path, reference: Reference, *, private: bool = False) -> Refere
         UsageError: the reference names a revision, or `private` and the model is public.
         OutputError: the hub refuses or cannot be reached; it is unchanged then.
     """
-    problems = check_folder(folder) or contradictions(folder)
+    problems = check_folder(folder, complete=True) or contradictions(folder)
     if problems:
         raise ModelError(
             f"{folder}: not pushed: {'; '.join(problems)}: `diffres export` writes complete folders"
@@ -86,8 +86,8 @@ def _of_front_matter(path: Path, card: ModelCard) -> list[str]:
 
     try:
         found = metadata_load(path) or {}
-    except ValueError as error:
-        return [f"{CARD_NAME} has no valid front matter ({error})"]
+    except Exception as error:  # the YAML library is huggingface_hub's own choice
+        return [f"{CARD_NAME} has no valid front matter ({str(error).partition(chr(10))[0]})"]
     wanted = {
         "library_name": "diffres",
         "license": card.license.lower(),

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import huggingface_hub
 import huggingface_hub.constants
 import pytest
 from hub_cache import MODEL, NAME, SHIPPED, assert_nothing_usable, command, files_in, served
@@ -86,6 +87,17 @@ def test_a_model_in_the_cache_is_used_without_asking_until_it_is_installed_again
     assert find_model(NAME, offline=True).parent.name == newer
     assert find_model(f"{NAME}@{first.parent.name}", offline=True) == first  # it stays, under its name
     assert len(hub.asked("/cdn/")) == 1  # and what both share is there once
+
+
+def test_what_other_software_left_in_the_cache_is_completed_before_it_is_used(hub: Hub, cache: Path) -> None:
+    huggingface_hub.hf_hub_download("org/small", "model.onnx")
+    assert_nothing_usable()
+    find_model(NAME)
+    assert files_in(cache) == PARTS
+    assert len(hub.asked("/cdn/")) == 1
+    assert huggingface_hub.hf_hub_download("org/small", "model.onnx", local_files_only=True) == str(
+        find_model(NAME)
+    )
 
 
 def test_using_a_model_in_the_cache_loads_no_http_library(hub: Hub) -> None:

@@ -15,7 +15,7 @@ from hub_server import Hub
 from diffres_cli.checkpoint import find_model, install_model, read_model
 from diffres_cli.errors import ModelError, OutputError
 
-MIB = 1 << 20
+PART = len(MODEL) // 3
 
 
 @pytest.fixture
@@ -29,45 +29,45 @@ def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 def test_a_connection_that_keeps_breaking_is_taken_up_again_while_bytes_come(hub: Hub) -> None:
-    hub.fail("/cdn/", times=2, after=3 * MIB)
-    hub.fail("/cdn/", times=1, after=MIB, reset=True)
+    hub.fail("/cdn/", times=2, after=PART)
+    hub.fail("/cdn/", times=1, after=PART // 2, reset=True)
     assert find_model(NAME).read_bytes() == MODEL
     starts = [int(request.range.removeprefix("bytes=").rstrip("-")) for request in hub.asked("/cdn/")]
-    assert starts[:3] == [0, 3 * MIB, 6 * MIB]
-    assert 6 * MIB < starts[3] <= 7 * MIB  # a reset may lose what is on its way
+    assert starts[:3] == [0, PART, 2 * PART]
+    assert 2 * PART < starts[3] <= 2 * PART + PART // 2  # a reset may lose what is on its way
     assert len(starts) == 4
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 def test_a_download_that_is_cut_goes_on_with_the_next_call(hub: Hub, cache: Path, reset: bool) -> None:
-    hub.fail("/cdn/", after=3 * MIB)
+    hub.fail("/cdn/", after=PART)
     hub.fail("/cdn/", after=0, reset=reset)
     with pytest.raises(ModelError, match=r"connection to http.* broke .*goes on where"):
         find_model(NAME)
-    assert partial(cache) == 3 * MIB
+    assert partial(cache) == PART
     assert_nothing_usable()
     assert find_model(NAME).read_bytes() == MODEL
-    assert hub.asked("/cdn/")[-1].range == f"bytes={3 * MIB}-"
+    assert hub.asked("/cdn/")[-1].range == f"bytes={PART}-"
     assert partial(cache) == 0
 
 
 def test_a_server_that_knows_no_ranges_starts_over(hub: Hub) -> None:
-    hub.fail("/cdn/", after=3 * MIB)
+    hub.fail("/cdn/", after=PART)
     hub.fail("/cdn/", deaf=True)
     assert find_model(NAME).read_bytes() == MODEL
 
 
 def test_a_download_killed_goes_on_with_the_next(hub: Hub, cache: Path) -> None:
-    held = hub.fail("/cdn/", after=3 * MIB, hold=threading.Event())
+    held = hub.fail("/cdn/", after=PART, hold=threading.Event())
     process = subprocess.Popen(command("models", "install", NAME))
     deadline = time.monotonic() + 20
-    while partial(cache) < 2 * MIB and time.monotonic() < deadline:
+    while partial(cache) < PART // 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
     held.hold.set()
     kept = partial(cache)
-    assert kept >= 2 * MIB
+    assert kept >= PART // 2
     assert_nothing_usable()
     assert find_model(NAME).read_bytes() == MODEL
     assert hub.asked("/cdn/")[-1].range == f"bytes={kept}-"
@@ -84,12 +84,12 @@ def test_bytes_that_are_not_what_the_hub_states_are_not_kept(hub: Hub, cache: Pa
 
 
 def test_a_partial_file_that_is_damaged_is_found_out(hub: Hub, cache: Path) -> None:
-    hub.fail("/cdn/", after=3 * MIB)
+    hub.fail("/cdn/", after=PART)
     hub.fail("/cdn/", after=0)
     with pytest.raises(ModelError):
         find_model(NAME)
     (left,) = cache.glob("models--*/blobs/*.incomplete")
-    left.write_bytes(bytes(3 * MIB))
+    left.write_bytes(bytes(PART))
     with pytest.raises(ModelError, match="is not what the hub states"):
         find_model(NAME)
     assert find_model(NAME).read_bytes() == MODEL
@@ -126,7 +126,7 @@ def test_two_installs_at_once_fetch_once(hub: Hub) -> None:
 def full_disk(cache: Path):
     cache.parent.mkdir()
     made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", cache.parent], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", f"size={2 * PART}", "tmpfs", cache.parent], capture_output=True
     )
     if made.returncode:
         pytest.skip("no right to mount a small disk")
@@ -140,7 +140,7 @@ def test_a_full_disk_is_told_and_the_download_goes_on_once_there_is_room(hub: Hu
         find_model(NAME)
     assert_nothing_usable()
     kept = partial(cache)
-    assert kept > 3 * MIB
-    subprocess.run(["mount", "-o", "remount,size=16m", cache.parent], check=True)
+    assert kept > PART
+    subprocess.run(["mount", "-o", f"remount,size={12 * PART}", cache.parent], check=True)
     assert find_model(NAME).read_bytes() == MODEL
     assert hub.asked("/cdn/")[-1].range == f"bytes={kept}-"

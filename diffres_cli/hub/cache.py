@@ -92,6 +92,9 @@ def _remove_commit(reference: Reference) -> None:
     if folder is None:
         return
     others = [other for other in folder.parent.iterdir() if other != folder]
+    if not others:
+        shutil.rmtree(repo_folder(reference))
+        return
     for name in branches(reference.at(folder.name)):
         (repo_folder(reference) / "refs" / name).unlink()
     unused = _blobs([folder]) - _blobs(others)

@@ -169,7 +169,7 @@ def _fetch(reference: Reference, blob: Blob, stored: Path) -> None:
     with partial.open("ab") as file, bar:
         while (reached := file.tell()) < blob.size:
             bar.update(reached - bar.n)
-            cut = _append(url, file, blob.size, bar.update)
+            cut = _append(url, file, bar.update)
             if file.tell() <= reached:
                 raise cut or ModelError(f"{reference}: {blob.name}: the hub sends less than it states")
     if not blob.is_at(partial):
@@ -181,7 +181,7 @@ def _fetch(reference: Reference, blob: Blob, stored: Path) -> None:
     partial.replace(stored)
 
 
-def _append(url: str, file: BinaryIO, size: int, on_bytes: Callable[[int], object]) -> Exception | None:
+def _append(url: str, file: BinaryIO, on_bytes: Callable[[int], object]) -> Exception | None:
     """Ask for what is missing of a file.
 
     Returns:
@@ -201,8 +201,6 @@ def _append(url: str, file: BinaryIO, size: int, on_bytes: Callable[[int], objec
                 file.seek(file.truncate(0))
             for chunk in response.iter_bytes():
                 on_bytes(file.write(chunk))
-                if file.tell() > size:
-                    break
     except Exception as error:
         if not is_transport(error):
             raise
