@@ -72,7 +72,7 @@ def test_a_recording_is_never_overwritten(here: Path) -> None:
     [
         ("nowhere/out.csv", "there is no folder nowhere"),
         ("file/out.csv", "Not a directory"),
-        ("x" * 300, "File name too long"),
+        ("x" * 300 + ".csv", "File name too long"),
     ],
 )
 def test_a_place_where_no_file_can_be(here: Path, output: str, why: str) -> None:
