@@ -195,17 +195,18 @@ def test_where_tagging_starts_late_times_are_still_the_recordings(tagger):
 
 
 def test_events_come_from_the_framewise_scores_a_tagger_gives(tagger):
-    options = {"fps": 50, "min_confidence": 0.2, "top_k": 2, "window": 3.0, "overlap": 1.0}
-    whole = tagger.tag(EXAMPLES / "birdsong.flac", framewise=True, spectrogram=True, **options)
+    sound, options = EXAMPLES / "church_bell.ogg", {"fps": 100, "top_k": 2, "window": 3.0, "overlap": 1.0}
+    whole = tagger.tag(sound, framewise=True, spectrogram=True, **options)
     found = [
         event
         for window in whole.windows
-        for event in runs(window, best(window.probabilities, 2, 0.2), tagger.card, 0.2)
+        for event in runs(window, best(window.probabilities, 2, 0.1), tagger.card, 0.1)
     ]
-    lean = tagger.tag(EXAMPLES / "birdsong.flac", spectrogram=False, events=True, merge_gap=0.5, **options)
     assert whole.events is None
-    assert found
-    assert lean.events == join(found, 0.5)
+    for gap, least in ((0.0, 0.0), (0.7, 0.0), (0.0, 0.5)):
+        lean = tagger.tag(sound, spectrogram=False, events=True, merge_gap=gap, min_duration=least, **options)
+        assert lean.events == join(found, gap, least)
+    assert len(join(found)) > len(join(found, 0.0, 0.5)) > len(join(found, 0.7)) > 0
     for window in whole.windows:  # the spectrogram's edges, every 32nd
         edges, columns = window.spectrogram.edges.tolist(), len(window.framewise)
         assert window.framewise_times.tolist() == [*edges[: 32 * columns : 32], edges[-1]]

@@ -7,12 +7,14 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from format_records import ASKED, SILENT, label, tagged, written
 
 from diffres_cli.errors import UsageError
 from diffres_cli.outputs import FORMATS, check_format, choose_format, format_of
-from diffres_cli.outputs.records import rows, spans
+from diffres_cli.outputs.records import as_record, rows, spans
+from diffres_cli.prediction import Event, Label, Prediction, WindowPrediction
 
 DOCUMENTED = ["file", "duration", "sample_rate", "model", "fps", "min_confidence", "labels", "windows"]
 
@@ -32,6 +34,18 @@ def test_a_record_is_as_documented_and_holds_more_only_when_asked():
             duration = window["end"] - window["start"]
             assert len(window["importance"]) == pytest.approx(record["frame_rate"] * duration, abs=1)
             assert len(window["embedding"]) == 384
+
+
+def test_times_have_three_decimals_and_scores_six():
+    third = 1 / 3
+    heard, event = Label("Dog", "d", third), Event("Dog", "d", third, 2 * third, third)
+    window = WindowPrediction(third, 2 * third, (heard,), np.zeros(1, np.float32))
+    made = Prediction("a.wav", 2 * third, 44100, "m", 50.0, 0.1, (heard,), (window,), events=(event,))
+    record, said = as_record(made), {"label": "Dog", "id": "d", "score": 0.333333}
+    assert record["duration"] == 0.667
+    assert record["labels"] == [said]
+    assert record["windows"] == [{"start": 0.333, "end": 0.667, "labels": [said]}]
+    assert record["events"] == [said | {"start": 0.333, "end": 0.667}]
 
 
 def test_arrays_have_few_decimals():
