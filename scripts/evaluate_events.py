@@ -45,8 +45,8 @@ Spans = list[tuple[float, float]]
 HEADING = """\
 # When a label is heard
 
-What `--events` reports with `{model}`, at its own settings (at most 5 labels a window, at least 0.1; no
-merge gap). An event is made of columns of the classifier's last feature map. A column covers 32 output
+What `--events` reports with `{model}`, at its own settings (at most 5 labels a window, at
+least 0.1; no merge gap). An event is made of columns of the classifier's last feature map. A column covers 32 output
 frames, and DiffRes decides how much time those are.
 
 Command: `python scripts/evaluate_events.py ../shared/data/esc-50-part --write`. Machine: {machine},
@@ -54,9 +54,10 @@ CPU, Python {python}, onnxruntime {ort}, diffres {version}.
 
 ## A sound whose times are known
 
-`examples/telephone.ogg` rings {rings}; its gongs sound on for almost a second each time, and there is
-silence in between. What is found under any of its three names (Telephone bell ringing, Ringtone,
-Telephone), and the narrowest and the widest column, the last one aside:
+`examples/telephone.ogg` rings {rings};
+its gongs sound on for almost a second each time, and there is silence in between. What is found under
+any of its three names (Telephone bell ringing, Ringtone, Telephone), and the narrowest and the widest
+column, the last one aside:
 
 | fps | heard, in seconds | a column |
 |---|---|---|"""
