@@ -46,8 +46,8 @@ HEADING = """\
 # When a label is heard
 
 What `--events` reports with `{model}`, at its own settings (at most 5 labels a window, at
-least 0.1; no merge gap). An event is made of columns of the classifier's last feature map. A column covers 32 output
-frames, and DiffRes decides how much time those are.
+least 0.1; no merge gap). An event is made of columns of the classifier's last feature map. A column
+covers 32 output frames, and DiffRes decides how much time those are.
 
 Command: `python scripts/evaluate_events.py ../shared/data/esc-50-part --write`. Machine: {machine},
 CPU, Python {python}, onnxruntime {ort}, diffres {version}.
