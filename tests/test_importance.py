@@ -93,7 +93,9 @@ def test_gradient_of_rescale(slots: int, real_frames: int | None) -> None:
 
 
 def batch_of_two(real_frames: int = 25, length: int = 40) -> tuple[Tensor, Tensor]:
-    scores = torch.rand(2, length, generator=torch.Generator().manual_seed(0))
+    scores = (
+        torch.rand(2, length, generator=torch.Generator().manual_seed(0)) ** 6
+    )  # peaked: needs the refill
     return scores, torch.arange(length) < torch.tensor([[length], [real_frames]])
 
 
