@@ -32,7 +32,7 @@ class MelSpectrogram(nn.Module):
         self.config = config
         window = np.hanning(config.window + config.periodic)[: config.window]
         self.spectrum = PowerSpectrum(window, radices(config.fft))
-        self.groups = _filter_groups(mel_filters(config).numpy(), self.spectrum.bins)
+        self.groups = filter_groups(mel_filters(config).numpy(), self.spectrum.bins)
         for i, group in enumerate(self.groups):
             self.register_buffer(f"filters{i}", torch.from_numpy(group.weights), persistent=False)
 
@@ -80,7 +80,7 @@ class MelSpectrogram(nn.Module):
         return waveform.narrow(1, 1, length) - self.config.pre_emphasis * waveform.narrow(1, 0, length)
 
 
-class _FilterGroup(NamedTuple):
+class FilterGroup(NamedTuple):
     """Neighbouring mel filters that end in the same band of the spectrum, and the bands they hear.
 
     Shape:
@@ -101,7 +101,7 @@ def mel_filters(config: MelConfig) -> Tensor:
     return filters
 
 
-def _filter_groups(filters: NDArray[np.float32], bins: NDArray[np.int64]) -> list[_FilterGroup]:
+def filter_groups(filters: NDArray[np.float32], bins: NDArray[np.int64]) -> list[FilterGroup]:
     """Filters are narrow: skipping the bands a group cannot hear saves four multiplications in five."""
     heard = filters > 0
     first = heard.argmax(1) // len(bins)
@@ -111,7 +111,7 @@ def _filter_groups(filters: NDArray[np.float32], bins: NDArray[np.int64]) -> lis
     for last in np.unique(end):
         chosen = end == last
         begin = int(first[chosen].min())
-        groups.append(_FilterGroup(begin, int(last), filters[chosen][:, bins[:, begin:last].flatten()]))
+        groups.append(FilterGroup(begin, int(last), filters[chosen][:, bins[:, begin:last].flatten()]))
     return groups
 
 
