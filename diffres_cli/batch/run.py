@@ -11,7 +11,7 @@ from pathlib import Path
 from diffres_cli.batch.ledger import Ledger
 from diffres_cli.batch.plan import Task
 from diffres_cli.batch.work import Outcome, Setup, do, mirrored
-from diffres_cli.checkpoint import find_model, read_model
+from diffres_cli.checkpoint import read_model
 from diffres_cli.errors import AudioError
 from diffres_cli.files import make_folder
 from diffres_cli.job import SOME_FAILED, Summary
@@ -47,7 +47,7 @@ class Order:
     def fingerprint(self) -> str:
         """Of everything that changes a result: the model's bytes and the settings."""
         setup = self.setup
-        path = find_model(setup.model, weights=setup.backend == "torch", offline=setup.offline)
+        path = Path(setup.model)
         parts = {
             "model": hashlib.sha256(read_model(path).data).hexdigest(),
             "backend": setup.backend,

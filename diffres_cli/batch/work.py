@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from diffres_cli.audio import open_recording, printable
 from diffres_cli.batch.plan import STDIN, Task
+from diffres_cli.checkpoint import find_model
 from diffres_cli.errors import AudioError, OutputError, UsageError
 from diffres_cli.files import make_folder, write_atomically
 from diffres_cli.job import explain
@@ -33,6 +34,16 @@ class Setup:
     offline: bool = False
     mirror: Path | None = None
     format: str = "jsonl"
+
+    def pinned(self) -> Setup:
+        """The same with the model's file in place of its name, so that every worker, also one started late,
+        loads the same bytes.
+
+        Raises:
+            UsageError: no such model. ModelError: it cannot be fetched.
+        """
+        path = find_model(self.model, weights=self.backend == "torch", offline=self.offline)
+        return replace(self, model=str(path))
 
     def load(self) -> Tagger:
         """The tagger this describes."""

@@ -67,7 +67,8 @@ class Targets:
             check_format(mirrored, events=settings.events, arrays=arrays)
         if self.combined is not None:
             check_format(combined, recordings=2, events=settings.events, arrays=arrays)
-        return Order(replace(setup, mirror=self.output, format=mirrored), self.combined, combined, self.force)
+        setup = replace(setup.pinned(), mirror=self.output, format=mirrored)
+        return Order(setup, self.combined, combined, self.force)
 
 
 def tag_folder(
