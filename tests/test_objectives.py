@@ -30,10 +30,11 @@ def test_a_frame_is_empty_below_a_ten_thousandth_of_rms() -> None:
     assert empty_frames(mel).tolist() == [[True, True, False, False]]
 
 
-def test_one_loud_bin_is_sound() -> None:
-    mel = torch.zeros(1, 128, 1)
-    mel[0, 40] = 1.0
-    assert not empty_frames(mel).any()
+def test_a_frames_energy_is_the_mean_over_its_bins() -> None:
+    mel = torch.zeros(1, 128, 2)
+    mel[0, 40, 0] = 127e-8
+    mel[0, 40, 1] = 129e-8
+    assert empty_frames(mel).tolist() == [[True, False]]
 
 
 @pytest.mark.parametrize("slots", [1, 5, 15, 20])

@@ -53,7 +53,8 @@ def network_from_bytes(data: bytes, path: str) -> DiffResNetwork:
 def network_from(card: ModelCard, state: dict[str, Tensor], path: str) -> DiffResNetwork:
     """A network in evaluation mode holding `state`.
 
-    Counters of batches seen (BatchNorm's num_batches_tracked) may be missing; nothing else may.
+    Counters of batches seen (BatchNorm's num_batches_tracked) may be missing, and torch sets them to 0;
+    nothing else may.
 
     Raises:
         ModelError: an architecture we do not have, or weights that do not fit the card.
@@ -66,7 +67,6 @@ def network_from(card: ModelCard, state: dict[str, Tensor], path: str) -> DiffRe
         missing, unexpected = network.load_state_dict(state, strict=False)
     except RuntimeError as error:
         raise ModelError(f"{path}: weights do not fit {card.architecture} ({_last_line(error)})") from error
-    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unexpected:
         raise ModelError(
             f"{path}: weights do not fit {card.architecture}: {len(missing)} missing "
