@@ -203,7 +203,7 @@ def test_damage_inside_flac_is_silence_and_all_else_keeps_its_time(
     assert "30.00 s could be read" in warning
 
 
-def test_wide_damage_inside_flac_costs_little_more_than_itself(tmp_path: Path) -> None:
+def test_wide_damage_inside_flac_costs_no_more_than_the_frames_it_touches(tmp_path: Path) -> None:
     path = write(tmp_path / "a.flac", noise(60))
     whole, data = truth(path), bytearray(path.read_bytes())
     start, width = len(data) // 4, len(data) // 3
@@ -211,7 +211,7 @@ def test_wide_damage_inside_flac_costs_little_more_than_itself(tmp_path: Path) -
     got, _ = read(bytes(data))
     wrong = np.flatnonzero(got != whole)
     assert len(got) == len(whole)
-    assert len(whole) / 3 < len(wrong) < 1.25 * len(whole) / 3 + 3 * 4096
+    assert len(whole) / 3 * 0.97 < len(wrong) < len(whole) / 3 * 1.03 + 2 * 4096  # frames differ in size
 
 
 def test_damage_inside_flac_that_also_ends_early(tmp_path: Path) -> None:
@@ -246,14 +246,19 @@ def test_nothing_decodable_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors the way Linux lists them")
+@pytest.mark.filterwarnings("error")  # what is left to the garbage collector is a warning
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     good = write(tmp_path / "a.flac", noise(1))
+    mp3 = (
+        write(tmp_path / "a.mp3", noise(1)).read_bytes().replace(b"Xing", bytes(4)).replace(b"Info", bytes(4))
+    )
     slow = write(tmp_path / "slow.wav", noise(1), 1)
     (tmp_path / "text.wav").write_text("text")
     (tmp_path / "zeros.wav").write_bytes(bytes(999))
     before = len(list(Path("/proc/self/fd").iterdir()))
     read(good)
     read(good.read_bytes())
+    assert read(mp3)[1].frames is None
     with open_recording(good) as recording:
         next(recording.blocks(32000))
     for bad in (slow, tmp_path / "text.wav", tmp_path / "zeros.wav"):
@@ -262,3 +267,44 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
         with pytest.raises(AudioError):
             open_recording(data)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize(
+    ("extension", "how"),
+    [
+        *[
+            ("wav", {"format": "WAV"}),
+            ("wav", {"format": "RF64"}),
+            ("w64", {}),
+            ("wav", {"subtype": "IMA_ADPCM"}),
+        ],
+        *[("aiff", {}), ("au", {}), ("caf", {}), ("flac", {}), ("ogg", {}), ("mp3", {})],
+    ],
+)
+def test_any_damage_gives_a_recording_or_one_line(
+    tmp_path: Path, extension: str, how: dict[str, str]
+) -> None:
+    good = write(tmp_path / f"a.{extension}", noise(0.5), **how).read_bytes()
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        data = bytearray(good)
+        place, width = int(generator.integers(100)), int(generator.integers(1, 20))
+        data[place : place + width] = generator.bytes(width)
+        del data[int(generator.integers(len(data))) :]
+        try:
+            samples, recording = read(bytes(data))
+            lines = recording.warnings
+            assert np.isfinite(samples).all()
+        except AudioError as error:
+            lines = [str(error)]
+        assert all(line.isprintable() for line in lines)
+
+
+def test_damage_too_wide_to_search_ends_flac(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.flac", noise(60, 48000, 2), 48000)
+    whole, data = truth(path), path.read_bytes()
+    start, width = len(data) // 4, 2**21
+    got, recording = read(data[:start] + bytes(width) + data[start + width :])
+    assert len(whole) / 4 * 0.97 < len(got) < len(whole) / 4 * 1.03
+    assert np.array_equal(got, whole[: len(got)])
+    assert recording.warnings[0].startswith("the header promises 60.00 s, ")

@@ -99,6 +99,7 @@ class FfmpegDecoder:
 
 
 def _start(program: str, file: OpenFile) -> subprocess.Popen[bytes]:
+    file.stream.seek(0)  # where /dev/fd shares the position (macOS), ffmpeg begins at ours
     try:
         return subprocess.Popen(
             [program, *_QUIETLY, *_LOCALLY, "-i", file.url, *_AS_AU],

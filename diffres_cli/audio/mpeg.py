@@ -9,20 +9,16 @@ than it can hold, and so read to its end.
 from __future__ import annotations
 
 import os
-import re
 import struct
 
 from diffres_cli.audio.sources import OpenFile, spool
 
-_BIT_AND_SAMPLE_RATE = bytes(byte for byte in range(0x10, 0xF0) if byte >> 2 & 3 != 3)  # the rest is reserved
-# Sync, MPEG version 1, 2 or 2.5, layer III; bit and sample rate; channel mode.
-_FRAME = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][" + re.escape(_BIT_AND_SAMPLE_RATE) + rb"].", re.DOTALL)
 _SMALLEST_FRAME = 24  # bytes: 8 kbit/s at 24 kHz
 
 
 def states_length(file: OpenFile) -> bool:
     """Whether an MP3 has a Xing header ("Info" where the bit rate is constant)."""
-    first_frame = file.peek(512, _find_frame(file))
+    first_frame = file.peek(512, file.behind_id3())
     return b"Xing" in first_frame or b"Info" in first_frame
 
 
@@ -32,21 +28,11 @@ def with_length(file: OpenFile) -> OpenFile:
     Raises:
         AudioError: the temporary folder has no room for the copy.
     """
-    start = _find_frame(file)
+    start = file.behind_id3()
     most = os.fstat(file.stream.fileno()).st_size // _SMALLEST_FRAME + 1
     lead = _xing_frame(file.peek(4, start), most)
     file.stream.seek(start)
     return spool(file.stream, file.name, lead)
-
-
-def _find_frame(file: OpenFile) -> int:
-    """Where the first frame begins: behind the ID3v2 tag, 10 bytes and a size of four times seven bits."""
-    head = file.peek(10).ljust(10, b"\0")
-    start = 0
-    if head.startswith(b"ID3"):
-        start = 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
-    frame = _FRAME.search(file.peek(4096, start))
-    return start + frame.start() if frame else start
 
 
 def _xing_frame(header: bytes, frames: int) -> bytes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diffres_cli.audio.decoder import Samples
+from diffres_cli.audio.flac import frames_ahead
 from diffres_cli.audio.mpeg import states_length, with_length
 from diffres_cli.audio.promise import promised_frames
 from diffres_cli.audio.quiet import quiet_stderr
@@ -16,8 +17,6 @@ from diffres_cli.audio.sources import OpenFile
 
 if TYPE_CHECKING:
     import soundfile
-
-_FLAC_BLOCK = 4096  # samples; what encoders use, and so the least that damage costs
 
 
 class UnknownFormatError(Exception):
@@ -101,17 +100,17 @@ class SndfileDecoder:
             self._fault = fault
 
     def _find_resumption(self, start: int) -> int:
-        """Samples from `start` to where FLAC decodes again, 0 for nowhere."""
-        gap = _FLAC_BLOCK
-        while self._sound.format == "FLAC" and self.frames is not None and start + gap < self.frames:
+        """Samples from `start` to where FLAC decodes again, 0 where it does not."""
+        if self._sound.format != "FLAC" or self.frames is None:
+            return 0
+        for sample in frames_ahead(self._file, start)[:4]:
             try:
                 self._sound.close()
-                self._sound = _open(self._file)  # libsndfile does not recover from a failed seek
-                self._sound.seek(start + gap)
+                self._sound = _open(self._file)  # libsndfile does not recover from a failure
+                self._sound.seek(sample)
             except self._error:
-                gap += max(_FLAC_BLOCK, gap // 4)
-            else:
-                return gap
+                continue
+            return sample - start
         return 0
 
     @property

@@ -32,6 +32,13 @@ class OpenFile:
         self.stream.seek(position)
         return data
 
+    def behind_id3(self) -> int:
+        """Where the audio begins: behind ID3v2 tags of 10 bytes and a size in four times seven bits."""
+        start = 0
+        while (head := self.peek(10, start)).startswith(b"ID3") and len(head) == 10:
+            start += 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
+        return start
+
 
 def printable(name: str) -> str:
     r"""A file name on one line, as anyone can read it: control characters and stray bytes escaped.
@@ -138,4 +145,5 @@ def spool(stream: IO[bytes], name: str, lead: bytes = b"") -> OpenFile:
     if copy.tell() == 0:
         copy.close()
         raise AudioError(f"{printable(name)}: it is empty (0 bytes)")
+    copy.seek(0)
     return OpenFile(name, copy, url=f"file:/dev/fd/{copy.fileno()}")
