@@ -11,10 +11,14 @@ import sys
 
 from _environment import METADATA, ROOT, Environment, say
 
+# NumPy's annotations decide how types are checked. Those of its last version for Python 3.10 are too loose for
+# strict checks, and those it has since Python 3.12 cannot be read as the 3.10 that pyproject.toml asks for.
+MYPY = {(3, 10): None, (3, 11): ("mypy",)}.get(sys.version_info[:2], ("mypy", "--python-version=3.12"))
+
 CHECKS = (
     ("ruff", "check"),
     ("ruff", "format", "--check"),
-    ("mypy",),
+    MYPY,
     ("pytest", *sys.argv[1:]),  # last, so that its summary ends the output
 )
 
@@ -22,7 +26,9 @@ CHECKS = (
 def main() -> int:
     environment = Environment(".venv-check")
     environment.install("[dev]", "--editable", inputs=METADATA, size="5.4 GB")
-    outcomes = [passes(environment, *check) for check in CHECKS]
+    if MYPY is None:
+        say("mypy is left out: NumPy has annotations to check against from Python 3.11 on")
+    outcomes = [passes(environment, *check) for check in CHECKS if check]
     return 0 if all(outcomes) else 1
 
 
