@@ -52,9 +52,20 @@ class Ledger:
         self._stream: IO[bytes] | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.entries = dict(_read_all(folder))
         except OSError as error:
             raise OutputError(f"cannot keep a ledger in {folder}: {reason(error)}") from error
+        self.read()
+
+    def read(self) -> None:
+        """Take in what all runs have done, those that still go on among them.
+
+        Raises:
+            OutputError: the folder cannot be read.
+        """
+        try:
+            self.entries = dict(_read_all(self._folder))
+        except OSError as error:
+            raise OutputError(f"cannot read the ledger in {self._folder}: {reason(error)}") from error
 
     def add(self, task: Task, fingerprint: str, record: dict[str, Any] | None = None) -> None:
         """Note that a task is done, with its record where the ledger is what holds it.

@@ -30,20 +30,15 @@ class Task:
     modified: int = 0
 
 
-def plan(
-    found: Iterable[Path | AudioError], inputs: list[str], shard: tuple[int, int] = (0, 1)
-) -> list[Task | AudioError]:
+def plan(found: Iterable[Path | AudioError], inputs: list[str]) -> list[Task | AudioError]:
     """Tasks for what `find_recordings` found, in its order; what came to nothing stays an error.
 
     Args:
         inputs: what the user typed: a single folder is the root of the tree, several inputs share one.
-        shard: which part to plan, as `parse_shard` gives it; every shard is told of every error.
     """
     paths = list(found)
-    root = _root([path for path in paths if isinstance(path, Path)], inputs)
-    tasks = (path if isinstance(path, AudioError) else _task(path, root) for path in paths)
-    number, count = shard
-    return [t for t in tasks if isinstance(t, AudioError) or shard_of(t.name, count) == number]
+    root = _root([_absolute(path) for path in paths if isinstance(path, Path) and str(path) != STDIN], inputs)
+    return [path if isinstance(path, AudioError) else _task(path, root) for path in paths]
 
 
 def shard_of(name: str, count: int) -> int:
@@ -72,20 +67,24 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     return int(number) - 1, int(count)
 
 
-def _root(paths: list[Path], inputs: list[str]) -> Path:
-    """The folder whose tree is mirrored. No two recordings below one folder share a name."""
-    if len(inputs) == 1 and Path(inputs[0]).is_dir():
-        return Path(inputs[0]).absolute()
-    parents = {path.absolute().parent for path in paths if str(path) != STDIN}
-    return Path(os.path.commonpath(parents)) if parents else Path.cwd()
+def _absolute(path: str | Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 (which takes out "..": nothing leads out of the mirror)
 
 
-def _task(path: Path, root: Path) -> Task | AudioError:
+def _root(paths: list[str], inputs: list[str]) -> str:
+    """The folder, with its separator, whose tree is mirrored: all recordings lie below it, so that all
+    results lie below the mirror, and no two share a name."""
+    parents = {os.path.dirname(path) for path in paths}  # noqa: PTH120 (five times faster)
+    if len(inputs) == 1 and os.path.isdir(inputs[0]):  # noqa: PTH112 (says no, where Path raises)
+        parents.add(_absolute(inputs[0]))
+    return os.path.join(os.path.commonpath(parents or ["/"]), "")  # noqa: PTH118
+
+
+def _task(path: Path, root: str) -> Task | AudioError:
     if str(path) == STDIN:
         return Task(STDIN, "stdin")
     try:
         status = path.stat()
     except OSError as error:
         return AudioError(f"{printable(str(path))}: {error.strerror}")
-    name = os.path.relpath(path.absolute(), root)
-    return Task(str(path), name, status.st_size, status.st_mtime_ns)
+    return Task(str(path), _absolute(path)[len(root) :], status.st_size, status.st_mtime_ns)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from diffres_cli.audio import printable
 from diffres_cli.batch.ledger import Ledger
-from diffres_cli.batch.plan import Task
+from diffres_cli.batch.plan import STDIN, Task, shard_of
 from diffres_cli.batch.work import Outcome, Setup, do, mirrored
 from diffres_cli.checkpoint import read_model
 from diffres_cli.errors import AudioError
-from diffres_cli.files import make_folder
+from diffres_cli.files import make_folder, sweep
 from diffres_cli.job import SOME_FAILED, Summary
 from diffres_cli.outputs import make_writer
 from diffres_cli.outputs.sink import open_sink
@@ -27,12 +29,14 @@ class Order:
 
     Attributes:
         setup: what each worker does; its `mirror` is the folder of results, if any.
-        combined: one file of all results, if any. format: of that file. force: redo what is done.
+        combined: one file of all results, if any. combined_format: of that file.
+        shard: which part to tag, as `parse_shard` gives it. force: redo what is done.
     """
 
     setup: Setup
     combined: Path | None = None
     combined_format: str = "jsonl"
+    shard: tuple[int, int] = (0, 1)
     force: bool = False
 
     @property
@@ -83,8 +87,10 @@ def run(
 ) -> None:
     """Tag what is not done yet, note each recording as it is done, and write the combined file at the end.
 
+    The combined file holds whatever is done of all `items`, by this run, earlier ones or other shards.
+
     Args:
-        items: as `plan` gives them. engine: what runs the tasks.
+        items: as `plan` gives them; every shard reports what came to nothing. engine: what runs the tasks.
         summary: filled in as the run goes, so that it is true when the run is interrupted, too.
         on_start: told, before anything is tagged, how many recordings remain.
         on_outcome: told of each recording that was tagged or failed.
@@ -97,8 +103,11 @@ def run(
     fingerprint = order.fingerprint
     if order.setup.mirror is not None:
         make_folder(order.setup.mirror)
+    number, count = order.shard
+    mine = [task for task in tasks if shard_of(task.name, count) == number]
     with Ledger(order.ledger) as ledger:
-        todo = [task for task in tasks if not _is_done(order, ledger, task, fingerprint, summary)]
+        sweep(_targets(order, mine))
+        todo = [task for task in mine if not _is_done(order, ledger, task, fingerprint, summary)]
         if on_start:
             on_start(len(todo))
         for outcome in engine(order.setup, todo):
@@ -106,6 +115,7 @@ def run(
             if on_outcome:
                 on_outcome(outcome)
         if order.combined is not None and summary.done + summary.skipped:
+            ledger.read()  # what other runs did meanwhile
             _combine(order, order.combined, ledger, tasks, fingerprint)
 
 
@@ -118,24 +128,40 @@ def in_process(setup: Setup, tasks: Iterable[Task]) -> Iterator[Outcome]:
 
 def _is_done(order: Order, ledger: Ledger, task: Task, fingerprint: str, summary: Run) -> bool:
     entry = ledger.entries.get(task.name)
-    if entry is None or order.force:
+    if entry is None or order.force or task.path == STDIN:
         return False
     if not entry.covers(task, fingerprint):
         summary.changed += entry.covers(task, entry.fingerprint)
         return False
     mirror = order.setup.mirror
-    if mirror is not None and not mirrored(mirror, task, order.setup.format).exists():
+    if mirror is not None and not _holds(mirrored(mirror, task, order.setup.format)):
         return False
     summary.skipped += 1
     return True
 
 
+def _holds(result: Path) -> bool:
+    """Whether there is a result with something in it: a power cut may leave a file without its content."""
+    try:
+        return os.stat(result).st_size > 0  # noqa: PTH116 (100,000 of these count)
+    except OSError:
+        return False
+
+
+def _targets(order: Order, tasks: list[Task]) -> Iterator[Path]:
+    if order.combined is not None:
+        yield order.combined
+    if order.setup.mirror is not None:
+        yield from (mirrored(order.setup.mirror, task, order.setup.format) for task in tasks)
+
+
 def _note(order: Order, ledger: Ledger, outcome: Outcome, fingerprint: str, summary: Run) -> None:
     if outcome.error is not None or outcome.record is None:
-        summary.failures.append(outcome.error or f"{outcome.task.path}: no result")
+        summary.failures.append(outcome.error or f"{printable(outcome.task.path)}: no result")
         return
+    name = printable(outcome.task.path)
     summary.done += 1
-    summary.warnings += [f"{outcome.task.path}: {text}" for text in outcome.record.get("warnings", ())]
+    summary.warnings += [f"{name}: {text}" for text in outcome.record.get("warnings", ())]
     ledger.add(outcome.task, fingerprint, outcome.record if order.combined is not None else None)
 
 

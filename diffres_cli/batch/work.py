@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from diffres_cli.outputs import FORMATS, make_writer
 from diffres_cli.outputs.records import Record, as_record
 from diffres_cli.settings import Settings
 from diffres_cli.tagger import Tagger, load_tagger
+
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # full or broken for all
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,12 @@ def do(tagger: Tagger, setup: Setup, task: Task) -> Outcome:
     except Exception as error:  # whatever a decoder thinks of
         return Outcome(task, error=explain(error, Path(task.path)))
     if setup.mirror is not None:
-        _write(mirrored(setup.mirror, task, setup.format), record, setup)
+        try:
+            _write(mirrored(setup.mirror, task, setup.format), record, setup)
+        except OutputError as error:
+            if _stops_all(error, setup.mirror):
+                raise
+            return Outcome(task, error=f"{printable(task.path)}: {error}")
     return Outcome(task, record)
 
 
@@ -104,7 +112,13 @@ def _refuse_changed(task: Task) -> None:
             f"{printable(task.path)}: it went away while it was read ({error.strerror})"
         ) from error
     if (now.st_size, now.st_mtime_ns) != (task.size, task.modified):
-        raise AudioError(f"{printable(task.path)}: changed while it was read: run again to tag it")
+        raise AudioError(f"{printable(task.path)}: changed since this run began: run again to tag it")
+
+
+def _stops_all(error: OutputError, mirror: Path) -> bool:
+    """Whether no other result could be written either; a name too long, say, is one recording's matter."""
+    cause = error.__cause__
+    return not mirror.is_dir() or (isinstance(cause, OSError) and cause.errno in _DISK)
 
 
 def _write(path: Path, record: Record, setup: Setup) -> None:
@@ -115,4 +129,4 @@ def _write(path: Path, record: Record, setup: Setup) -> None:
     writer = make_writer(setup.format)
     pieces = (writer.begin(), *writer.record(record), writer.end())
     data = (p.encode("utf-8", "surrogateescape") if isinstance(p, str) else p for p in pieces)
-    write_atomically(path, b"".join(data))
+    write_atomically(path, b"".join(data), durable=False)

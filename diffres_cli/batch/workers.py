@@ -6,8 +6,9 @@ import multiprocessing
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
@@ -18,6 +19,7 @@ from diffres_cli.batch.work import Outcome, Setup, do
 from diffres_cli.errors import DiffresError, ModelError
 
 _ATTEMPTS = 2
+_PATIENCE = 5  # seconds for a worker to stop by itself
 _DEATHS = 10  # in a row, with nothing done in between: it is not the recordings' fault
 
 
@@ -106,7 +108,8 @@ class Workers:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
         process = context.Process(target=_serve, args=(there, self.setup), daemon=True)
-        process.start()
+        with _interrupts_held():
+            process.start()
         there.close()  # so that the worker's death closes the pipe
         return _Worker(process, here)
 
@@ -120,6 +123,8 @@ class Workers:
             worker.pipe.close()
             worker.process.terminate()
         for worker in self._workers:
+            worker.process.join(_PATIENCE)
+            worker.process.kill()  # it hangs, on a network drive say
             worker.process.join()
 
 
@@ -139,7 +144,23 @@ def _serve(pipe: Connection, setup: Setup) -> None:
         pipe.send(ModelError("a worker ran out of memory: try fewer with -j, or a shorter --window"))
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C goes to all processes of a terminal: one that starts within this block is not hit by it before
+    `_serve` takes care, and this one is after the block."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which, where it starts, lifts the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _death(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"signal {signal.Signals(-code).name}"
-    return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-(code or 0)).name}"
+    except ValueError:
+        return f"exit code {code}"

@@ -13,7 +13,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from diffres_cli.cli.console import say
-from diffres_cli.errors import UsageError
+from diffres_cli.cli.inputs import refuse_overwriting
+from diffres_cli.errors import OutputError, UsageError
 from diffres_cli.outputs import FORMATS, check_format, choose_format
 
 if TYPE_CHECKING:
@@ -55,10 +56,12 @@ class Targets:
         """What the batch engine is asked for.
 
         Raises:
-            UsageError: a format that cannot hold what is asked for.
+            UsageError: a format that cannot hold what is asked for; two files to write.
         """
+        from diffres_cli.batch.plan import parse_shard
         from diffres_cli.batch.run import Order
 
+        self._refuse_two_files()
         settings = setup.settings
         arrays = settings.importance or settings.embeddings
         mirrored = mirrored_format(self.format)
@@ -68,19 +71,27 @@ class Targets:
         if self.combined is not None:
             check_format(combined, recordings=2, events=settings.events, arrays=arrays)
         setup = replace(setup.pinned(), mirror=self.output, format=mirrored)
-        return Order(setup, self.combined, combined, self.force)
+        return Order(setup, self.combined, combined, parse_shard(self.shard), self.force)
+
+    def _refuse_two_files(self) -> None:
+        if self.output is not None and not is_folder(self.output):
+            raise UsageError(
+                f"--output {self.output}: with --combined, this is a folder for a result each; name a folder "
+                "or leave it out"
+            )
 
 
 def tag_folder(
     targets: Targets, setup: Setup, found: list[Path | AudioError], inputs: list[str], quiet: bool
 ) -> int:
     """Tag what is not done yet and report. Stopped by Ctrl-C or SIGTERM, it says how to go on."""
-    from diffres_cli.batch.plan import parse_shard, plan
+    from diffres_cli.batch.plan import plan
     from diffres_cli.batch.run import Run, run
     from diffres_cli.cli.progress import Bar
 
     order = targets.order(setup)
-    items = plan(found, inputs, parse_shard(targets.shard))
+    refuse_overwriting(found, targets.combined)
+    items = plan(found, inputs)
     summary = Run()
     bar = Bar(len(items), shown=sys.stderr.isatty() and not quiet)
     try:
@@ -91,8 +102,11 @@ def tag_folder(
                 on_outcome=lambda outcome: _show(bar, outcome),
             )  # fmt: skip
     except (KeyboardInterrupt, Terminated) as stop:
-        say(f"stopped with {summary.done} recordings tagged: the same command goes on from here")
+        say(f"stopped: {_count(summary)}; the same command goes on from here")
         return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED
+    except OutputError:
+        report(summary, quiet)
+        raise
     report(summary, quiet)
     return summary.exit_code
 
@@ -105,9 +119,7 @@ def report(summary: Run, quiet: bool) -> None:
     for failure in summary.failures:
         say(failure)
     if not quiet:
-        skipped = f", {summary.skipped} done before" if summary.skipped else ""
-        failed = f", {len(summary.failures)} failed" if summary.failures else ""
-        say(f"{summary.done} tagged{skipped}{failed}")
+        say(_count(summary))
 
 
 def engine(jobs: int | None) -> Engine:
@@ -120,11 +132,15 @@ def engine(jobs: int | None) -> Engine:
         raise UsageError(f"--jobs {jobs}: must be at least 1")
 
     def start(setup: Setup, tasks: Iterable[Task]) -> Iterator[Outcome]:
+        from diffres_cli.batch.plan import STDIN
         from diffres_cli.batch.run import in_process
         from diffres_cli.batch.workers import Workers
 
         todo = list(tasks)
         cores = available_cores()
+        if any(task.path == STDIN for task in todo):  # which only this process can read
+            yield from in_process(setup, [task for task in todo if task.path == STDIN])
+            todo = [task for task in todo if task.path != STDIN]
         count = min(jobs or min(cores, len(todo) // _WORTH_A_WORKER), len(todo))
         if count <= 1:
             yield from in_process(setup, todo)
@@ -163,6 +179,12 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _count(summary: Run) -> str:
+    skipped = f", {summary.skipped} done before" if summary.skipped else ""
+    failed = f", {len(summary.failures)} failed" if summary.failures else ""
+    return f"{summary.done} tagged{skipped}{failed}"
 
 
 def _say_start(summary: Run, remaining: int, force: bool, quiet: bool) -> None:
