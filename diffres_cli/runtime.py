@@ -118,6 +118,8 @@ def _open_session(model: ModelFile, device: str, threads: int) -> onnxruntime.In
     options.log_severity_level = 4  # what matters comes back as an exception
     # A thread without work sleeps: spinning took half of all CPU time, and beside other programs it delayed.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A plan of memory for every length seen: no faster here, and kept for good.
+    options.enable_mem_pattern = False
     providers = (
         ["CUDAExecutionProvider", "CPUExecutionProvider"] if device == "cuda" else ["CPUExecutionProvider"]
     )
