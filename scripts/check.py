@@ -11,8 +11,8 @@ import sys
 
 from _environment import METADATA, ROOT, Environment, say
 
-# NumPy's annotations decide how types are checked. Those of its last version for Python 3.10 are too loose for
-# strict checks, and those it has since Python 3.12 cannot be read as the 3.10 that pyproject.toml asks for.
+# NumPy's annotations decide how types are checked. Those for Python 3.10 are too loose for strict checks, and
+# those for Python 3.12 and newer cannot be read as the 3.10 that pyproject.toml asks for.
 MYPY = {(3, 10): None, (3, 11): ("mypy",)}.get(sys.version_info[:2], ("mypy", "--python-version=3.12"))
 
 CHECKS = (
