@@ -24,6 +24,7 @@ The map, in the order the data flows:
     picture.py      predictions -> what a picture shows: decibels, joined windows, columns of pixels
     figure/         mel | importance | warp | merged mel, as PNG/SVG/PDF
     terminal.py     the same for a terminal
+    config.py       settings from diffres.toml and DIFFRES_* variables: found, read, checked
     cli/            one file per command: parse, one call, print
     model/          the paper, in torch (extra `train`): mel, importance, warp, classifier, network, export
 

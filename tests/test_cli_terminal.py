@@ -187,3 +187,11 @@ def test_viz_shares_a_terminal_between_rates() -> None:
     assert len(screen.text.splitlines()) == LINES - 4
     assert "25 fps" in screen.text
     assert "100 fps" in screen.text
+
+
+def test_parquet_is_not_for_a_terminal() -> None:
+    screen = on_terminal("tag", SIREN, "-f", "parquet")
+    assert (screen.code, screen.text) == (
+        2,
+        "diffres: --format parquet: not for a terminal; name a file with -o\n",
+    )

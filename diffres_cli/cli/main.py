@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from diffres_cli import __version__
+from diffres_cli.cli.config import SettableCommand, config, load
 from diffres_cli.cli.console import emit, say
 from diffres_cli.cli.export import export
 from diffres_cli.cli.models import models_app
@@ -29,9 +30,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(tag)
-app.command()(viz)
+app.command(cls=SettableCommand)(tag)
+app.command(cls=SettableCommand)(viz)
 app.command()(export)
+app.command(context_settings={"ignore_unknown_options": True})(config)
 app.add_typer(models_app, name="models")
 
 DONE, USAGE, UNEXPECTED, INTERRUPTED, NO_READER = 0, 2, 3, 130, 141
@@ -45,11 +47,13 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def diffres(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
     ] = False,
 ) -> None:
     """Tag sounds at any frame rate, and see which moments the model kept."""
+    load(context)
 
 
 def run(arguments: list[str]) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffres_cli.cli import options
+from diffres_cli.cli.config import SettableCommand
 from diffres_cli.cli.console import emit, say
 from diffres_cli.errors import DiffresError
 
@@ -44,7 +45,7 @@ def list_models(debug: options.Debug = False) -> int:
     return 1 if damaged else 0
 
 
-@models_app.command()
+@models_app.command(cls=SettableCommand)
 def info(
     name: Annotated[
         str,

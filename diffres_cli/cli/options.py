@@ -3,58 +3,79 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from diffres_cli.checkpoint import DEFAULT_MODEL
+from diffres_cli.config import variable
 from diffres_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from diffres_cli.prediction import Rate
 
+
+def setting(name: str, *short: str, **how: Any) -> Any:
+    """An option that a DIFFRES_* variable or diffres.toml can set too: see `diffres_cli.config`."""
+    long = name.partition("/")[0].removeprefix("--")
+    return typer.Option(name, *short, envvar=variable(long), show_envvar=False, **how)
+
+
+def switch(name: str, *short: str, help: str) -> Any:
+    """A setting that is on or off; --no-... overrules a variable or file that turns it on."""
+    return setting(f"--{name}/--no-{name}", *short, help=help, show_default=False)
+
+
+Recursive = Annotated[bool, switch("recursive", "-r", help="Folders with all the folders below them.")]
 Model = Annotated[
     str,
-    typer.Option(
+    setting(
         "--model",
         "-m",
         help="A shipped model's name, hf:ORG/NAME[@REVISION], a folder, an .onnx or .safetensors file.",
     ),
 ]
-Offline = Annotated[
-    bool, typer.Option("--offline", help="Never use the network: only models that are installed.")
-]
-TopK = Annotated[int, typer.Option("--top-k", "-k", help="At most this many labels.")]
+Offline = Annotated[bool, switch("offline", help="Never use the network: only models that are installed.")]
+TopK = Annotated[int, setting("--top-k", "-k", help="At most this many labels.")]
 MinConfidence = Annotated[
-    float, typer.Option("--min-confidence", "-c", help="Only labels that score at least this, 0 to 1.")
+    float, setting("--min-confidence", "-c", help="Only labels that score at least this, 0 to 1.")
 ]
 Window = Annotated[
     float | None,
-    typer.Option("--window", help="Seconds classified at once. [default: the model's]", show_default=False),
+    setting("--window", help="Seconds classified at once. [default: the model's]", show_default=False),
 ]
-Overlap = Annotated[float, typer.Option("--overlap", help="Seconds that neighbouring windows share.")]
+Overlap = Annotated[float, setting("--overlap", help="Seconds that neighbouring windows share.")]
 Labels = Annotated[
     Path | None,
-    typer.Option(
+    setting(
         "--labels",
         metavar="FILE",
         help="Only the labels in this file, one name or id a line. [default: all]",
         show_default=False,
     ),
 ]
-Events = Annotated[bool, typer.Option("--events", help="When each label is heard, finer than the window.")]
+Events = Annotated[bool, switch("events", help="When each label is heard, finer than the window.")]
 MergeGap = Annotated[
-    float, typer.Option("--merge-gap", help="Seconds between events of a label, below which they are one.")
+    float, setting("--merge-gap", help="Seconds between events of a label, below which they are one.")
 ]
-MinDuration = Annotated[float, typer.Option("--min-duration", help="Seconds an event lasts at least.")]
+MinDuration = Annotated[float, setting("--min-duration", help="Seconds an event lasts at least.")]
 Importance = Annotated[
-    bool, typer.Option("--importance", help="The importance of each input frame too: json, jsonl, parquet.")
+    bool, switch("importance", help="The importance of each input frame too: json, jsonl, parquet.")
 ]
 Embeddings = Annotated[
-    bool, typer.Option("--embeddings", help="Each window's pooled feature too: json, jsonl, parquet.")
+    bool, switch("embeddings", help="Each window's pooled feature too: json, jsonl, parquet.")
 ]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-Backend = Annotated[str, typer.Option("--backend", help="onnx, or torch with the extra `train`.")]
+Device = Annotated[str, setting("--device", help="auto, cpu or cuda.")]
+Backend = Annotated[str, setting("--backend", help="onnx, or torch with the extra `train`.")]
+Format = Annotated[
+    str | None,
+    setting(
+        "--format",
+        "-f",
+        help="table, json, jsonl, csv, parquet, audacity, raven, textgrid. [default: by -o, or table]",
+        show_default=False,
+    ),
+]
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="A file; or a folder that mirrors the inputs' tree, resumable."),
@@ -64,7 +85,7 @@ Combined = Annotated[
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(
+    setting(
         "--jobs",
         "-j",
         help="Worker processes for a folder of results. [default: by cores]",
@@ -75,7 +96,10 @@ Shard = Annotated[
     str | None, typer.Option("--shard", metavar="K/N", help="Only the K-th of N parts, for job arrays.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Tag again what is done already.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings.")]
+Picture = Annotated[
+    bool, setting("--picture/--no-picture", help="On a terminal, one recording is drawn too.")
+]
+Quiet = Annotated[bool, switch("quiet", "-q", help="No progress and no warnings.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback when something goes wrong.")]
 
 DEFAULT = DEFAULT_MODEL

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffres_cli.cli import options
+from diffres_cli.cli.config import is_typed
 from diffres_cli.cli.console import emit, say, show
 from diffres_cli.cli.folder import Targets, is_folder, tag_folder
 from diffres_cli.cli.inputs import find, refuse_overwriting
 from diffres_cli.errors import AudioError, UsageError
-from diffres_cli.outputs import check_format, choose_format, make_writer
+from diffres_cli.outputs import FORMATS, check_format, choose_format, format_of, make_writer
 
 if TYPE_CHECKING:
     from diffres_cli.batch.work import Setup
@@ -26,22 +27,21 @@ if TYPE_CHECKING:
 
 
 def tag(
+    context: typer.Context,
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
             help="Files, folders, patterns, or - for audio on standard input.", show_default=False
         ),
     ] = None,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Folders with all the folders below them.")
-    ] = False,
+    recursive: options.Recursive = False,
     files_from: Annotated[
         str | None, typer.Option("--files-from", help="Read paths from this file, one a line; - for stdin.")
     ] = None,
     model: options.Model = options.DEFAULT,
     fps: Annotated[
         str | None,
-        typer.Option(
+        options.setting(
             "--fps",
             metavar="NUMBER|auto",
             help="Output frames per second: fewer is faster. auto: 25, and full rate where unsure; saves "
@@ -55,15 +55,7 @@ def tag(
     overlap: options.Overlap = 0.0,
     device: options.Device = "auto",
     backend: options.Backend = "onnx",
-    format_: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            "-f",
-            help="table, json, jsonl, csv, parquet, audacity, raven, textgrid. [default: by -o, or table]",
-            show_default=False,
-        ),
-    ] = None,
+    format_: options.Format = None,
     output: options.Output = None,
     combined: options.Combined = None,
     events: options.Events = False,
@@ -76,9 +68,7 @@ def tag(
     shard: options.Shard = None,
     force: options.Force = False,
     offline: options.Offline = False,
-    picture: Annotated[
-        bool, typer.Option("--picture/--no-picture", help="On a terminal, one recording is drawn too.")
-    ] = True,
+    picture: options.Picture = True,
     quiet: options.Quiet = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say which model runs where.")] = False,
     debug: options.Debug = False,
@@ -89,6 +79,9 @@ def tag(
     """
     from diffres_cli.settings import Settings
 
+    if not events:
+        _refuse_typed(context, "works on events: add --events", "merge_gap", "min_duration")
+    format_ = _overruled(context, format_, combined or output)
     found = find(inputs or [], files_from, recursive)
     settings = Settings(
         options.frame_rate(fps), top_k, min_confidence, window, overlap,
@@ -100,8 +93,11 @@ def tag(
         return tag_folder(
             targets, _setup(model, settings, backend, device, offline), found, inputs or [], quiet
         )
-    _refuse_unused(jobs=jobs, shard=shard, force=force)
+    on_folder = "works on a folder of results: add -o FOLDER or --combined FILE"
+    _refuse_typed(context, on_folder, "jobs", "shard", "force")
     name = choose_format(format_, output)
+    if FORMATS[name].binary and output is None and sys.stdout.isatty():
+        raise UsageError(f"--format {name}: not for a terminal; name a file with -o")
     check_format(name, recordings=len(found), events=events, arrays=importance or embeddings)
     refuse_overwriting(found, output)
     tagger = _setup(model, settings, backend, device, offline).load()
@@ -151,15 +147,21 @@ def _tag(
     return summary.exit_code
 
 
-def _refuse_unused(**given: object) -> None:
-    """Options that only mean something where done work is kept.
+def _refuse_typed(context: typer.Context, why: str, *names: str) -> None:
+    """Options that mean nothing here; set by a variable or a file they wait for where they do.
 
     Raises:
-        UsageError: one of them was given.
+        UsageError: one of them was typed.
     """
-    for name, value in given.items():
-        if value:
-            raise UsageError(f"--{name} works on a folder of results: add -o FOLDER or --combined FILE")
+    for name in names:
+        if is_typed(context, name):
+            raise UsageError(f"--{name.replace('_', '-')} {why}")
+
+
+def _overruled(context: typer.Context, format_: str | None, output: Path | None) -> str | None:
+    """The format, unless a variable or a file set it and the output that was typed has one by its suffix."""
+    by_suffix = output is not None and not is_folder(output) and format_of(output) is not None
+    return None if by_suffix and not is_typed(context, "format_") else format_
 
 
 def _say_setup(tagger: Tagger, count: int) -> None:

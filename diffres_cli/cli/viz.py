@@ -33,7 +33,7 @@ def viz(
     model: options.Model = options.DEFAULT,
     fps: Annotated[
         str | None,
-        typer.Option(
+        options.setting(
             "--fps",
             help="One rate or several to compare: 25,50,100. [default: the model's]",
             show_default=False,
@@ -56,7 +56,7 @@ def viz(
             "--duration", help="Draw this many seconds, at most 600. [default: all]", show_default=False
         ),
     ] = None,
-    width: Annotated[float, typer.Option("--width", help="Of the figure, in inches.")] = 3.5,
+    width: Annotated[float, options.setting("--width", help="Of the figure, in inches.")] = 3.5,
     top_k: options.TopK = 3,
     min_confidence: options.MinConfidence = 0.1,
     window: options.Window = None,

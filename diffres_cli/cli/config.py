@@ -1,0 +1,193 @@
+"""Where the commands' settings come from, and `diffres config`, which shows it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from diffres_cli.cli.console import emit
+from diffres_cli.config import File, Value, check_environment, find_file, read_file, variable
+from diffres_cli.errors import DiffresError, UsageError
+
+_META = "diffres.config"  # where a context and those below it keep the file
+_DEFAULT_COMMAND = "tag"
+
+
+class SettableCommand(TyperCommand):
+    """A command whose complaints about a value say where the value came from."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As any command, but in the words of the environment or the file that gave a wrong value."""
+        with _origins_named(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """As any command, but a message that starts with an option starts with what set it."""
+        try:
+            return super().invoke(ctx)
+        except DiffresError as error:
+            error.args = (_attributed(str(error), ctx),)
+            raise
+
+
+def load(context: typer.Context) -> None:
+    """Give every command below `context` the defaults that the user's file states.
+
+    Raises:
+        UsageError: a file that is not right, or a variable that is misspelt.
+    """
+    group: Any = context.command
+    check_environment(name for command in _commands(group).values() for name in settings_of(command))
+    path = find_file(typer.get_app_dir("diffres"))
+    if path is None:
+        return
+    tables = {name: names for name, command in group.commands.items() if (names := settings_of(command))}
+    file = read_file(path, tables)
+    context.meta[_META] = file
+    context.default_map = _defaults(group, file)
+
+
+def is_typed(context: typer.Context, name: str) -> bool:
+    """Whether a parameter was given on the command line, and not by a variable, a file or its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def settings_of(command: Any) -> dict[str, Any]:
+    """The parameters of a command that can be set elsewhere too, by the names of their settings."""
+    return {_setting(parameter): parameter for parameter in command.params if parameter.envvar}
+
+
+def config(
+    context: typer.Context,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[COMMAND [OPTIONS]]", help="tag, or as typed: viz --fps 25.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Show the settings of a command, `tag` unless another is named, and where each comes from.
+
+    A flag counts first, then a DIFFRES_* variable, then diffres.toml, then the default. The file is the
+    one that DIFFRES_CONFIG names, else the nearest in this folder and those above it, else the user's own.
+    """
+    words = command or [_DEFAULT_COMMAND]
+    root = context.find_root()
+    known = {name: each for name, each in _commands(root.command).items() if settings_of(each)}
+    name = next((name for name in known if words[: len(name.split())] == name.split()), None)
+    if name is None:
+        raise UsageError(f"diffres config {words[0]}: no command with settings; choose {', '.join(known)}")
+    file = context.meta.get(_META)
+    rows = [("setting", "value", "from"), *_rows(known[name], name, words[len(name.split()) :], root)]
+    emit(f"diffres {name}, with {file.path if file else 'no diffres.toml'}\n\n")
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    for row in rows:
+        emit("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+
+
+def _rows(command: Any, name: str, arguments: list[str], root: Any) -> Iterator[tuple[str, ...]]:
+    defaults: Any = root.default_map or {}
+    for word in name.split():
+        defaults = defaults.get(word, {})
+    context = command.context_class(command, info_name=word, parent=root, default_map=defaults)
+    given, _, _ = command.make_parser(context).parse_args(arguments)
+    for setting, parameter in settings_of(command).items():
+        with _origins_named(context):
+            parameter.handle_parse_result(context, given, [])
+        value = context.params[parameter.name]
+        shown = str(value).lower() if isinstance(value, bool) else "–" if value is None else str(value)
+        yield setting, shown, _source(context, parameter)
+
+
+@contextmanager
+def _origins_named(context: Any) -> Iterator[None]:
+    """Within this block the parser's complaint about a value that was not typed names what set it."""
+    try:
+        yield
+    except Exception as error:  # the parser's own, whichever package its classes live in
+        parameter, message = getattr(error, "param", None), getattr(error, "message", "")
+        origin = parameter and _origin(context, parameter)
+        if not origin:
+            raise
+        raise UsageError(f"{origin}: {message.rstrip('.')}") from error
+
+
+def _source(context: Any, parameter: Any) -> str:
+    source = context.get_parameter_source(parameter.name)
+    value = _in_file(context, parameter)
+    if source is not None and source.name == "DEFAULT_MAP" and value:
+        return str(value.path)
+    names = {"COMMANDLINE": "flag", "ENVIRONMENT": variable(_setting(parameter))}
+    return names.get(source.name if source else "", "default")
+
+
+def _origin(context: Any, parameter: Any) -> str | None:
+    """What set a parameter, with the value: a variable, or a line of a file. None for anything else."""
+    source = context.get_parameter_source(parameter.name)
+    if source is not None and source.name == "ENVIRONMENT":
+        name = variable(_setting(parameter))
+        return f"{name}={os.environ.get(name, '')}"
+    value = _in_file(context, parameter)
+    return value.origin if value and source is not None and source.name == "DEFAULT_MAP" else None
+
+
+def _in_file(context: Any, parameter: Any) -> Value | None:
+    file: File | None = context.meta.get(_META)
+    if file is None or not parameter.envvar:
+        return None
+    name = _setting(parameter)
+    return file.values(context.info_name, [name]).get(name)
+
+
+def _attributed(message: str, context: Any) -> str:
+    """`--fps abc: ...` -> `DIFFRES_FPS=abc: ...`, where that is where it came from."""
+    settable = settings_of(context.command)
+    option = re.match(r"--([a-z-]+)", message)
+    if option and option[1] in settable:
+        parameter = settable[option[1]]
+        origin, rest = _origin(context, parameter), message[option.end() :]
+        word = re.match(r" (\S+?)(?=:? |$)", rest)
+        value = f" {context.params.get(parameter.name)}"
+        if rest.startswith(value):
+            rest = rest.removeprefix(value)
+        elif word and origin and word[1] in origin:
+            rest = rest[word.end() :]
+        return origin + rest if origin else message
+    # A model is not named by its option, but by what it is.
+    origin = _origin(context, settable["model"]) if "model" in settable else None
+    return f"{origin}: {message}" if origin and str(context.params.get("model")) in message else message
+
+
+def _setting(parameter: Any) -> str:
+    """The long name of an option: top-k, for --top-k and -k."""
+    longest: str = max(parameter.opts, key=len)
+    return longest.lstrip("-")
+
+
+def _commands(group: Any, above: str = "") -> dict[str, Any]:
+    """All commands below a group, by what is typed for them."""
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        inner = _commands(command, f"{above}{name} ") if hasattr(command, "commands") else {}
+        found |= inner or {above + name: command}
+    return found
+
+
+def _defaults(group: Any, file: File) -> dict[str, Any]:
+    """Click's default map: parameters by name, commands below as maps of their own."""
+    defaults: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            defaults[name] = _defaults(command, file)
+        else:
+            settable = settings_of(command)
+            values = file.values(name, settable)
+            defaults[name] = {settable[key].name: value.text for key, value in values.items()}
+    return defaults
