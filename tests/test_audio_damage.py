@@ -146,7 +146,7 @@ def test_a_promise_is_kept_to_the_sample(tmp_path: Path) -> None:
     os.truncate(path, path.stat().st_size - 2)
     got, recording = read(path)
     assert len(got) == 6 * 22050 - 1
-    assert len(recording.warnings) == 1
+    assert recording.warnings == ["the header promises 6.000000 s, 5.999955 s could be read"]
 
 
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFF000, 0x7FFFF024, 0x80000000, 0x7FFFFFFF])
@@ -195,7 +195,8 @@ def test_damage_inside_flac_is_silence_and_all_else_keeps_its_time(
     got, recording = read(bytes(data))
     assert len(got) == len(whole)
     wrong = np.flatnonzero(got != whole)
-    assert 4096 <= len(wrong) + 1 <= 2 * 4096 * len(places) + 1
+    most = 1 if width == 1 else 2  # frames: 3000 bytes may reach into the next
+    assert 4000 < len(wrong) <= most * 4096 * len(places)
     assert not got[wrong].any()
     (warning,) = recording.warnings
     where = f"in {len(places)} places, the first at " if len(places) > 1 else "at "

@@ -90,10 +90,11 @@ class Recording:
             raise AudioError(f"{printable(self.name)}: {reason}")
         if self.frames is not None and self._decoded < self.frames:
             promised = self.frames / self.sample_rate
-            found = f"the header promises {promised:.2f} s, {self.duration:.2f} s could be read"
-            self.warnings.append(f"{found} ({why})" if why else found)
+            digits = 2 if promised - self.duration > 0.01 else 6  # both numbers are to differ
+            found = f"the header promises {promised:.{digits}f} s, {self.duration:.{digits}f} s could be read"
+            self.warnings = [f"{found} ({why})" if why else found]
         elif why:
-            self.warnings.append(f"damaged: {why}; {self.duration:.2f} s could be read")
+            self.warnings = [f"damaged: {why}; {self.duration:.2f} s could be read"]
 
     def close(self) -> None:
         """Let go of the file, and of ffmpeg where it was needed."""
@@ -181,4 +182,5 @@ def _ffmpeg_decoder(file: OpenFile, error: Exception) -> Decoder:
 
 
 def _is_text(head: bytes) -> bool:
+    """Whether a file begins like text in any of the common encodings: ffmpeg has nothing to say on it."""
     return not head.translate(None, _TEXT_BYTES)
