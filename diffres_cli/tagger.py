@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffres_cli.adaptive import Heard, listen
-from diffres_cli.audio import Recording, excerpt, open_recording, windows
+from diffres_cli.audio import Recording, excerpt, open_recording, printable, windows
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import DEFAULT_MODEL, find_model, read_model
 from diffres_cli.errors import AudioError, MissingDependencyError, UsageError
@@ -118,7 +118,7 @@ class Tagger:
                 on_window(window.end)
         if scores is None:  # only by `start`: a recording without samples was refused before
             raise AudioError(
-                f"{recording.name}: it ends at {recording.duration:.2f} s, --start is {chosen.start:g} s"
+                f"{printable(recording.name)}: it ends at {recording.duration:.2f} s, --start is {chosen.start:g} s"
             )
         return Prediction(
             file=recording.name,
