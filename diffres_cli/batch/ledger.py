@@ -91,7 +91,7 @@ class Ledger:
 
     def _append(self, line: bytes, task: Task, fingerprint: str) -> None:
         if self._stream is None:
-            self._stream = (self._folder / f"{int(time.time())}-{uuid.uuid4().hex[:8]}.jsonl").open("xb")
+            self._stream = (self._folder / f"{time.time_ns()}-{uuid.uuid4().hex[:8]}.jsonl").open("xb")
         offset = self._stream.tell()
         self._stream.write(line)
         self._stream.flush()

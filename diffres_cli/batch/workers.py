@@ -19,6 +19,7 @@ from diffres_cli.batch.work import Outcome, Setup, do
 from diffres_cli.errors import DiffresError, ModelError
 
 _ATTEMPTS = 2
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE = 5  # seconds for a worker to stop by itself
 _DEATHS = 10  # in a row, with nothing done in between: it is not the recordings' fault
 
@@ -108,7 +109,7 @@ class Workers:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
         process = context.Process(target=_serve, args=(there, self.setup), daemon=True)
-        with _interrupts_held():
+        with _uninterrupted():
             process.start()
         there.close()  # so that the worker's death closes the pipe
         return _Worker(process, here)
@@ -145,18 +146,24 @@ def _serve(pipe: Connection, setup: Setup) -> None:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C goes to all processes of a terminal: one that starts within this block is not hit by it before
-    `_serve` takes care, and this one is after the block."""
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C goes to all processes of a terminal: what starts within this block is deaf to it until `_serve`
+    takes care, and this process stops only after the block, with the newcomer fully started."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     resource_tracker.ensure_running()  # which, where it starts, lifts the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    came: list[int] = []
+    handlers = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _STOPS}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a child inherits it, not handlers
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 def _death(code: int | None) -> str:
