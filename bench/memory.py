@@ -22,7 +22,7 @@ import soundfile
 from process import DIFFRES, PAGE, machine
 
 RATE, SHORT = 16_000, 10
-FORMATS = ("table", "json", "jsonl", "csv")
+FORMATS = ("table", "json")
 HEADING = "## Peak memory"
 INTRODUCTION = """{heading}
 

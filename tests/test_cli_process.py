@@ -133,6 +133,23 @@ def test_a_reader_that_leaves_in_the_middle(hours: Path) -> None:
     assert process.returncode == 141
 
 
+def peak(path: Path) -> int:
+    """Resident memory that tagging a recording takes at most."""
+    process = start("tag", path, "--fps", "20", "-f", "json", stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.communicate()
+    assert process.returncode == 0
+    return usage.ru_maxrss
+
+
+def test_a_long_recording_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+    """bench/memory.py has the figures for ten hours."""
+    short = write(tmp_path / "short.wav", noise(10, 16_000), 16_000)
+    long = write(tmp_path / "long.wav", np.resize(noise(10, 16_000), 1200 * 16_000), 16_000)
+    assert peak(long) < 1.4 * peak(short)
+
+
 def test_tagging_without_torch() -> None:
     result = spawn("tag", SIREN, "-f", "csv", code=WITHOUT_TORCH)
     assert (result.code, result.err) == (0, "")
