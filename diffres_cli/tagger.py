@@ -118,7 +118,8 @@ class Tagger:
                 on_window(window.end)
         if scores is None:  # only by `start`: a recording without samples was refused before
             raise AudioError(
-                f"{printable(recording.name)}: it ends at {recording.duration:.2f} s, --start is {chosen.start:g} s"
+                f"{printable(recording.name)}: it ends at {recording.duration:.2f} s, "
+                f"--start is {chosen.start:g} s"
             )
         return Prediction(
             file=recording.name,
