@@ -75,11 +75,9 @@ def find_file(user_folder: str) -> Path | None:
     named = os.environ.get(FILE_VARIABLE)
     if named:
         return Path(named)
-    try:
-        here = Path.cwd()
-    except OSError:  # it was removed
-        return None
-    places = (folder / FILE_NAME for folder in (here, *here.parents, Path(user_folder)))
+    here = _working_directory()
+    above = (here, *here.parents) if here else ()
+    places = (folder / FILE_NAME for folder in (*above, Path(user_folder)))
     # Not Path.is_file: it raises where a folder above may not be searched.
     return next((place for place in places if os.path.isfile(place)), None)  # noqa: PTH113
 
@@ -137,10 +135,12 @@ def _parse(path: Path) -> dict[str, Any]:
 def _values(
     path: Path, entries: Mapping[str, object], settings: Collection[str], table: str
 ) -> dict[str, Value]:
-    values = {}
+    values: dict[str, Value] = {}
     for key, entry in entries.items():
         name = key.replace("_", "-")
         _require_known(f"{_shown(path)}: {table}{key}", name, settings, "setting")
+        if name in values:  # TOML itself refuses one key twice
+            raise UsageError(f"{_shown(path)}: {table}{key}: given twice, with - and with _")
         values[name] = _value(path, name, entry, f"{_shown(path)}: {table}{key} = ")
     return values
 
@@ -172,4 +172,11 @@ def _require_known(origin: str, name: str, known: Collection[str], kind: str) ->
 
 def _shown(path: Path) -> str:
     """Its bare name in the working directory; elsewhere the whole path."""
-    return path.name if path.parent == Path.cwd() else str(path)
+    return path.name if path.parent == _working_directory() else str(path)
+
+
+def _working_directory() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:  # it was removed
+        return None

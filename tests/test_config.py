@@ -170,6 +170,9 @@ def test_a_wrong_variable_is_refused_as_the_flag_is(
         ("output = 'x'", "output: no such setting; "),
         ("[vis]\nfps = 25", "[vis]: no such command with settings; nearest: viz"),
         ("[viz]\ntop-kk = 4", "[viz] top-kk: no such setting; nearest: top-k"),
+        ("top-k = 1\ntop_k = 2", "top_k: given twice, with - and with _"),
+        ("since = 2026-01-01", "since: no such setting; "),
+        ("window = 07:32:00", "window = 07:32:00: expected text in quotes, a number, true or false"),
         ("[viz]\njobs = 4", "[viz] jobs: no such setting; choose"),
         ("fps 25", "not TOML: Expected '=' after a key in a key/value pair (at line 1, column 5)"),
     ],
@@ -217,13 +220,16 @@ def test_help_shows_the_default_that_holds() -> None:
     assert "[default: 7]" in invoke("tag", "--help").out
 
 
-def test_a_working_directory_that_is_gone() -> None:
-    done = subprocess.run(
-        ["sh", "-c", 'mkdir gone; cd gone; rmdir ../gone; "$@"', "sh", *PROGRAM, "config"],
-        check=True,
-        capture_output=True,
-    )
-    assert b"no diffres.toml" in done.stdout
+@pytest.mark.parametrize("named", [False, True], ids=["user's", "named"])
+def test_in_a_working_directory_that_is_gone(
+    named: bool, user_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write("top-k = 3", user_folder)
+    if named:
+        monkeypatch.setenv("DIFFRES_CONFIG", str(path))
+    leave = 'mkdir gone; cd gone; rmdir ../gone; exec "$@"'
+    done = subprocess.run(["sh", "-c", leave, "sh", *PROGRAM, "config"], check=True, capture_output=True)
+    assert done.stdout.decode().startswith(f"diffres tag, with {path}\n")
 
 
 def test_without_a_file_nothing_is_loaded_to_read_one() -> None:
