@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from pathlib import Path
 
 from diffres_cli.audio.sources import STDIN, examine, printable
@@ -26,12 +27,16 @@ def find_recordings(inputs: Iterable[str | Path], recursive: bool = False) -> It
     with `recursive`, for those in all folders below as well. An input that comes to nothing is
     yielded as the AudioError that says so: it costs only itself.
     """
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
+    folders: dict[str, str] = {}
     for given in inputs:
         for found in _expand(str(given), recursive):
             if isinstance(found, Path):
                 # The folder's real name, as a link may lead to it twice; a linked file is one of its own.
-                key = os.path.join(os.path.realpath(found.parent), found.name)  # noqa: PTH118
+                folder, name = os.path.split(found)
+                if folder not in folders:
+                    folders[folder] = os.path.realpath(folder)
+                key = folders[folder], name
                 if key in seen:
                     continue
                 seen.add(key)
@@ -78,7 +83,8 @@ def _is_hidden(path: Path) -> bool:
 def _in_folder(folder: Path, recursive: bool) -> Iterator[Path | AudioError]:
     errors: list[AudioError] = []
     files = list(_walk(folder, recursive, errors))
-    media = sorted(path for path in files if path.suffix.lower() in MEDIA_EXTENSIONS)
+    media = [path for path in files if path.name.lower().endswith(MEDIA_EXTENSIONS)]
+    media.sort(key=attrgetter("parts"))  # as paths compare, but without asking them a million times
     if not media and not errors:
         errors.append(AudioError(f"{printable(str(folder))}: {_why_none(folder, len(files), recursive)}"))
     yield from media

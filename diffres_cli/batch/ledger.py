@@ -12,18 +12,16 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from diffres_cli.batch.plan import Task
 from diffres_cli.errors import OutputError
 from diffres_cli.files import reason
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One recording that is done: which state of it, under which settings, and where its line stands."""
 
     size: int

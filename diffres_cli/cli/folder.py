@@ -141,6 +141,8 @@ def engine(jobs: int | None) -> Engine:
         if any(task.path == STDIN for task in todo):  # which only this process can read
             yield from in_process(setup, [task for task in todo if task.path == STDIN])
             todo = [task for task in todo if task.path != STDIN]
+        if not todo:
+            return
         count = min(jobs or min(cores, len(todo) // _WORTH_A_WORKER), len(todo))
         if count <= 1:
             yield from in_process(setup, todo)
