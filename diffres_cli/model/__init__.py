@@ -1,5 +1,6 @@
 """The paper in torch, one module per stage (extra `train`).
 
+    dft.py         frames -> power spectrum, as three small matrix products
     mel.py         waveform [B, N] -> mel power [B, F, T]
     importance.py  mel -> frame scores [B, T] -> importance s [B, T]     (Eq. 3, Table 6)
     warp.py        s -> overlap weights -> merged frames [B, F, t]       (Eq. 5, 6, Algorithm 1)

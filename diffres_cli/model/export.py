@@ -1,8 +1,7 @@
 """Network -> one self-contained ONNX graph: waveform + slots in, everything out.
 
 t must be a *shape* for the exporter (a value gives "Could not guard on data-dependent expression"),
-so the graph has a second input `slots`, float32 [t], of which only the length is read. Outputs nobody
-asks for are pruned by the runtime.
+so the graph has a second input `slots`, float32 [t], of which only the length is read.
 """
 
 from __future__ import annotations
