@@ -27,11 +27,17 @@ def clips(folder: Path, count: int, seconds: float = 0.5) -> list[Path]:
     return [write(path, samples[80 * i : 80 * i + length], RATE) for i, path in enumerate(paths)]
 
 
-def silence(path: Path, seconds: float) -> Path:
+def silence(path: Path, seconds: float, *, rf64: bool = False) -> Path:
     """A recording of any length that takes no room on the disk, and time to tag."""
     size = round(seconds * RATE) * 2
     layout = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16)
-    header = b"RIFF" + struct.pack("<I", 36 + size) + b"WAVE" + layout + b"data" + struct.pack("<I", size)
+    if rf64:  # EBU Tech 3306: the sizes stand in ds64, and where WAV has them all bits are set
+        sizes = struct.pack("<4sIQQQI", b"ds64", 28, 72 + size, size, size // 2, 0)
+        header = struct.pack("<4sI4s", b"RF64", 2**32 - 1, b"WAVE") + sizes + layout
+        header += struct.pack("<4sI", b"data", 2**32 - 1)
+    else:
+        header = struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + layout
+        header += struct.pack("<4sI", b"data", size)
     with path.open("wb") as stream:
         stream.write(header)
         stream.truncate(len(header) + size)

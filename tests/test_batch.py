@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 from audio_files import noise, write
-from batch_runs import clips
+from batch_runs import RATE, clips, silence
 from hypothesis import given
 from hypothesis import strategies as st
 from places import unprivileged
 
-from diffres_cli.audio import find_recordings
+from diffres_cli.audio import find_recordings, open_recording
 from diffres_cli.batch.ledger import Ledger
 from diffres_cli.batch.plan import Task, parse_shard, plan, shard_of
 from diffres_cli.batch.work import Setup, do
@@ -206,3 +206,13 @@ def test_without_the_folder_of_results_there_is_no_going_on(tmp_path, tagger):
     with pytest.raises(OutputError, match=r"the output folder .*out is gone"):
         do(tagger, setup(tmp_path / "out"), planned(path)[0])
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("seconds", "rf64"), [(268_000, False), (300_000, True)], ids=["WAV", "RF64"])
+def test_recordings_of_four_gigabytes_and_more(tmp_path, seconds, rf64):
+    path = silence(tmp_path / "huge.wav", seconds, rf64=rf64)  # sparse: no room, and only its header is read
+    [task] = planned(path)
+    assert task.size == path.stat().st_size > (2**32 if rf64 else 2**32 - 10_000_000)
+    with open_recording(path) as recording:
+        assert recording.frames == seconds * RATE
+        assert not next(recording.blocks(RATE)).any()

@@ -14,6 +14,8 @@ from batch_runs import begin, clips, counted, end, leftovers, noted, results, si
 from command import invoke
 from places import small_disk
 
+from diffres_cli.batch.plan import shard_of
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
 
@@ -183,6 +185,21 @@ def test_one_recording_changes_under_the_reader(tmp_path):
 
 
 # --- others
+
+
+def test_the_last_of_two_shards_at_once_writes_what_both_did(tmp_path):
+    (tmp_path / "in").mkdir()
+    long = silence(tmp_path / "in" / "long.wav", 300)
+    mine = shard_of(long.name, 2) + 1
+    others = [f"{index}.wav" for index in range(20) if shard_of(f"{index}.wav", 2) + 1 != mine]
+    for name in others:
+        write(tmp_path / "in" / name, noise(0.2))
+    command = [tmp_path / "in", "--combined", tmp_path / "all.jsonl"]
+    process = begin(*command, "--shard", f"{mine}/2")
+    wait_until((tmp_path / "all.jsonl.diffres").is_dir, process)
+    assert count_of(invoke("tag", *command, "--shard", f"{3 - mine}/2")) == (len(others), 0, 0)
+    assert end(process) == (0, ["1 tagged"])
+    assert len((tmp_path / "all.jsonl").read_text().splitlines()) == len(others) + 1
 
 
 def test_two_runs_at_once_on_one_folder(tmp_path):
