@@ -138,6 +138,8 @@ def test_the_format_of_a_file_yields_to_the_output_that_was_typed() -> None:
         ("TOP_K", "2.5", "'2.5' is not a valid int"),
         ("TOP_K", "0", "must be at least 1"),
         ("WINDOW", "0.490", "must be 0.5 to 3600 seconds"),
+        ("OVERLAP", "20", "must be 0 to 99 % of the window (10 seconds)"),
+        ("WINDOW", "1e9", "must be 0.5 to 3600 seconds"),
         ("DEVICE", "gpu", "choose auto, cpu, cuda"),
         ("LABELS", "no such", "No such file or directory"),
         ("FORMAT", "xml", "choose table, json"),
@@ -190,6 +192,11 @@ def test_a_file_that_is_no_text() -> None:
 def test_a_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIFFRES_CONFIG", "nowhere.toml")
     assert refused() == "nowhere.toml: cannot be read: No such file or directory"
+
+
+def test_of_several_rates_the_wrong_one_is_enough_to_find_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIFFRES_FPS", "25,fast")
+    assert refused("viz", SIREN).startswith("DIFFRES_FPS=25,fast: expected a number of frames per second")
 
 
 def test_a_misspelt_variable_is_named_and_a_strangers_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,17 +152,24 @@ def _attributed(message: str, context: Any) -> str:
     option = re.match(r"--([a-z-]+)", message)
     if option and option[1] in settable:
         parameter = settable[option[1]]
-        origin, rest = _origin(context, parameter), message[option.end() :]
-        word = re.match(r" (\S+?)(?=:? |$)", rest)
-        value = f" {context.params.get(parameter.name)}"
-        if rest.startswith(value):
-            rest = rest.removeprefix(value)
-        elif word and origin and word[1] in origin:
-            rest = rest[word.end() :]
-        return origin + rest if origin else message
+        origin = _origin(context, parameter)
+        rest = message[option.end() :]
+        return (
+            origin + _without_value(rest, context.params.get(parameter.name), origin) if origin else message
+        )
     # A model is not named by its option, but by what it is.
     origin = _origin(context, settable["model"]) if "model" in settable else None
     return f"{origin}: {message}" if origin and str(context.params.get("model")) in message else message
+
+
+def _without_value(rest: str, value: object, origin: str) -> str:
+    """What follows an option in a message, without the value, or the part of it that is wrong."""
+    spellings = [str(value), f"{value:g}"] if isinstance(value, float) else [str(value)]
+    for spelling in spellings:
+        if rest.startswith(f" {spelling}"):
+            return rest[1 + len(spelling) :]
+    word = re.match(r" ([^ :]+)", rest)
+    return rest[word.end() :] if word and word[1] in origin else rest
 
 
 def _setting(parameter: Any) -> str:
