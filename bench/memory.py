@@ -19,11 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
-from process import DIFFRES, PAGE, machine
+from process import DIFFRES, MEMORY, PAGE, machine
 
 RATE, SHORT = 16_000, 10
 FORMATS = ("table", "json")
-HEADING = "## Peak memory"
 INTRODUCTION = """{heading}
 
 Written by `python bench/memory.py --write`. `diffres tag` of {hours:g} hours of noise in one WAV at 16 kHz
@@ -53,8 +52,8 @@ def main() -> None:
         table = "\n".join(["", *rows(short, long), ""])
     print(table)
     if options.write:
-        page = INTRODUCTION.format(heading=HEADING, hours=options.hours, short=SHORT, machine=machine())
-        before = PAGE.read_text("utf-8").partition(HEADING)[0].rstrip()
+        page = INTRODUCTION.format(heading=MEMORY, hours=options.hours, short=SHORT, machine=machine())
+        before = PAGE.read_text("utf-8").partition(MEMORY)[0].rstrip()
         PAGE.write_text(f"{before}\n\n{page}{table}", "utf-8")
 
 

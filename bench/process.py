@@ -5,7 +5,7 @@
 Every round runs every command once, in turn; a ratio is the median over rounds of a command's time over
 its baseline's in the same round, so that a busy machine slows both. CPU time is what all threads of a
 process used, its loading included, and is hardly disturbed by other processes. `--write` replaces
-docs/bench-process.md.
+the first half of docs/bench-process.md.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import typer
 from diffres_cli import __version__
 from diffres_cli.checkpoint import find_model
 
+MEMORY = "## Peak memory"  # the part of the page that is written by bench/memory.py
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "bench-process.md"
 DIFFRES = str(Path(sys.executable).with_name("diffres"))
 SECONDS, RATE = 10, 32_000
@@ -45,11 +46,20 @@ feed = {"waveform": samples[None], "slots": numpy.zeros(500, numpy.float32)}
 (scores,) = session.run(["probabilities"], feed)
 print(scores[0].argmax())
 """
+ASLEEP = BARE.replace(
+    "session = onnxruntime.InferenceSession(sys.argv[1], ",
+    "options = onnxruntime.SessionOptions()\n"
+    'options.add_session_config_entry("session.intra_op.allow_spinning", "0")\n'
+    "session = onnxruntime.InferenceSession(sys.argv[1], options, ",
+)
 INTRODUCTION = """# Whole processes, measured
 
 Written by `python bench/process.py --write`. Every command ran once in each of {rounds} rounds; times are
 medians in milliseconds, and *ratio* is the median over rounds of a command's time over its baseline's in
-the same round. The clip is {seconds} s of noise at 32 kHz, the model's own rate, unless another is named.
+the same round. CPU is of all threads together. The clip is {seconds} s of noise at 32 kHz, the model's own
+rate, unless another is named. The bare script imports numpy, onnxruntime and soundfile, reads the clip,
+loads the same model with ONNX Runtime's default options and runs it once. Its threads spin while they
+wait; those of `diffres` sleep, as in the second line.
 
 {machine}.
 """
@@ -78,12 +88,14 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         commands = commands_on(Path(folder))
+        keep_bytecode(folder)
         times = measure(commands, options.rounds)
     table = "\n".join(["", *rows(commands, times), ""])
     print(table)
     if options.write:
         page = INTRODUCTION.format(rounds=options.rounds, seconds=SECONDS, machine=machine()) + table
-        PAGE.write_text(page, "utf-8")
+        _, heading, memory = PAGE.read_text("utf-8").partition(MEMORY)
+        PAGE.write_text(page + ("\n" if heading else "") + heading + memory, "utf-8")
 
 
 def commands_on(folder: Path) -> list[Command]:
@@ -95,6 +107,7 @@ def commands_on(folder: Path) -> list[Command]:
     tag = [DIFFRES, "tag", str(clip)]
     return [
         Command(bare, [sys.executable, "-c", BARE, model, str(clip)]),
+        Command("bare script whose threads sleep", [sys.executable, "-c", ASLEEP, model, str(clip)], bare),
         Command("`diffres tag clip.wav`", tag, bare, 1.3),
         Command("`diffres tag clip.wav -f json`", [*tag, "-f", "json"], bare),
         Command("`diffres tag clip.wav --fps 25`", [*tag, "--fps", "25"], bare),
@@ -105,8 +118,14 @@ def commands_on(folder: Path) -> list[Command]:
     ]
 
 
+def keep_bytecode(folder: str) -> None:
+    """Compile every module once, as pip does for an installed package, whatever the environment says."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = folder
+
+
 def measure(commands: list[Command], rounds: int) -> dict[str, list[Time]]:
-    """Times of each command, round by round, after one round that warms the disk's cache."""
+    """Times of each command, round by round, after a round that fills the caches."""
     times: dict[str, list[Time]] = {command.name: [] for command in commands}
     for turn in range(rounds + 1):
         for command in commands:
@@ -145,10 +164,12 @@ def against(times: dict[str, list[Time]], command: Command) -> list[float]:
 
 
 def machine() -> str:
+    first = hasattr(os, "SCHED_FIFO") and os.sched_getscheduler(0) == os.SCHED_FIFO
     return (
         f"Machine: {platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python "
         f"{platform.python_version()}, numpy {np.__version__}, onnxruntime {onnxruntime.__version__}, "
-        f"soundfile {soundfile.__version__}, typer {typer.__version__}, diffres {__version__}"
+        f"soundfile {soundfile.__version__}, typer {typer.__version__}, diffres {__version__}; "
+        f"{'ahead of all other programs (`chrt -f 5`)' if first else f'load {os.getloadavg()[0]:.0f}'}"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 INTERRUPTED = 130
 
@@ -19,7 +20,7 @@ def main() -> None:
     except KeyboardInterrupt:  # before `run` could take care of it
         print("diffres: interrupted", file=sys.stderr)
         code = INTERRUPTED
-    sys.exit(code)
+    _exit(code)
 
 
 def _occupy_standard_streams() -> None:
@@ -45,6 +46,14 @@ def _leave_by_exception() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, leave)
+
+
+def _exit(code: int) -> None:
+    """Leave at once. Everything is closed; to free it all piece by piece is a sixth of a short run."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
