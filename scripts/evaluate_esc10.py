@@ -64,7 +64,7 @@ def heading(tagger: Tagger, held_out: int, clips: int) -> list[str]:
         f"Zero-shot accuracy (%) of `{tagger.card.name}` on ESC-10 (Karol J. Piczak, CC BY 3.0), by frame",
         "rate. Each class is scored by the largest probability of the AudioSet labels that name it; no",
         "weight was trained on ESC-10's labels. Fold 4 was held out when the weights were adapted; the audio",
-        "of the other folds was heard then, without labels, so the right-hand column is not a held-out result.",
+        "of the other folds was heard then, without labels, so the last column is not a held-out result.",
         "",
         "Command: `python scripts/evaluate_esc10.py ../shared/data/esc-50-part --write`. "
         f"Machine: {platform.machine()}, CPU, Python {platform.python_version()}, "
