@@ -21,7 +21,7 @@ from diffres_cli.errors import ModelError, OutputError
 from diffres_cli.melconfig import PAPER
 from diffres_cli.model.export import OUTPUTS, TOLERANCE, export_onnx, largest_difference
 from diffres_cli.model.network import DiffResNetwork, NetworkOutput
-from diffres_cli.model.publish import publish
+from diffres_cli.model.publish import notes_of, publish
 from diffres_cli.model.weights import load_network
 from diffres_cli.tagger import load_tagger
 from diffres_cli.timing import slots_at
@@ -277,6 +277,13 @@ def test_a_published_folder_is_complete_and_checks_out(tmp_path: Path) -> None:
     card = (folder / "README.md").read_text("utf-8")
     assert all(fact in card for fact in ("16000 Hz", "20 to 100 fps", "MIT", "Heard nothing yet."))
     assert load_tagger(folder).card.name == "mine"
+
+
+def test_the_notes_of_a_card_can_be_carried_on(tmp_path: Path) -> None:
+    notes = "Heard nothing yet.\n\n## Limits\n\n| licence | of the notes |"
+    publish(TwoFaced(0), tmp_path, notes)
+    assert notes_of(tmp_path).rstrip() == notes
+    assert notes_of(tmp_path / "nowhere") == ""
 
 
 def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:

@@ -30,18 +30,22 @@ def export(
     """Write one self-contained ONNX graph: waveform and slots in, scores and spectrograms out.
 
     Nothing is written when torch and ONNX Runtime differ by more than 1e-4 at awkward lengths and rates.
+    A folder's card keeps what the card beside the checkpoint says below its facts.
     """
     from diffres_cli.checkpoint import find_model
 
     path = find_model(source, weights=True)
     try:
         from diffres_cli.model.export import export_onnx
-        from diffres_cli.model.publish import publish
+        from diffres_cli.model.publish import notes_of, publish
         from diffres_cli.model.weights import load_network
     except ImportError as error:
         raise MissingDependencyError(
             f"diffres export needs PyTorch and onnx ({error.name}): pip install 'diffres[train]'"
         ) from error
     network = load_network(path)
-    difference = export_onnx(network, output) if output.suffix == ".onnx" else publish(network, output)
+    if output.suffix == ".onnx":
+        difference = export_onnx(network, output)
+    else:
+        difference = publish(network, output, notes_of(path.parent))
     emit(f"{output}  (torch and ONNX Runtime agree to {difference:.0e})\n")

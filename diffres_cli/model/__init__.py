@@ -9,6 +9,7 @@
     network.py     the chain
     weights.py     network <-> one safetensors file
     export.py      network -> ONNX; refuses to write when the twin disagrees
+    publish.py     network -> checkpoint folder: graph, weights, labels, card, checksums
     backend.py     runs a network where `runtime.py` would run its graph
 
 "Learning the Spectrogram Temporal Resolution for Audio Classification", Liu et al., 2022

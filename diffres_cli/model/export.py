@@ -21,9 +21,9 @@ from diffres_cli.card import ModelCard
 from diffres_cli.errors import ModelError
 from diffres_cli.files import write_atomically
 from diffres_cli.model.network import DiffResNetwork
+from diffres_cli.runtime import OUTPUTS
 from diffres_cli.timing import slots_at
 
-OUTPUTS = ("probabilities", "framewise", "importance", "mel", "merged", "embedding")
 TOLERANCE = 1e-4
 
 

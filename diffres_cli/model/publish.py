@@ -9,14 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from diffres_cli.card import ModelCard
-from diffres_cli.checkpoint import ONNX_NAME, SUMS_NAME, WEIGHTS_NAME
+from diffres_cli.checkpoint import CARD_NAME, LABELS_NAME, ONNX_NAME, SUMS_NAME, WEIGHTS_NAME
 from diffres_cli.errors import ModelError
 from diffres_cli.files import make_folder, write_atomically
 from diffres_cli.model.export import export_onnx
 from diffres_cli.model.network import DiffResNetwork
 from diffres_cli.model.weights import save_network
 
-LABELS_NAME, CARD_NAME = "labels.csv", "README.md"
+_LAST_FACT = "licence"
 
 
 def publish(network: DiffResNetwork, folder: Path, notes: str = "") -> float:
@@ -71,7 +71,7 @@ def card_markdown(network: DiffResNetwork, notes: str) -> str:
         "window": f"made for {card.sample_duration:g} s, any length from {shortest:g} s",
         "trained on": card.trained_on,
         "derived from": card.derived_from or "nothing: trained from scratch",
-        "licence": card.license,
+        _LAST_FACT: card.license,
     }
     rows = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
     return (
@@ -79,6 +79,15 @@ def card_markdown(network: DiffResNetwork, notes: str) -> str:
         f"tags: [diffres, audio, onnx]\n---\n\n# {card.name}\n\n| | |\n|---|---|\n{rows}\n\n{notes}".rstrip()
         + "\n"
     )
+
+
+def notes_of(folder: Path) -> str:
+    """What stands below the facts of a folder's card, in words `card_markdown` did not write; "" for none."""
+    try:
+        card = (folder / CARD_NAME).read_text("utf-8")
+    except (OSError, ValueError):
+        return ""
+    return card.partition(f"\n| {_LAST_FACT} |")[2].partition("\n\n")[2]
 
 
 def _sum(path: Path) -> str:
