@@ -83,7 +83,8 @@ def _failures_named(path: Path) -> Iterator[None]:
     except BrokenPipeError:  # no failure of the file's: nobody reads at the other end
         raise
     except OSError as error:
-        why = f"there is no folder {path.parent}" if isinstance(error, FileNotFoundError) else reason(error)
+        missing = isinstance(error, FileNotFoundError) and not path.parent.is_dir()
+        why = f"there is no folder {path.parent}" if missing else reason(error)
         raise OutputError(f"cannot write {path}: {why}; choose another place with -o") from error
 
 
@@ -91,7 +92,7 @@ def _open(path: Path, durable: bool) -> AbstractContextManager[IO[bytes]]:
     try:
         status = path.stat()
     except FileNotFoundError:
-        return _replacement(Path(os.path.realpath(path)), _usual_permissions(), durable)
+        return _replacement(Path(os.path.realpath(path)), None, durable)
     if not stat.S_ISREG(status.st_mode):
         return path.open("wb")
     path.open("r+b").close()  # renaming asks nobody: a file that may not be written would be replaced
@@ -99,26 +100,27 @@ def _open(path: Path, durable: bool) -> AbstractContextManager[IO[bytes]]:
 
 
 @contextmanager
-def _replacement(path: Path, permissions: int, durable: bool) -> Iterator[IO[bytes]]:
-    """A temporary file in the same folder, so that renaming it is one step for everybody who looks."""
-    from tempfile import mkstemp
+def _replacement(path: Path, permissions: int | None, durable: bool) -> Iterator[IO[bytes]]:
+    """A temporary file in the same folder, so that renaming it is one step for everybody who looks.
 
-    handle, temporary = mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
+    Args:
+        permissions: those of the file it replaces, if any.
+    """
+
+    def create(name: str, flags: int) -> int:
+        return os.open(name, flags, 0o666 if permissions is None else permissions)
+
+    temporary = path.with_name(f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}")
+    try:  # not `tempfile`: a signal that comes just after it made a file would leave it there
+        with open(temporary, "xb", opener=create) as file:  # noqa: PTH123 (Path has no opener)
             yield file
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        Path(temporary).chmod(permissions)  # mkstemp makes files that only their owner can read
-        Path(temporary).replace(path)
+        if permissions is not None:
+            temporary.chmod(permissions)  # all of them: the process's mask took some away
+        temporary.replace(path)
     except BaseException:
         with suppress(OSError):
-            Path(temporary).unlink()
+            temporary.unlink()
         raise
-
-
-def _usual_permissions() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask

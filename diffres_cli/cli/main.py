@@ -31,10 +31,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=SettableCommand)(tag)
-app.command(cls=SettableCommand)(viz)
-app.command()(export)
-app.command(context_settings={"ignore_unknown_options": True})(config)
-app.add_typer(models_app, name="models")
+app.command(cls=SettableCommand, short_help="Draw which moments of a recording the model kept.")(viz)
+app.command(short_help="Write a checkpoint as one self-contained ONNX graph.")(export)
+app.command(
+    short_help="Show the settings in effect, and where each comes from.",
+    context_settings={"ignore_unknown_options": True},
+)(config)
+app.add_typer(models_app, name="models", short_help="List the installed models; get more from a hub.")
 
 DONE, USAGE, UNEXPECTED, INTERRUPTED, NO_READER = 0, 2, 3, 130, 141
 
