@@ -208,7 +208,7 @@ def resident(pid: int) -> tuple[float, float]:
 
 def tree(folder: Path, most: int) -> str:
     rows = ["| recordings | find | plan | ledger and results | sum |", "|---|---|---|---|---|"]
-    for count in (most // 4, most // 2, most):
+    for count in (most // 4, most):
         recordings, out = folder / f"in{count}", folder / f"out{count}"
         many(recordings, count, ".wav")
         many(out, count, ".wav.json")

@@ -112,7 +112,7 @@ def _replacement(path: Path, permissions: int | None, durable: bool) -> Iterator
 
     temporary = path.with_name(f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}")
     try:  # not `tempfile`: a signal that comes just after it made a file would leave it there
-        with open(temporary, "xb", opener=create) as file:  # noqa: PTH123 (Path has no opener)
+        with open(temporary, "xb", opener=create) as file:
             yield file
             file.flush()
             if durable:
