@@ -107,3 +107,16 @@ def test_activeness_needs_two_frames_of_sound(sounding: int) -> None:
 def test_activeness_of_two_frames_by_hand() -> None:
     importance = torch.tensor([[1.0, 0.5]])
     assert activeness(importance, torch.ones(1, 128, 2), 1).item() == pytest.approx(np.sqrt(0.125) / 0.5)
+
+
+def test_padding_does_not_thin_the_guide_loss_out() -> None:
+    mel = clip_with_silence()
+    importance = importance_of(10)
+    padded = torch.nn.functional.pad(mel, (0, 40)), torch.nn.functional.pad(importance, (0, 40))
+    real = torch.arange(padded[1].shape[1]).expand_as(padded[1]) < importance.shape[1]
+    slots = 10 * padded[1].shape[1] // importance.shape[1]  # the same mean importance
+
+    alone = guide_loss(importance, mel, 10)
+
+    assert guide_loss(padded[1], padded[0], slots, mask=real).item() == pytest.approx(alone.item())
+    assert guide_loss(padded[1], padded[0], slots) < alone

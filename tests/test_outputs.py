@@ -162,7 +162,9 @@ def test_every_format_has_a_writer_and_is_meant_by_its_suffix(name: str) -> None
 def test_the_format_asked_for_wins_over_the_suffix() -> None:
     assert choose_format("csv", Path("a.json")) == "csv"
     assert choose_format(None, Path("A.JSON")) == "json"
-    assert choose_format(None, Path("a.md")) == "table"
+    assert choose_format(None, Path("a.txt")) == "table"
+    with pytest.raises(UsageError, match=r"--output a.jsno: .* \.json"):
+        choose_format(None, Path("a.jsno"))
     with pytest.raises(UsageError, match="--format xml: choose table, json, jsonl, csv"):
         choose_format("xml", None)
 

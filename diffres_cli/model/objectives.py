@@ -14,7 +14,9 @@ def empty_frames(mel: Tensor, threshold: float = 1e-4) -> Tensor:
     return mel.mean(1).sqrt() < threshold
 
 
-def guide_loss(importance: Tensor, mel: Tensor, slots: int, tolerance: float = 0.5) -> Tensor:
+def guide_loss(
+    importance: Tensor, mel: Tensor, slots: int, tolerance: float = 0.5, mask: Tensor | None = None
+) -> Tensor:
     """Keep importance out of empty frames (Eq. 7): the mean of max(s_j / (1 - delta) - lambda, 0).
 
     Two departures from the printed equation. Its minus sign is a misprint: the loss would reward
@@ -23,12 +25,14 @@ def guide_loss(importance: Tensor, mel: Tensor, slots: int, tolerance: float = 0
 
     Args:
         importance: [B, T]. mel: [B, F, T], linear power. slots: t. tolerance: lambda, the share of
-            the mean importance an empty frame may keep.
+            the mean importance an empty frame may keep. mask: [B, T], True where a frame is not padding;
+            padding has no importance, and counting it would thin the loss out.
 
     Returns:
         Scalar over all empty frames of the batch; 0 without any.
     """
-    empty = empty_frames(mel).to(importance.dtype)
+    silent = empty_frames(mel) if mask is None else empty_frames(mel) & mask
+    empty = silent.to(importance.dtype)
     mean_importance = slots / importance.shape[1]
     excess = (importance / mean_importance - tolerance).clamp_min(0.0)
     return (excess * empty).sum() / empty.sum().clamp_min(1.0)

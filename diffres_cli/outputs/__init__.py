@@ -72,7 +72,7 @@ def choose_format(name: str | None, output: Path | None) -> str:
     """The format asked for, else the one the output file's suffix means, else the table.
 
     Raises:
-        UsageError: a format we do not write.
+        UsageError: a format we do not write, or a suffix that means none of ours.
 
     >>> choose_format(None, Path("tags.csv")), choose_format(None, Path("a.Selections.txt"))
     ('csv', 'raven')
@@ -80,10 +80,18 @@ def choose_format(name: str | None, output: Path | None) -> str:
     'table'
     """
     if name is None:
-        return (format_of(output) if output else None) or "table"
+        return _meant(output) if output else "table"
     if name not in FORMATS:
         raise UsageError(f"--format {name}: choose {', '.join(FORMATS)}")
     return name
+
+
+def _meant(output: Path) -> str:
+    found = format_of(output)
+    if found is None and output.suffix:
+        known = ", ".join(chosen.suffix for chosen in FORMATS.values())
+        raise UsageError(f"--output {output}: choose a suffix of {known}, or the format with -f")
+    return found or "table"
 
 
 def format_of(path: Path) -> str | None:
