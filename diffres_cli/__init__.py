@@ -11,6 +11,7 @@ The map, in the order the data flows:
     audio/          file, bytes or array -> mono float32 [N] at a stated rate (Hz), in windows, streamed
     hub/            hf:ORG/NAME[@REVISION] <-> files, through the standard hub cache
     checkpoint.py   a name, folder, file or hf: reference -> the verified model file
+    devices.py      where a model can run here, and why it cannot elsewhere
     runtime.py      ONNX session: waveform [B, N] + t -> scores, importance, spectrograms
     push.py         a checkpoint folder, complete and true to its own card -> the hub
     labels.py       scores -> ranked labels, of all or of a list; window scores -> the recording's

@@ -63,7 +63,7 @@ def tag_all(
     Raises:
         UsageError: settings out of range. OutputError: results can no longer be written.
     """
-    summary = Summary()
+    summary = Summary(warnings=list(tagger.warnings))
     sink.write(writer.begin())
     for item in found:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -10,6 +12,7 @@ import numpy as np
 
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import ModelFile
+from diffres_cli.devices import CPU, CUDA, cuda_is_offered, cuda_problem, preload_cuda
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.prediction import Floats
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 INPUTS = ("waveform", "slots")
 OUTPUTS = ("probabilities", "framewise", "importance", "mel", "merged", "embedding")
 DEVICES = ("auto", "cpu", "cuda")
+_FATAL = 4
 
 
 class Runtime(Protocol):
@@ -26,11 +30,13 @@ class Runtime(Protocol):
 
     Attributes:
         card: its facts. device: "cpu" or "cuda". backend: "onnx" or "torch".
+        warnings: what one should know of where it runs.
     """
 
     card: ModelCard
     device: str
     backend: str
+    warnings: tuple[str, ...]
 
     def run(self, waveform: Floats, slots: int, outputs: Sequence[str]) -> dict[str, Floats]:
         """Run the model on a batch.
@@ -55,14 +61,17 @@ class OnnxRuntime:
         """Load a graph.
 
         Args:
-            device: "auto" (CUDA where ONNX Runtime offers it), "cpu" or "cuda".
+            device: "auto" (CUDA where ONNX Runtime offers it and it works), "cpu" or "cuda".
             threads: 0 for one a core.
 
         Raises:
-            ModelError: not a graph, not one of ours, or it cannot run on `device`.
+            UsageError: CUDA was asked for and cannot be used. ModelError: not a graph, or not one of ours.
         """
-        self.device = _resolve_device(device)
-        self._session = _open_session(model, self.device, threads)
+        wanted = _providers(device)
+        self._session = _open_session(model, wanted, threads)
+        # ONNX Runtime leaves out a provider that fails to start, and says so only on standard error.
+        self.device = "cuda" if CUDA in self._session.get_providers() else "cpu"
+        self.warnings = _without_cuda(device) if CUDA in wanted and self.device == "cpu" else ()
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.card = ModelCard.from_metadata(metadata, str(model.path)).renamed(model.name)
         self._check_graph(model)
@@ -96,37 +105,46 @@ class OnnxRuntime:
             )
 
 
-def _resolve_device(device: str) -> str:
-    import onnxruntime
-
+def _providers(device: str) -> list[str]:
     if device not in DEVICES:
         raise UsageError(f"--device {device}: choose {', '.join(DEVICES)}")
-    offered = onnxruntime.get_available_providers()
-    if device == "cuda" and "CUDAExecutionProvider" not in offered:
-        raise UsageError(
-            "--device cuda: this ONNX Runtime runs on the CPU only; install onnxruntime-gpu, or use "
-            "--device cpu or --backend torch"
-        )
-    return "cuda" if device != "cpu" and "CUDAExecutionProvider" in offered else "cpu"
+    if device == "cuda" and not cuda_is_offered():
+        raise UsageError(_no_cuda(cuda_problem()))
+    return [CUDA, CPU] if device != "cpu" and cuda_is_offered() else [CPU]
 
 
-def _open_session(model: ModelFile, device: str, threads: int) -> onnxruntime.InferenceSession:
+def _without_cuda(device: str) -> tuple[str, ...]:
+    """What to say when CUDA is offered and does not work: an error where it was asked for, else a warning."""
+    problem = cuda_problem() or "ONNX Runtime cannot start on it"
+    if device == "cuda":
+        raise UsageError(_no_cuda(problem))
+    return (f"running on the CPU, although this ONNX Runtime knows CUDA: {problem}",)
+
+
+def _no_cuda(problem: str) -> str:
+    return f"--device cuda: {problem}; or use --device cpu (`diffres models providers` shows what there is)"
+
+
+def _open_session(model: ModelFile, providers: list[str], threads: int) -> onnxruntime.InferenceSession:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what matters comes back as an exception
+    options.log_severity_level = _FATAL  # what matters comes back as an exception
     # A thread without work sleeps: spinning took half of all CPU time, and beside other programs it delayed.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # A plan of memory for every length seen: no faster here, and kept for good.
     options.enable_mem_pattern = False
-    providers = (
-        ["CUDAExecutionProvider", "CPUExecutionProvider"] if device == "cuda" else ["CPUExecutionProvider"]
-    )
+    if CUDA in providers:
+        onnxruntime.set_default_logger_severity(_FATAL)  # what fails to load is told in our words
+        preload_cuda()
     try:
-        return onnxruntime.InferenceSession(model.data, options, providers=providers)
+        with contextlib.redirect_stdout(io.StringIO()):  # where it says that it falls back to the CPU
+            session = onnxruntime.InferenceSession(model.data, options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         raise ModelError(f"{model.path}: not a model ONNX Runtime can run ({_first_line(error)})") from error
+    session.disable_fallback()  # a failure while running is an error, not a line among the results
+    return session
 
 
 def _first_line(error: BaseException) -> str:

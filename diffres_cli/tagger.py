@@ -57,6 +57,11 @@ class Tagger:
         """What runs it: "onnx" or "torch"."""
         return self._runtime.backend
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What one should know of where it runs: a GPU that cannot be used, and why."""
+        return self._runtime.warnings
+
     def tag(
         self,
         source: str | Path | bytes | BinaryIO | NDArray[Any],

@@ -161,6 +161,8 @@ def _note(order: Order, ledger: Ledger, outcome: Outcome, fingerprint: str, summ
         return
     name = printable(outcome.task.path)
     summary.done += 1
+    summary.effort += outcome.effort
+    summary.warnings += [text for text in outcome.warnings if text not in summary.warnings]
     summary.warnings += [f"{name}: {text}" for text in outcome.record.get("warnings", ())]
     ledger.add(outcome.task, fingerprint, outcome.record if order.combined is not None else None)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from diffres_cli.adaptive import Effort
 from diffres_cli.audio import open_recording, printable
 from diffres_cli.batch.plan import STDIN, Task
 from diffres_cli.checkpoint import find_model
@@ -61,11 +62,16 @@ class Setup:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task: a record, or one line that says why not."""
+    """What became of a task: a record, or one line that says why not.
+
+    `effort` is what `--fps auto` took; `warnings` are the tagger's, the same with every task.
+    """
 
     task: Task
     record: Record | None = None
     error: str | None = None
+    effort: Effort = field(default_factory=Effort)
+    warnings: tuple[str, ...] = ()
 
 
 def do(tagger: Tagger, setup: Setup, task: Task) -> Outcome:
@@ -76,12 +82,13 @@ def do(tagger: Tagger, setup: Setup, task: Task) -> Outcome:
     """
     try:
         with open_recording(task.path) as recording:
-            record = as_record(tagger.tag_recording(recording, setup.settings))
+            prediction = tagger.tag_recording(recording, setup.settings)
         _refuse_changed(task)
     except UsageError:
         raise
     except Exception as error:  # whatever a decoder thinks of
         return Outcome(task, error=explain(error, Path(task.path)))
+    record = as_record(prediction)
     if setup.mirror is not None:
         try:
             _write(mirrored(setup.mirror, task, setup.format), record, setup)
@@ -89,7 +96,7 @@ def do(tagger: Tagger, setup: Setup, task: Task) -> Outcome:
             if _stops_all(error, setup.mirror):
                 raise
             return Outcome(task, error=f"{printable(task.path)}: {error}")
-    return Outcome(task, record)
+    return Outcome(task, record, effort=Effort.of(prediction), warnings=tagger.warnings)
 
 
 def mirrored(folder: Path, task: Task, format_: str) -> Path:

@@ -39,9 +39,7 @@ def list_models(debug: options.Debug = False) -> int:
         except DiffresError as error:
             say(str(error))
             damaged += 1
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        emit("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+    _table(*rows)
     return 1 if damaged else 0
 
 
@@ -112,6 +110,20 @@ def check(
 
 
 @models_app.command()
+def providers(debug: options.Debug = False) -> None:
+    """List what --backend and --device can choose from here, and why some of it cannot be used."""
+    from diffres_cli.devices import places
+
+    _table(
+        ("backend", "device", "runs on", "usable", "why not"),
+        *(
+            (place.backend, place.device, place.by, "no" if place.problem else "yes", place.problem)
+            for place in places()
+        ),
+    )
+
+
+@models_app.command()
 def push(
     folder: Annotated[Path, typer.Argument(help="As written by `diffres export`.", show_default=False)],
     model: Annotated[str, typer.Argument(metavar="hf:ORG/NAME", show_default=False)],
@@ -123,6 +135,12 @@ def push(
     from diffres_cli.push import push as push_folder
 
     emit(f"{push_folder(folder, Reference.parse(model), private=private)}\n")
+
+
+def _table(*rows: tuple[str, ...]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        emit("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
 
 
 def _installed() -> dict[str, Path]:

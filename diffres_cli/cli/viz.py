@@ -76,6 +76,8 @@ def viz(
     in_terminal = terminal or (output is None and sys.stdout.isatty())
     target = None if in_terminal and output is None else _target(input_, output, width)
     tagger = load_tagger(model, backend=backend, device=device, offline=offline)
+    for text in tagger.warnings:
+        say(f"warning: {text}")
     chosen = [
         Settings(rate, top_k, min_confidence, window, overlap, start, duration).resolve(tagger.card)
         for rate in rates

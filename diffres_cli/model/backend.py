@@ -18,6 +18,7 @@ class TorchRuntime:
     """A safetensors checkpoint in torch."""
 
     backend = "torch"
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, model: ModelFile, device: str = "auto") -> None:
         """Load weights.

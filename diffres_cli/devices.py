@@ -1,0 +1,120 @@
+"""Where a model can run here: ONNX Runtime's providers and torch's devices; where it cannot, the reason.
+
+torch is looked at from outside: importing it takes two seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+_DRIVERS = ("libcuda.so.1", "nvcuda.dll")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A device a backend knows: `by` which provider or package it would run; `problem`: why not, or ""."""
+
+    backend: str
+    device: str
+    by: str
+    problem: str
+
+
+def places() -> list[Place]:
+    """Every place that --backend and --device can name, and the providers diffres makes no use of."""
+    others = [
+        Place("onnx", "-", name, "not used by diffres") for name in _offered() if name not in (CPU, CUDA)
+    ]
+    torch = f"torch {_version('torch') or ''}".strip()
+    missing = "" if find_spec("torch") else "not installed: pip install 'diffres[train]'"
+    return [
+        Place("onnx", "cpu", CPU, ""),
+        Place("onnx", "cuda", CUDA, cuda_problem()),
+        *others,
+        Place("torch", "cpu", torch, missing),
+        Place("torch", "cuda", torch, missing or _torch_problem()),
+    ]
+
+
+def cuda_is_offered() -> bool:
+    """Whether this ONNX Runtime was built for CUDA; whether it works here is another question."""
+    return CUDA in _offered()
+
+
+def preload_cuda() -> None:
+    """Let ONNX Runtime find the CUDA libraries that pip installed, as for torch; it does not look itself."""
+    import onnxruntime
+
+    if hasattr(onnxruntime, "preload_dlls"):  # since 1.21
+        with contextlib.redirect_stdout(io.StringIO()):
+            onnxruntime.preload_dlls()
+
+
+def cuda_problem() -> str:
+    """Why ONNX Runtime cannot use CUDA here, and what to do; "" where nothing is known against it."""
+    if not cuda_is_offered():
+        return _not_offered()
+    import onnxruntime
+
+    preload_cuda()
+    folder = Path(onnxruntime.__file__).parent / "capi"
+    return driver_problem() or load_problem(folder)
+
+
+def driver_problem() -> str:
+    """Why the NVIDIA driver offers no GPU; "" where it does."""
+    for name in _DRIVERS:
+        with contextlib.suppress(OSError):
+            driver, count = ctypes.CDLL(name), ctypes.c_int(0)
+            if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+                return "the NVIDIA driver finds no GPU"
+            return ""
+    return "no NVIDIA driver is installed"
+
+
+def load_problem(folder: Path) -> str:
+    """What ONNX Runtime's CUDA library in `folder` lacks to load; "" where it loads."""
+    names = ("onnxruntime_providers_shared", "onnxruntime_providers_cuda")  # the second needs the first
+    try:
+        for name in names:
+            for path in folder.glob(f"*{name}.*"):
+                ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        return f"a CUDA library is missing ({error}): pip install 'onnxruntime-gpu[cuda,cudnn]'"
+    return ""
+
+
+def _offered() -> list[str]:
+    import onnxruntime
+
+    offered: list[str] = onnxruntime.get_available_providers()
+    return offered
+
+
+def _not_offered() -> str:
+    if _version("onnxruntime-gpu") and _version("onnxruntime"):
+        return "onnxruntime hides onnxruntime-gpu: uninstall both, pip install onnxruntime-gpu"
+    return "this ONNX Runtime runs on the CPU only: uninstall onnxruntime, pip install onnxruntime-gpu"
+
+
+def _torch_problem() -> str:
+    import runpy
+
+    spec = find_spec("torch")
+    facts = runpy.run_path(str(Path(spec.origin).with_name("version.py"))) if spec and spec.origin else {}
+    return driver_problem() if facts.get("cuda") else "this torch is built without CUDA"
+
+
+def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version  # 15 ms, and only told when asked
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
