@@ -47,7 +47,7 @@ def untrained() -> DiffResNetwork:
     """EfficientNet-B0 behind the paper's front end, with random weights that let sound through.
 
     As initialised it damps every sound to 1e-14: its normalisations have to see some sound first. Then
-    it is chaotic: the last one tames it, or float32's rounding alone would come near the tolerance.
+    it is chaotic: the last ones tame it, or float32's rounding alone would come near the tolerance.
     """
     torch.manual_seed(0)
     network = DiffResNetwork(CARD)
@@ -58,6 +58,8 @@ def untrained() -> DiffResNetwork:
             module.momentum = None  # keep what one batch has
     with torch.no_grad():
         network.train()(bursts(2, 160_000), 250)
+        network.importance[-1].bn1.weight *= 0.3
+        network.importance[-1].bn2.weight *= 0.3
         network.backbone.features[-1][1].weight *= 0.05
     return network.eval()
 
@@ -117,7 +119,7 @@ def test_the_graph_hears(twins: Twins) -> None:
     # Twins that ignore their input agree, too.
     loud, other = twins.onnx(bursts(1, 32_000), 50), twins.onnx(bursts(1, 32_001), 50)
     assert np.abs(loud["embedding"] - other["embedding"]).max() > 100 * TOLERANCE
-    assert loud["importance"].std() > 0.05
+    assert loud["importance"].std() > 100 * TOLERANCE
 
 
 def test_any_batch_runs_and_none_of_its_clips_knows(twins: Twins) -> None:
