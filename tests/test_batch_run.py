@@ -156,7 +156,7 @@ def test_a_run_that_only_fails_where_earlier_ones_succeeded(folder, tmp_path):
         (["-f", "mp3"], "--format mp3: choose table, json"),
         (["--combined", "all.TextGrid"], "a file describes one recording"),
         (["-o", "one.json", "--combined", "all.json"], "--output one.json: with --combined, this is"),
-        (["--combined", "in/000.wav"], "this is one of the recordings"),
+        (["--combined", "in/000.wav", "-f", "json"], "this is one of the recordings"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused_before_anything_is_made(

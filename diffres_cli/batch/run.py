@@ -12,12 +12,12 @@ from pathlib import Path
 from diffres_cli.audio import printable
 from diffres_cli.batch.ledger import Ledger
 from diffres_cli.batch.plan import STDIN, Task, shard_of
-from diffres_cli.batch.work import Outcome, Setup, do, mirrored
+from diffres_cli.batch.work import Outcome, Setup, do
 from diffres_cli.checkpoint import read_model
 from diffres_cli.errors import AudioError
 from diffres_cli.files import make_folder, sweep
 from diffres_cli.job import SOME_FAILED, Summary
-from diffres_cli.outputs import make_writer
+from diffres_cli.outputs import FORMATS, make_writer
 from diffres_cli.outputs.sink import open_sink
 
 Engine = Callable[[Setup, Iterable[Task]], Iterator[Outcome]]
@@ -46,6 +46,11 @@ class Order:
             return self.setup.mirror / ".diffres"
         assert self.combined is not None
         return self.combined.with_name(self.combined.name + ".diffres")
+
+    @property
+    def suffix(self) -> str:
+        """What a result's name adds to its recording's."""
+        return FORMATS[self.setup.format].suffix
 
     @property
     def fingerprint(self) -> str:
@@ -106,7 +111,7 @@ def run(
     number, count = order.shard
     mine = [task for task in tasks if shard_of(task.name, count) == number]
     with Ledger(order.ledger) as ledger:
-        sweep(_targets(order, mine))
+        sweep(_folders(order, mine))
         todo = [task for task in mine if not _is_done(order, ledger, task, fingerprint, summary)]
         if on_start:
             on_start(len(todo))
@@ -134,13 +139,13 @@ def _is_done(order: Order, ledger: Ledger, task: Task, fingerprint: str, summary
         summary.changed += entry.covers(task, entry.fingerprint)
         return False
     mirror = order.setup.mirror
-    if mirror is not None and not _holds(mirrored(mirror, task, order.setup.format)):
+    if mirror is not None and not _holds(os.path.join(mirror, task.name + order.suffix)):  # noqa: PTH118
         return False
     summary.skipped += 1
     return True
 
 
-def _holds(result: Path) -> bool:
+def _holds(result: str) -> bool:
     """Whether there is a result with something in it: a power cut may leave a file without its content."""
     try:
         return os.stat(result).st_size > 0  # noqa: PTH116 (100,000 of these count)
@@ -148,11 +153,13 @@ def _holds(result: Path) -> bool:
         return False
 
 
-def _targets(order: Order, tasks: list[Task]) -> Iterator[Path]:
+def _folders(order: Order, tasks: list[Task]) -> Iterator[Path]:
+    """All that results are written to."""
     if order.combined is not None:
-        yield order.combined
+        yield order.combined.parent
     if order.setup.mirror is not None:
-        yield from (mirrored(order.setup.mirror, task, order.setup.format) for task in tasks)
+        names = {os.path.dirname(task.name) for task in tasks}  # noqa: PTH120 (100,000 of these count)
+        yield from (order.setup.mirror / name for name in names)
 
 
 def _note(order: Order, ledger: Ledger, outcome: Outcome, fingerprint: str, summary: Run) -> None:
