@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 import psutil
@@ -100,11 +101,14 @@ def test_stopped_and_begun_again(tmp_path, jobs, number, code, group):
     assert count_of(invoke("tag", tmp_path / "in", "-o", out)) == (1, 6, 0)
 
 
+@pytest.mark.parametrize("delay", [0, 0.1, 0.3])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_while_workers_start_is_one_line(tmp_path, number):
-    clips(tmp_path / "in", 4)
+def test_stopping_while_workers_start_is_one_line(tmp_path, number, delay):
+    clips(tmp_path / "in", 2)
+    silence(tmp_path / "in" / "long.wav", 3600)
     process = begin(tmp_path / "in", "-o", tmp_path / "out", "-j", "2")
     wait_until(lambda: workers_of(process), process)
+    time.sleep(delay)
     os.killpg(process.pid, number)
     code, said = end(process)
     assert (code, len(said)) == (128 + number, 1)
