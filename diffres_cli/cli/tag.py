@@ -95,11 +95,11 @@ def tag(
         )
     on_folder = "works on a folder of results: add -o FOLDER or --combined FILE"
     _refuse_typed(context, on_folder, "jobs", "shard", "force")
+    refuse_overwriting(found, output)
     name = choose_format(format_, output)
     if FORMATS[name].binary and output is None and sys.stdout.isatty():
         raise UsageError(f"--format {name}: not for a terminal; name a file with -o")
     check_format(name, recordings=len(found), events=events, arrays=importance or embeddings)
-    refuse_overwriting(found, output)
     tagger = _setup(model, settings, backend, device, offline).load()
     settings.resolve(tagger.card)
     if verbose:
