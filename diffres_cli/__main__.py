@@ -51,7 +51,7 @@ def _leave_by_exception() -> None:
 def _exit(code: int) -> None:
     """Leave at once. Everything is closed; to free it all piece by piece is a sixth of a short run."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):
+        with suppress(OSError):  # `run` has said so already
             stream.flush()
     os._exit(code)
 

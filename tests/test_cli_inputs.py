@@ -26,9 +26,9 @@ def files(result: Result) -> list[str]:
 
 def tagged(*arguments: str | Path) -> list[str]:
     """The files that were tagged, when none failed."""
-    result = invoke("tag", *arguments, "-f", "csv")
+    result = invoke("tag", *arguments, "-f", "jsonl")
     assert (result.code, result.err) == (0, "")
-    return files(result)
+    return [json.loads(line)["file"] for line in result.out.splitlines()]
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_a_recording_is_never_overwritten(here: Path) -> None:
     (here / "siren.ogg").write_bytes(SIREN.read_bytes())
     (here / "link.csv").symlink_to("siren.ogg")
     for output in ("siren.ogg", "./siren.ogg", "link.csv"):
-        result = invoke("tag", SIREN, "siren.ogg", "-o", output)
+        result = invoke("tag", SIREN, "siren.ogg", "-o", output, "-f", "csv")
         assert (result.code, result.out) == (2, "")
         assert result.complaint.endswith("this is one of the recordings; choose another file")
     assert (here / "siren.ogg").read_bytes() == SIREN.read_bytes()
@@ -71,6 +71,7 @@ def test_a_recording_is_never_overwritten(here: Path) -> None:
     ("output", "why"),
     [
         ("nowhere/out.csv", "there is no folder nowhere"),
+        ("no\nwhere/out.csv", "there is no folder no\nwhere"),
         ("file/out.csv", "Not a directory"),
         ("x" * 300 + ".csv", "File name too long"),
     ],
@@ -79,7 +80,8 @@ def test_a_place_where_no_file_can_be(here: Path, output: str, why: str) -> None
     (here / "file").touch()
     result = invoke("tag", SIREN, "-o", output)
     assert (result.code, result.out) == (3, "")
-    assert result.complaint == f"cannot write {output}: {why}; choose another place with -o"
+    complaint = f"cannot write {output}: {why}; choose another place with -o"
+    assert result.complaint == complaint.replace("\n", "\\n")
 
 
 def test_a_read_only_folder(tmp_path: Path) -> None:
@@ -147,8 +149,8 @@ def test_a_standard_error_that_takes_nothing_costs_no_results(here: Path, closed
             if closed
             else {"capture_output": False, "stdout": -1, "stderr": full}
         )
-        result = spawn("tag", "cut.wav", "nowhere.wav", "-f", "csv", **how)
-    assert result.code == 1
+        result = spawn("tag", "cut.wav", "-f", "csv", **how)
+    assert result.code == 0
     assert result.out == invoke("tag", "cut.wav", "-f", "csv").out
 
 

@@ -141,6 +141,11 @@ def test_what_cannot_be_drawn_is_refused(here: Path, arguments: list[str], compl
     assert refused(here, SIREN, *arguments).startswith(complaint)
 
 
+def test_what_cannot_be_drawn_is_refused_before_the_recording_is_read(here: Path) -> None:
+    assert refused(here, "nowhere.wav", "-o", "x.gif").startswith("x.gif: a picture is")
+    assert refused(here, "nowhere.wav", "--width", "0").startswith("--width 0: must be")
+
+
 def test_a_recording_that_cannot_be_read(here: Path) -> None:
     (here / "folder").mkdir()
     (here / "a.wav").write_text("a diary")

@@ -72,9 +72,7 @@ def run(arguments: list[str]) -> int:
             from traceback import print_exc
 
             print_exc()
-        code = _explain(error, arguments)
-        _forget_unwritten()
-        return code
+        return _explain(error, arguments)
 
 
 def _invoke(arguments: list[str]) -> int:
@@ -112,14 +110,6 @@ def _is_interrupt(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, (KeyboardInterrupt, typer.Abort)):
         error = error.__cause__ or error.__context__
     return error is not None
-
-
-def _forget_unwritten() -> None:
-    """Drop what standard output did not take: Python would try, and complain, once more on the way out."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explain_usage(error: BaseException, arguments: list[str]) -> int:
