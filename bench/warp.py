@@ -38,7 +38,7 @@ backward, in torch {torch} on one thread: CPU time of the second run in a fresh 
 first run's peak adds to that process. Medians of {rounds} rounds; *×* is the ratio to the first line in
 the same round. Frames and importance are random, the importance uneven (scores to the third power).
 
-- **closed form**: `diffres_cli.model.warp`, {pairs} weighted frames and no matrix.
+- **closed form**: `diffres_cli.model.warp`, T + t weighted frames and no matrix.
 - **matrix, whole product**: W is built; mean and encoding are products with it, the maximum is taken over
   W[i, j] X[:, j], F t T numbers a clip. All clips at once would be {product:.1f} GB and do not fit: each clip
   runs forward and backward alone, which costs no time and spares B - 1 products.
@@ -46,8 +46,8 @@ the same round. Frames and importance are random, the importance uneven (scores 
   is in two, so the maximum is two scatters with weights summed over W's odd and even rows (the way of
   the authors' code; with torch's scatter here).
 - **closed form, rows of 2 T**: both entries of every frame in one list, reduced by `index_add` and
-  `index_reduce` over rows. As fast, but in ONNX it becomes a ScatterND whose duplicate rows ONNX
-  Runtime's threads lose updates of.
+  `index_reduce` over rows. In ONNX it becomes a ScatterND with duplicate rows, some of whose updates
+  ONNX Runtime loses when it runs on several threads.
 
 {machine}.
 """
@@ -217,7 +217,7 @@ def main() -> None:
         return
     product = 4e-9 * SIZE.clips * SIZE.bins * SIZE.frames * SIZE.slots
     page = INTRODUCTION.format(
-        torch=torch.__version__, rounds=options.rounds, pairs="T + t", product=product, machine=machine()
+        torch=torch.__version__, rounds=options.rounds, product=product, machine=machine()
     )
     page += "\n" + table(SIZE, list(WAYS), options.rounds)
     page += "\n" + table(LONG, [way for way in WAYS if way != "matrix, whole product"], options.rounds)
