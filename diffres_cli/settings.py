@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from diffres_cli.card import ModelCard
@@ -56,9 +57,9 @@ class Settings:
             0 <= self.overlap <= 0.99 * window,
             f"--overlap {self.overlap:g}: must be 0 to 99 % of the window ({window:g} seconds)",
         )
-        _require(self.start >= 0, f"--start {self.start:g}: must be 0 or more seconds")
+        _require(0 <= self.start < math.inf, f"--start {self.start:g}: must be 0 or more seconds")
         _require(
-            self.duration is None or self.duration > 0,
+            self.duration is None or 1 / card.sample_rate <= self.duration < math.inf,
             f"--duration {self.duration or 0:g}: must be more than 0 seconds",
         )
         for option, value in (("--merge-gap", self.merge_gap), ("--min-duration", self.min_duration)):
