@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from diffres_cli.audio import printable
 from diffres_cli.batch.plan import Task
@@ -132,7 +132,22 @@ class Workers:
 def _serve(pipe: Connection, setup: Setup) -> None:
     """A worker's life: load the model, do tasks until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a half-written file is removed
+    told: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        told.append(number)
+        sys.exit(1)  # rather than die at once: a half-written file is removed on the way out
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        _work(pipe, setup)
+    except BaseException:
+        if not told:  # a library that is told to stop while it loads raises an error of its own
+            raise
+        sys.exit(1)
+
+
+def _work(pipe: Connection, setup: Setup) -> None:
     try:
         tagger = setup.load()
         while True:
