@@ -2,13 +2,12 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub
 import huggingface_hub.constants
 import pytest
-from hub_cache import MODEL, NAME, SHIPPED, assert_nothing_usable, command, files_in, served
+from hub_cache import MODEL, NAME, SHIPPED, assert_nothing_usable, command, files_in
 from hub_server import TOKEN, Hub
 from repository import loaded_by
 
@@ -17,16 +16,6 @@ from diffres_cli.errors import DiffresError, ModelError, UsageError
 from diffres_cli.hub.reference import Reference
 
 PARTS = {"SHA256SUMS", "README.md", "labels.csv", "model.onnx"}
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "home" / "hub"
-
-
-@pytest.fixture
-def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    yield from served(cache, monkeypatch)
 
 
 # --- what is fetched

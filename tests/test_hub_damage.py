@@ -4,28 +4,17 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hub_cache import MODEL, NAME, SHIPPED, assert_nothing_usable, command, partial, served
+from hub_cache import MODEL, NAME, SHIPPED, assert_nothing_usable, command, partial
 from hub_server import Hub
 
 from diffres_cli.checkpoint import find_model, install_model, read_model
 from diffres_cli.errors import ModelError, OutputError
 
 PART = len(MODEL) // 3
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "home" / "hub"
-
-
-@pytest.fixture
-def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    yield from served(cache, monkeypatch)
 
 
 def test_a_connection_that_keeps_breaking_is_taken_up_again_while_bytes_come(hub: Hub) -> None:

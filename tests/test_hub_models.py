@@ -3,12 +3,12 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hub_cache import MODEL, NAME, SHIPPED, command, files_in, served
+from hub_cache import MODEL, NAME, SHIPPED, command, files_in
 from hub_server import TOKEN, Hub, sha256
 from huggingface_hub import scan_cache_dir
 
@@ -25,16 +25,6 @@ class Done(NamedTuple):
     code: int
     out: str
     err: str
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "home" / "hub"
-
-
-@pytest.fixture
-def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    yield from served(cache, monkeypatch)
 
 
 @pytest.fixture
