@@ -15,6 +15,7 @@ from diffres_cli.hub.reference import Reference, is_reference, reference_of
 
 DEFAULT_MODEL = "audioset-small"
 ONNX_NAME, WEIGHTS_NAME, SUMS_NAME = "model.onnx", "weights.safetensors", "SHA256SUMS"
+INT8_NAME = "model.int8.onnx"  # beside the float graph, and never chosen in its place
 CARD_NAME, LABELS_NAME = "README.md", "labels.csv"
 REQUIRED = (SUMS_NAME, CARD_NAME, LABELS_NAME, ONNX_NAME)
 _HERE = Path(__file__).parent
@@ -40,9 +41,10 @@ class ModelFile:
 
 def model_name(path: Path) -> str:
     """hf:ORG/NAME@COMMIT in a hub cache, the folder's name in a checkpoint folder, else the file's stem."""
-    if path.name not in (ONNX_NAME, WEIGHTS_NAME):
+    if path.name not in (ONNX_NAME, INT8_NAME, WEIGHTS_NAME):
         return path.stem
-    return str(reference_of(path) or path.parent.name)
+    name = str(reference_of(path) or path.parent.name)
+    return f"{name}-int8" if path.name == INT8_NAME else name
 
 
 def shipped_models() -> dict[str, Path]:

@@ -10,6 +10,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from diffres_cli.card import ModelCard
 from diffres_cli.errors import ModelError
 from diffres_cli.files import write_atomically
+from diffres_cli.model.int8 import Int8
 from diffres_cli.model.network import DiffResNetwork
 from diffres_cli.runtime import OUTPUTS
 from diffres_cli.timing import slots_at
@@ -39,17 +41,33 @@ class _Graph(nn.Module):
         return tuple(getattr(output, name) for name in OUTPUTS)
 
 
-def export_onnx(network: DiffResNetwork, path: Path) -> float:
+def export_onnx(
+    network: DiffResNetwork, path: Path, quantize: Callable[[bytes], Int8] | None = None
+) -> float:
     """Write `network` to `path` as ONNX (opset 18) with its card as metadata.
 
     Inputs: waveform float32 [batch, samples], slots float32 [t]. Outputs: see `NetworkOutput`.
 
+    Args:
+        quantize: makes the INT8 graph that is to be written, or refuses.
+
     Returns:
-        The largest difference between torch and ONNX Runtime that was found.
+        The largest difference between torch and ONNX Runtime, in float, that was found.
 
     Raises:
-        ModelError: they differ by more than 1e-4 somewhere; nothing is written then.
+        ModelError: they differ by more than 1e-4 somewhere, or `quantize` refuses; nothing is written then.
         OutputError: the file cannot be written.
+    """
+    graph, difference = checked_onnx(network)
+    write_atomically(path, quantize(graph).graph if quantize else graph)
+    return difference
+
+
+def checked_onnx(network: DiffResNetwork) -> tuple[bytes, float]:
+    """The serialised graph, and the largest difference between torch and ONNX Runtime that was found.
+
+    Raises:
+        ModelError: they differ by more than 1e-4 somewhere.
     """
     network = network.eval()
     graph = to_onnx_bytes(network)
@@ -59,8 +77,7 @@ def export_onnx(network: DiffResNetwork, path: Path) -> float:
             f"export refused: ONNX Runtime and torch differ by {difference:.1e} (allowed {TOLERANCE:.0e}); "
             "nothing was written"
         )
-    write_atomically(path, graph)
-    return difference
+    return graph, difference
 
 
 def to_onnx_bytes(network: DiffResNetwork) -> bytes:
