@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import platform
 import statistics
 import sys
@@ -26,6 +25,7 @@ import numpy as np
 import onnxruntime
 import scipy
 import torch
+from processor import CPUINFO, processor
 from torch import Tensor, nn
 
 from diffres_cli.checkpoint import find_model
@@ -175,14 +175,10 @@ def table(rows: list[Row], extra: dict[str, float] | None = None) -> str:
 
 
 def machine() -> str:
-    cpu = Path("/proc/cpuinfo")
-    models = [
-        line.split(":")[1].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")
-    ]
-    wide = "AVX-512" if "avx512f" in cpu.read_text() else "no AVX-512"
+    wide = "AVX-512" if "avx512f" in CPUINFO.read_text() else "no AVX-512"
     versions = f"Python {platform.python_version()}, onnxruntime {onnxruntime.__version__}"
     versions += f", torch {torch.__version__}, NumPy {np.__version__}, SciPy {scipy.__version__}"
-    return f"{models[0]}, {os.cpu_count()} cores, {wide}; {versions}"
+    return f"{processor()}, {wide}; {versions}"
 
 
 def verdict(mels: list[Row], chain: list[Row]) -> str:

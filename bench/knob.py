@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import platform
 import statistics
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
+from processor import processor
 
 from diffres_cli.card import ModelCard
 from diffres_cli.melconfig import AUDIOSET_SMALL, PAPER, MelConfig
@@ -82,11 +82,8 @@ def table(spent: dict[str, list[float]]) -> str:
 
 
 def machine() -> str:
-    models = [
-        line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
-    ]
     versions = f"Python {platform.python_version()}, onnxruntime {onnxruntime.__version__}"
-    return f"{models[0].split(':')[1].strip()}, {os.cpu_count()} cores; {versions}, torch {torch.__version__}"
+    return f"{processor()}; {versions}, torch {torch.__version__}"
 
 
 def report(rounds: int) -> str:

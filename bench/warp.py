@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import statistics
 import subprocess
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from processor import processor
 from torch import Tensor
 
 from diffres_cli.model.importance import rescale
@@ -197,10 +197,7 @@ def table(size: Size, ways: list[str], rounds: int) -> str:
 
 
 def machine() -> str:
-    models = [
-        line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
-    ]
-    return f"{models[0].split(':')[1].strip()}, {os.cpu_count()} cores; Python {platform.python_version()}"
+    return f"{processor()}; Python {platform.python_version()}"
 
 
 def main() -> None:
