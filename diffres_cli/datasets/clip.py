@@ -1,0 +1,102 @@
+"""What a dataset is to the rest of the program: labelled clips, classes, splits, and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One file to download.
+
+    Attributes:
+        url: where it is. name: the file name it is kept under. size: bytes, 0 where the source states none.
+        checksum: "md5:..." or "sha256:...", "" where none is published.
+        part_of: the first part of a split archive this is a part of, by name; "" for a whole one.
+    """
+
+    url: str
+    name: str
+    size: int
+    checksum: str
+    part_of: str = ""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One labelled stretch of audio.
+
+    Attributes:
+        name: unique in its dataset, the same on every machine (its path below the root, with "/").
+        path: the file. labels: indices into the dataset's classes.
+        split: "train", "validation" or "test"; "fold1" to "fold5" where folds are official.
+        start, end: seconds in the file; None is its end.
+    """
+
+    name: str
+    path: Path
+    labels: tuple[int, ...]
+    split: str
+    start: float = 0.0
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The facts of a dataset that do not depend on what lies on this disk.
+
+    Attributes:
+        title, citation, licence, home: to be printed; home is an address.
+        archives: what `diffres data download` fetches; empty where that is not allowed, and then
+            `manual` says which files to put where.
+        splits: official split -> how many clips it has.
+        classes: how many. multi_label: several labels may hold at once. seconds: the paper's clip length.
+        read: a folder -> the dataset in it.
+    """
+
+    name: str
+    title: str
+    citation: str
+    licence: str
+    home: str
+    splits: Mapping[str, int]
+    classes: int
+    multi_label: bool
+    seconds: float
+    read: Callable[[Path], Dataset]
+    archives: tuple[Archive, ...] = ()
+    manual: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset as found on this disk.
+
+    Attributes:
+        classes, class_ids: label names and ontology ids (the names again where there are none).
+        clips: those whose file is there, in the order of the official lists.
+        missing: names of listed clips without a file.
+        splits: in the order train, validation, test; folds in order.
+    """
+
+    name: str
+    root: Path
+    classes: tuple[str, ...]
+    class_ids: tuple[str, ...]
+    multi_label: bool
+    seconds: float
+    licence: str
+    citation: str
+    clips: tuple[Clip, ...]
+    missing: tuple[str, ...] = field(default=())
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have clips, in the order of first mention."""
+        return tuple(dict.fromkeys(clip.split for clip in self.clips))
+
+    def of(self, *splits: str) -> tuple[Clip, ...]:
+        """The clips of these splits."""
+        return tuple(clip for clip in self.clips if clip.split in splits)
