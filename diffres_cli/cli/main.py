@@ -15,6 +15,7 @@ import typer
 from diffres_cli import __version__
 from diffres_cli.cli.config import SettableCommand, config, load
 from diffres_cli.cli.console import emit, say
+from diffres_cli.cli.evaluate import evaluate
 from diffres_cli.cli.export import export
 from diffres_cli.cli.models import models_app
 from diffres_cli.cli.tag import tag
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command(cls=SettableCommand)(tag)
 app.command(cls=SettableCommand, short_help="Draw which moments of a recording the model kept.")(viz)
+app.command("eval", cls=SettableCommand, short_help="Measure a model on a dataset, by frame rate.")(evaluate)
 app.command(short_help="Write a checkpoint as one self-contained ONNX graph.")(export)
 app.command(
     short_help="Show the settings in effect, and where each comes from.",
