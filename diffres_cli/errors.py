@@ -31,3 +31,9 @@ class OutputError(DiffresError):
 
 class MissingDependencyError(DiffresError):
     """A feature whose optional package is not installed. The message names the install command."""
+
+
+class DataError(DiffresError):
+    """A dataset that is not where or what it should be: a wrong folder, an unknown label, an empty split."""
+
+    exit_code = 2

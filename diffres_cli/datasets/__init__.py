@@ -1,8 +1,29 @@
 """Labelled audio: which clips there are, how to get them, and their waveforms at memory speed.
 
-    clip.py       the types: Clip, Dataset, Source, Archive
+clip.py       the types: Clip, Dataset, Source, Archive
+places.py     where datasets and decoded waveforms lie on this machine
+listing.py    which files lie in a folder, found by name with any audio extension
+tables.py     CSV lists, row by row; labels by name
+build.py      what a list names -> a Dataset: clips with a file, names without
+labelled.py   a table of paths and labels, CSV or Parquet, as people write them
+esc50.py, arabic.py, folder.py
+              one dataset each: its facts, and the reader of its official layout
+catalog.py    all of them by name: load_dataset
 """
 
+from diffres_cli.datasets.catalog import SOURCES, find_source, load_dataset
 from diffres_cli.datasets.clip import Archive, Clip, Dataset, Source
+from diffres_cli.datasets.places import cache_folder, data_folder, data_home
 
-__all__ = ["Archive", "Clip", "Dataset", "Source"]
+__all__ = [
+    "SOURCES",
+    "Archive",
+    "Clip",
+    "Dataset",
+    "Source",
+    "cache_folder",
+    "data_folder",
+    "data_home",
+    "find_source",
+    "load_dataset",
+]

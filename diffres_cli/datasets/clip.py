@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from diffres_cli.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Source:
         splits: official split -> how many clips it has.
         classes: how many. multi_label: several labels may hold at once. seconds: the paper's clip length.
         read: a folder -> the dataset in it.
+        shares: the dataset whose archives and folder this one uses, where it has none of its own.
     """
 
     name: str
@@ -68,6 +72,12 @@ class Source:
     read: Callable[[Path], Dataset]
     archives: tuple[Archive, ...] = ()
     manual: str = ""
+    shares: str = ""
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder its files are kept in."""
+        return self.shares or self.name
 
 
 @dataclass(frozen=True)
@@ -98,5 +108,18 @@ class Dataset:
         return tuple(dict.fromkeys(clip.split for clip in self.clips))
 
     def of(self, *splits: str) -> tuple[Clip, ...]:
-        """The clips of these splits."""
+        """The clips of these splits.
+
+        Raises:
+            DataError: one of them has no clips.
+        """
+        empty = [split for split in splits if split not in self.splits]
+        if empty:
+            has = ", ".join(f"{split} ({count})" for split, count in self.counts.items())
+            raise DataError(f"{self.name} in {self.root}: no clips in split {empty[0]!r}; there are {has}")
         return tuple(clip for clip in self.clips if clip.split in splits)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many clips each split has."""
+        return dict(Counter(clip.split for clip in self.clips))

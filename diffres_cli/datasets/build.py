@@ -1,0 +1,101 @@
+"""What the official lists name -> a Dataset: clips whose file is there, names of those without one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from diffres_cli.audio import printable
+from diffres_cli.datasets.clip import Clip, Dataset, Source
+from diffres_cli.errors import DataError
+
+
+class Listed(NamedTuple):
+    """A clip as a list names it; the fields are those of Clip."""
+
+    name: str
+    labels: tuple[int, ...]
+    split: str
+    start: float = 0.0
+    end: float | None = None
+
+
+def build(
+    source: Source,
+    root: Path,
+    classes: Sequence[str],
+    listed: Iterable[Listed],
+    find: Callable[[str], Path | None],
+    *,
+    class_ids: Sequence[str] = (),
+    multi_label: bool | None = None,
+) -> Dataset:
+    """The dataset of the listed clips that `find` finds.
+
+    Args:
+        source: the facts.
+        root: the folder the names are relative to.
+        classes: label names. class_ids: their ids, where they have any.
+        listed: all clips, in the order of the official lists.
+        find: a clip's name -> its file, None where there is none.
+        multi_label: where the source does not say.
+
+    Raises:
+        DataError: a name comes twice, or no clip has a file.
+    """
+    clips, missing = _split_by_file(listed, find)
+    _check_unique([*(clip.name for clip in clips), *missing], root)
+    if not clips:
+        example = f", {printable(missing[0])} for one" if missing else ""
+        raise DataError(
+            f"{source.name} in {root}: none of the {len(missing)} listed clips has a file{example}"
+        )
+    return Dataset(
+        name=source.name,
+        root=root,
+        classes=tuple(classes),
+        class_ids=tuple(class_ids or classes),
+        multi_label=source.multi_label if multi_label is None else multi_label,
+        seconds=source.seconds,
+        licence=source.licence,
+        citation=source.citation,
+        clips=clips,
+        missing=missing,
+    )
+
+
+def _split_by_file(
+    listed: Iterable[Listed], find: Callable[[str], Path | None]
+) -> tuple[tuple[Clip, ...], tuple[str, ...]]:
+    clips: list[Clip] = []
+    missing: list[str] = []
+    for name, labels, split, start, end in listed:
+        path = find(name)
+        if path is None:
+            missing.append(name)
+        else:
+            clips.append(Clip(name, path, labels, split, start, end))
+    return tuple(clips), tuple(missing)
+
+
+def _check_unique(names: Sequence[str], root: Path) -> None:
+    if len(set(names)) == len(names):
+        return
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise DataError(f"{root}: {printable(name)} is listed twice")
+        seen.add(name)
+
+
+def check_count(source: Source, where: Path, classes: Sequence[str], *allowed: int) -> None:
+    """Refuse a number of classes the dataset does not have.
+
+    Raises:
+        DataError: it is neither the source's nor one of `allowed`.
+    """
+    if len(classes) in (source.classes, *allowed):
+        return
+    expected = " or ".join(str(count) for count in (source.classes, *allowed))
+    raise DataError(f"{where}: expected the {expected} classes of {source.name}, found {len(classes)}")

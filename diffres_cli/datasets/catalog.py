@@ -1,0 +1,68 @@
+"""All datasets by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+from diffres_cli.audio import printable
+from diffres_cli.datasets import arabic, esc50, folder
+from diffres_cli.datasets.clip import Dataset, Source
+from diffres_cli.datasets.places import data_folder
+from diffres_cli.errors import DataError, UsageError
+
+SOURCES: Mapping[str, Source] = {
+    source.name: source
+    for source in (
+        esc50.ESC50,
+        esc50.ESC10,
+        arabic.SOURCE,
+        folder.SOURCE,
+    )
+}
+
+
+def find_source(name: str) -> Source:
+    """The facts of the dataset of this name.
+
+    Raises:
+        UsageError: there is none; the message has the nearest names.
+
+    >>> find_source("esc-50")
+    Traceback (most recent call last):
+    diffres_cli.errors.UsageError: no dataset 'esc-50'; did you mean esc50, or esc10?
+    """
+    if name in SOURCES:
+        return SOURCES[name]
+    near = get_close_matches(name, SOURCES, n=2)
+    advice = f"did you mean {', or '.join(near)}?" if near else f"there are {', '.join(SOURCES)}"
+    raise UsageError(f"no dataset {printable(name)!r}; {advice}")
+
+
+def load_dataset(name: str, root: Path | None = None) -> Dataset:
+    """The dataset of this name, as found in a folder.
+
+    Args:
+        name: one of SOURCES.
+        root: its folder, for "folder" a table, too; None: where `diffres data download` puts it.
+
+    Raises:
+        UsageError: the name is unknown.
+        DataError: it is not there, or not what it should be.
+    """
+    source = find_source(name)
+    if root is None:
+        if source is folder.SOURCE:
+            raise DataError(f"the dataset {name!r} is yours: give your folder or table by --data")
+        root = data_folder(source.folder)
+    if not root.exists():
+        raise DataError(_absent(source, root))
+    return source.read(root)
+
+
+def _absent(source: Source, root: Path) -> str:
+    if source is folder.SOURCE:
+        return f"{root}: no such folder or table"
+    get = f"download with `diffres data download {source.name}`" if source.archives else source.manual
+    return f"{source.name}: no folder {root}: {get}, or give --data DIR"
