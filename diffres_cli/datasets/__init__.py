@@ -1,14 +1,16 @@
 """Labelled audio: which clips there are, how to get them, and their waveforms at memory speed.
 
-clip.py       the types: Clip, Dataset, Source, Archive
-places.py     where datasets and decoded waveforms lie on this machine
-listing.py    which files lie in a folder, found by name with any audio extension
-tables.py     CSV lists, row by row; labels by name
-build.py      what a list names -> a Dataset: clips with a file, names without
-labelled.py   a table of paths and labels, CSV or Parquet, as people write them
-esc50.py, arabic.py, folder.py
-              one dataset each: its facts, and the reader of its official layout
-catalog.py    all of them by name: load_dataset
+    clip.py       the types: Clip, Dataset, Source, Archive
+    places.py     where datasets and decoded waveforms lie on this machine
+    listing.py    which files lie in a folder, found by name with any audio extension
+    tables.py     CSV lists, row by row; labels by name
+    build.py      what a list names -> a Dataset: clips with a file, names without
+    labelled.py   a table of paths and labels, CSV or Parquet, as people write them
+    audioset.py, fsd50k.py, esc50.py, speechcommands.py, nsynth.py, arabic.py, folder.py
+                  one dataset each: its facts, and the reader of its official layout
+    catalog.py    all of them by name: load_dataset
+
+Nothing here imports torch.
 """
 
 from diffres_cli.datasets.catalog import SOURCES, find_source, load_dataset

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from diffres_cli.datasets.build import Listed, build, check_count
-from diffres_cli.datasets.clip import Dataset, Source
+from diffres_cli.datasets.clip import Archive, Dataset, Source
 from diffres_cli.datasets.listing import Listing, find_home, relative
 from diffres_cli.datasets.tables import Labels, read_columns
 
@@ -19,7 +19,7 @@ def read(root: Path) -> Dataset:
     Raises:
         DataError: it is not there, or not what it should be.
     """
-    home = find_home(root, SOURCE.name, *_LISTS.values())
+    home = find_home(root, SOURCE, *_LISTS.values())
     lists = {split: list(read_columns(home / name, "file", "class")) for split, name in _LISTS.items()}
     words = sorted({word for rows in lists.values() for _, (_, word) in rows})
     check_count(SOURCE, home, words)
@@ -34,7 +34,6 @@ def _listed(home: Path, lists: dict[str, list[tuple[int, list[str]]]], labels: L
             yield Listed(relative(file, path, line), (labels.index(word, path, line),), split)
 
 
-# Neither an address of an archive nor a checksum is known for sure: the record's page is the place to go.
 SOURCE = Source(
     name="arabic-speechcommands",
     title="Arabic Speech Commands",
@@ -49,8 +48,14 @@ SOURCE = Source(
     multi_label=False,
     seconds=1.0,
     read=read,
-    manual=(
-        "Download the archive from https://zenodo.org/records/4662481 and unpack it into the dataset's "
-        "folder: train.csv, val.csv, test.csv and dataset/WORD/*.wav"
+    # The repository behind the Zenodo record, packed by GitHub on request: it has neither a fixed size nor a
+    # checksum, and none was found for the record's own archive.
+    archives=(
+        Archive(
+            url="https://github.com/abdulkaderghandoura/arabic-speech-commands-dataset/archive/master.zip",
+            name="arabic-speech-commands-dataset-master.zip",
+            size=0,
+            checksum="",
+        ),
     ),
 )

@@ -7,16 +7,21 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from diffres_cli.audio import printable
-from diffres_cli.datasets import arabic, esc50, folder
+from diffres_cli.datasets import arabic, audioset, esc50, folder, fsd50k, nsynth, speechcommands
 from diffres_cli.datasets.clip import Dataset, Source
+from diffres_cli.datasets.listing import how_to_get
 from diffres_cli.datasets.places import data_folder
 from diffres_cli.errors import DataError, UsageError
 
 SOURCES: Mapping[str, Source] = {
     source.name: source
     for source in (
+        audioset.SOURCE,
+        fsd50k.SOURCE,
         esc50.ESC50,
         esc50.ESC10,
+        speechcommands.SOURCE,
+        nsynth.SOURCE,
         arabic.SOURCE,
         folder.SOURCE,
     )
@@ -64,5 +69,4 @@ def load_dataset(name: str, root: Path | None = None) -> Dataset:
 def _absent(source: Source, root: Path) -> str:
     if source is folder.SOURCE:
         return f"{root}: no such folder or table"
-    get = f"download with `diffres data download {source.name}`" if source.archives else source.manual
-    return f"{source.name}: no folder {root}: {get}, or give --data DIR"
+    return f"{source.name}: no folder {root}: {how_to_get(source)}"

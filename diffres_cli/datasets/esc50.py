@@ -45,7 +45,7 @@ class _Row(NamedTuple):
 
 
 def _read(source: Source, root: Path) -> Dataset:
-    home = find_home(root, source.name, "audio", _LIST)
+    home = find_home(root, source, "audio", _LIST)
     path = home / _LIST
     rows = _rows(path, only_esc10=source is ESC10)
     targets = _targets(path, rows)
@@ -103,8 +103,15 @@ ESC50 = Source(
     multi_label=False,
     seconds=5.0,
     read=read,
-    # Packed by its host on request: neither its size nor its checksum is fixed.
-    archives=(Archive(f"{_HOME}/archive/master.zip", "ESC-50-master.zip", 0, ""),),
+    # The last commit of the release. GitHub publishes no checksum; this is what several projects found in it.
+    archives=(
+        Archive(
+            url=f"{_HOME}/archive/33c8ce9eb2cf0b1c2f8bcf322eb349b6be34dbb6.zip",
+            name="ESC-50-master.zip",
+            size=645_832_161,
+            checksum="sha256:661183a6f53ef04f12c9bd618fed0ddc1713280d6c94a5a5431e844ba6f6a21f",
+        ),
+    ),
 )
 
 ESC10 = Source(

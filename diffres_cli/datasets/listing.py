@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
 from diffres_cli.audio import MEDIA_EXTENSIONS, printable
+from diffres_cli.datasets.clip import Source
 from diffres_cli.errors import DataError
 
 _MEDIA = frozenset(MEDIA_EXTENSIONS)
@@ -101,7 +102,7 @@ def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
         yield Path(parent), sorted(files)
 
 
-def find_home(root: Path, name: str, *expected: str) -> Path:
+def find_home(root: Path, source: Source, *expected: str) -> Path:
     """The folder that holds all `expected` files and folders: `root`, or one directly in it.
 
     An archive is often unpacked into a folder of its own name.
@@ -112,14 +113,19 @@ def find_home(root: Path, name: str, *expected: str) -> Path:
     for folder in (root, *(root / child for child in folders_in(root))):
         if all((folder / wanted).exists() for wanted in expected):
             return folder
-    raise DataError(wrong_folder(root, name, *expected))
+    raise DataError(wrong_folder(root, source, *expected))
 
 
-def wrong_folder(root: Path, name: str, *expected: str) -> str:
+def wrong_folder(root: Path, source: Source, *expected: str) -> str:
     """The message for a folder without the expected: what it has, what to do."""
     wanted = expected[0] if len(expected) == 1 else f"{', '.join(expected[:-1])} and {expected[-1]}"
-    advice = f"download with `diffres data download {name}`, or give --data DIR"
-    return f"expected {wanted} in {printable(str(root))}, found {_contents(root)}: {advice}"
+    return f"expected {wanted} in {printable(str(root))}, found {_contents(root)}: {how_to_get(source)}"
+
+
+def how_to_get(source: Source) -> str:
+    """What to do where a dataset is not there."""
+    verb = "download with `diffres data download" if source.archives else "see `diffres data info"
+    return f"{verb} {source.name}`, or give --data DIR"
 
 
 def _contents(folder: Path) -> str:

@@ -1,0 +1,104 @@
+"""AudioSet: two million YouTube excerpts of 10 s with 527 classes; the lists are public, the audio is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from diffres_cli.datasets.build import Listed, build, check_count
+from diffres_cli.datasets.clip import Dataset, Source
+from diffres_cli.datasets.listing import is_audio, stem, walk, wrong_folder
+from diffres_cli.datasets.tables import Labels, read_columns, read_rows
+from diffres_cli.errors import DataError
+
+_CLASSES = "class_labels_indices.csv"
+_LISTS = {
+    "balanced": "balanced_train_segments.csv",
+    "unbalanced": "unbalanced_train_segments.csv",
+    "test": "eval_segments.csv",
+}
+_ID_LENGTH = 11  # characters of a YouTube id
+
+
+def read(root: Path) -> Dataset:
+    """The dataset in a folder with class_labels_indices.csv, segment lists, and audio in any folders below.
+
+    Each file is one excerpt and is called ID or YID, with any audio extension; a clip's name is its id. Lists
+    that are not there are left out. Train on balanced and unbalanced, or on balanced alone.
+
+    Raises:
+        DataError: it is not there, or not what it should be.
+    """
+    lists, audio = _survey(root)
+    present = {split: lists[name] for split, name in _LISTS.items() if name in lists}
+    if _CLASSES not in lists or not present:
+        raise DataError(wrong_folder(root, SOURCE, _CLASSES, f"one of {', '.join(_LISTS.values())}"))
+    names, ids = _classes(lists[_CLASSES])
+    listed = _listed(present, Labels(ids, lists[_CLASSES]))
+    return build(SOURCE, root, names, listed, audio.get, class_ids=ids)
+
+
+def _survey(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Name -> list, id -> audio file, of all folders from `root` down; the first of a kind counts."""
+    wanted = {_CLASSES, *_LISTS.values()}
+    lists: dict[str, Path] = {}
+    audio: dict[str, Path] = {}
+    for folder, files in walk(root):
+        for file in files:
+            if is_audio(file):
+                audio.setdefault(_id(stem(file)), folder / file)
+            elif file in wanted:
+                lists.setdefault(file, folder / file)
+    return lists, audio
+
+
+def _id(name: str) -> str:
+    # An id may start with a Y of its own.
+    return name[1:] if len(name) == _ID_LENGTH + 1 and name[0] == "Y" else name
+
+
+def _classes(path: Path) -> tuple[list[str], list[str]]:
+    rows = list(read_columns(path, "index", "mid", "display_name"))
+    for place, (line, (index, _, _)) in enumerate(rows):
+        if index != str(place):
+            raise DataError(f"{path}, line {line}: expected the index {place}, found {index!r}")
+    names = [name for _, (_, _, name) in rows]
+    check_count(SOURCE, path, names)
+    return names, [mid for _, (_, mid, _) in rows]
+
+
+def _listed(lists: Mapping[str, Path], labels: Labels) -> Iterator[Listed]:
+    for split, path in lists.items():
+        for line, row in read_rows(path, skip_space=True):
+            if row[0].startswith("#"):
+                continue
+            if len(row) != 4:
+                raise DataError(
+                    f"{path}, line {line}: expected ID, start, end, labels; found {len(row)} cells"
+                )
+            places = tuple(labels.index(mid, path, line) for mid in row[3].split(","))
+            yield Listed(row[0], places, split)
+
+
+_LISTS_AT = "http://storage.googleapis.com/us_audioset/youtube_corpus/v1/csv"
+
+SOURCE = Source(
+    name="audioset",
+    title="AudioSet",
+    citation=(
+        "J. F. Gemmeke, D. P. W. Ellis, D. Freedman, A. Jansen, W. Lawrence, R. C. Moore, M. Plakal, "
+        "M. Ritter. Audio Set: An ontology and human-labeled dataset for audio events. ICASSP 2017"
+    ),
+    licence="CC BY 4.0 (labels); the audio belongs to the videos' owners",
+    home="https://research.google.com/audioset/",
+    splits={"balanced": 22_160, "unbalanced": 2_041_789, "test": 20_371},
+    classes=527,
+    multi_label=True,
+    seconds=10.0,
+    read=read,
+    manual=(
+        f"The audio may not be passed on. Put {_CLASSES}, {', '.join(_LISTS.values())} "
+        f"(from {_LISTS_AT}/) into one folder, and the 10 s excerpts you have into it or any folders below, "
+        "each called after its YouTube id, as -0RWZT-miFs.wav or Y-0RWZT-miFs.flac (any audio extension)"
+    ),
+)
