@@ -1,0 +1,187 @@
+"""The tests: subjects -> evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from diffres_cli.card import ModelCard
+from diffres_cli.checkpoint import ModelFile, read_model
+from diffres_cli.datasets.cache import WaveformCache, build_cache
+from diffres_cli.datasets.clip import Clip, Dataset
+from diffres_cli.errors import DataError
+from diffres_cli.evaluation.labelmap import LabelMap, match, read_map
+from diffres_cli.evaluation.metrics import class_scores, confusions, metrics
+from diffres_cli.evaluation.result import AtRate, Evaluation
+from diffres_cli.evaluation.runs import sha256
+from diffres_cli.evaluation.scoring import Scores, score
+from diffres_cli.evaluation.subjects import Request, Subject
+from diffres_cli.model.backend import TorchRuntime
+from diffres_cli.model.export import checked_onnx
+from diffres_cli.model.weights import load_network
+from diffres_cli.runtime import OnnxRuntime, Runtime
+
+Progress = Callable[[str, int, int], None]
+
+RATES = (25.0, 50.0, 75.0, 100.0)
+"""The paper's; those a model does not serve are left out unless they are asked for."""
+
+_SHOWN = 3
+
+
+def evaluate_all(
+    request: Request, tested: Sequence[Subject], on_progress: Progress | None = None
+) -> Iterator[Evaluation]:
+    """Test subjects, as `subjects` lists them; see `evaluate`. A model is loaded once for all its folds."""
+    for file, group in groupby(tested, key=lambda subject: subject.file):
+        runtime = load_runtime(file, request.backend, request.device)
+        for subject in group:
+            yield evaluate(subject, request, runtime, on_progress)
+
+
+def evaluate(
+    subject: Subject, request: Request, runtime: Runtime, on_progress: Progress | None = None
+) -> Evaluation:
+    """Test a subject at each rate.
+
+    Args:
+        on_progress: told the subject's title, how many clips are done, counted once a rate, and of how many.
+
+    Raises:
+        UsageError: labels that do not fit, a rate out of range. DataError: too many clips are missing.
+        ModelError: the model cannot be read or run.
+    """
+    card, dataset = runtime.card.renamed(subject.name), subject.dataset
+    labels = read_map(request.map, card, dataset) if request.map else match(card, dataset)
+    rates = chosen_rates(card, request.fps)
+    clips = spread(dataset.of(*subject.splits), request.limit)
+    waveforms = build_cache(clips, card.sample_rate, None)
+    heard = _heard(subject, waveforms)
+    targets = multi_hot([clips[clip] for clip in heard], len(dataset.classes))
+    done = _Done(subject.title, len(heard) * len(rates), on_progress)
+    return Evaluation(
+        model=card.name,
+        sha256=sha256(subject.file),
+        backend=runtime.backend,
+        device=runtime.device,
+        batch_size=request.batch_size,
+        dataset=dataset.name,
+        licence=dataset.licence,
+        citation=dataset.citation,
+        multi_label=dataset.multi_label,
+        splits=subject.splits,
+        fold=subject.fold,
+        clips=len(heard),
+        duration=float(waveforms.lengths[heard].mean()) / card.sample_rate,
+        classes=dataset.classes,
+        rates=tuple(
+            _measured(
+                score(runtime, waveforms, heard, fps, request.batch_size, done),
+                fps,
+                labels,
+                targets,
+                dataset,
+            )
+            for fps in rates
+        ),
+        missing=dataset.missing,
+        undecodable=waveforms.failures,
+        limited=request.limit is not None,
+        map=str(request.map or ""),
+    )
+
+
+def chosen_rates(card: ModelCard, asked: Sequence[float]) -> tuple[float, ...]:
+    """The frame rates to test, ascending: those asked for, else those of the paper that the model serves.
+
+    Raises:
+        UsageError: the model does not serve one that was asked for.
+    """
+    if asked:
+        return tuple(sorted({card.check_fps(fps) for fps in asked}))
+    return tuple(fps for fps in RATES if card.minimum_fps <= fps <= card.maximum_fps) or (card.default_fps,)
+
+
+def spread(clips: Sequence[Clip], limit: int | None) -> list[Clip]:
+    """At most `limit` clips, evenly spread: lists are often sorted by class.
+
+    >>> spread("abcdef", 3), spread("ab", 3), spread("ab", None)
+    (['a', 'c', 'e'], ['a', 'b'], ['a', 'b'])
+    """
+    count = len(clips) if limit is None else min(limit, len(clips))
+    return [clips[i * len(clips) // count] for i in range(count)]
+
+
+def multi_hot(clips: Sequence[Clip], classes: int) -> torch.Tensor:
+    """The clips' labels as targets: [N, classes], 0 or 1."""
+    targets = torch.zeros(len(clips), classes)
+    for row, clip in zip(targets, clips, strict=True):
+        row[list(clip.labels)] = 1.0
+    return targets
+
+
+def load_runtime(path: Path, backend: str | None, device: str) -> Runtime:
+    """A model file, run by torch or by ONNX Runtime; torch weights are exported in memory for the latter.
+
+    Raises:
+        ModelError: it cannot be read or run. UsageError: `backend` or `device` cannot run it.
+    """
+    if path.suffix == ".onnx":
+        return OnnxRuntime(read_model(path), device)
+    if backend == "onnx":
+        graph, _ = checked_onnx(load_network(path))
+        return OnnxRuntime(ModelFile(path, graph), device)
+    return TorchRuntime(read_model(path), device)
+
+
+def _heard(subject: Subject, waveforms: WaveformCache) -> list[int]:
+    """The clips that could be decoded.
+
+    Raises:
+        DataError: too many could not, or are not there.
+    """
+    dataset, most = subject.dataset, subject.max_missing
+    heard: list[int] = np.flatnonzero(waveforms.lengths > 0).tolist()
+    listed, clips = len(dataset.clips) + len(dataset.missing), len(waveforms.lengths)
+    silent = [name for name, length in zip(waveforms.names, waveforms.lengths, strict=True) if not length]
+    reasons = [f"{name} ({waveforms.failures.get(name, 'empty')})" for name in silent]
+    for kind, names, total in (("missing", dataset.missing, listed), ("undecodable", reasons, clips)):
+        if len(names) > most * total or (kind == "undecodable" and not heard):
+            shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+            raise DataError(
+                f"{dataset.name} in {dataset.root}: {len(names)} of {total} clips are {kind} "
+                f"({len(names) / total:.1%}, allowed {most:.1%}): {shown}: "
+                f"`diffres data check {dataset.name}` lists them; complete the dataset or raise --max-missing"
+            )
+    return heard
+
+
+def _measured(
+    scores: Scores, fps: float, labels: LabelMap, targets: torch.Tensor, dataset: Dataset
+) -> AtRate:
+    probabilities = torch.from_numpy(labels.apply(scores.probabilities))
+    measure = metrics(len(dataset.classes), dataset.multi_label)
+    found = measure(probabilities, targets)
+    return AtRate(
+        fps,
+        {name: float(value) for name, value in found.items()},
+        scores.seconds,
+        tuple(class_scores(probabilities, targets, dataset.multi_label)),
+        None if dataset.multi_label else confusions(probabilities, targets).tolist(),
+    )
+
+
+class _Done:
+    """Counts clips over all rates."""
+
+    def __init__(self, title: str, total: int, tell: Progress | None) -> None:
+        self._title, self._done, self._total, self._tell = title, 0, total, tell
+
+    def __call__(self, clips: int) -> None:
+        self._done += clips
+        if self._tell:
+            self._tell(self._title, self._done, self._total)

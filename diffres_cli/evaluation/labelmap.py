@@ -1,0 +1,124 @@
+"""A model's labels against a dataset's: the same, mapped by a file, or refused with the difference."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+
+from diffres_cli.card import ModelCard
+from diffres_cli.datasets.clip import Dataset
+from diffres_cli.errors import UsageError
+from diffres_cli.files import reason
+from diffres_cli.prediction import Floats
+
+HEADER = ("label", "model_label")
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Which of a model's scores are each dataset class's: `columns` holds their indices, class by class."""
+
+    columns: tuple[tuple[int, ...], ...]
+
+    def apply(self, probabilities: Floats) -> Floats:
+        """The dataset's scores: of several model labels the largest.
+
+        Shape: [N, model classes] -> [N, dataset classes].
+
+        >>> LabelMap(((2,), (0, 1))).apply(np.array([[0.1, 0.7, 0.2]], np.float32)).round(1).tolist()
+        [[0.20000000298023224, 0.699999988079071]]
+        """
+        return np.stack([probabilities[:, list(places)].max(1) for places in self.columns], 1)
+
+
+def match(card: ModelCard, dataset: Dataset) -> LabelMap:
+    """The map where the model's labels are the dataset's, in any order, by name or by id.
+
+    Raises:
+        UsageError: they are not; the message says which are missing and which are extra.
+    """
+    for known, wanted in ((card.classes, dataset.classes), (card.class_ids, dataset.class_ids)):
+        places = {name: place for place, name in enumerate(known)}
+        if len(known) == len(wanted) and places.keys() == set(wanted):
+            return LabelMap(tuple((places[name],) for name in wanted))
+    raise UsageError(_difference(card, dataset))
+
+
+def read_map(path: Path, card: ModelCard, dataset: Dataset) -> LabelMap:
+    """The map in a CSV file with the columns label and model_label: a row for each pair.
+
+    A dataset's label may have several rows. Model labels may be given by id.
+
+    Raises:
+        UsageError: it cannot be read, a label of it is unknown, or one of the dataset's has no row.
+    """
+    classes = {name: place for place, name in enumerate(dataset.classes)}
+    scores = {name: place for place, name in [*enumerate(card.class_ids), *enumerate(card.classes)]}
+    columns: list[list[int]] = [[] for _ in classes]
+    for line, (label, model_label) in _rows(path):
+        if label not in classes:
+            raise UsageError(f"{line}: {dataset.name} has no label {_suggest(label, classes)}")
+        if model_label not in scores:
+            raise UsageError(f"{line}: {card.name} has no label {_suggest(model_label, card.classes)}")
+        columns[classes[label]].append(scores[model_label])
+    bare = [name for name, places in zip(dataset.classes, columns, strict=True) if not places]
+    if bare:
+        raise UsageError(f"--map {path}: no row for {_listed(map(repr, bare), len(bare))} of {dataset.name}")
+    return LabelMap(tuple(map(tuple, columns)))
+
+
+def _rows(path: Path) -> list[tuple[str, tuple[str, str]]]:
+    """Where each pair stands, for messages, and the pair."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = list(csv.reader(file))
+    except OSError as error:
+        raise UsageError(f"--map {path}: {reason(error)}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"--map {path}: expected a CSV file in UTF-8: {error}") from error
+    if not lines or tuple(cell.strip() for cell in lines[0]) != HEADER:
+        found = ",".join(lines[0]) if lines else "an empty file"
+        raise UsageError(f"--map {path}: expected {','.join(HEADER)} as first line, found {found}")
+    pairs: list[tuple[str, tuple[str, str]]] = []
+    for number, cells in enumerate(lines[1:], 2):
+        if not any(cells):
+            continue
+        if len(cells) != 2:
+            raise UsageError(f"--map {path}, line {number}: expected 2 cells, found {len(cells)}")
+        pairs.append((f"--map {path}, line {number}", (cells[0].strip(), cells[1].strip())))
+    return pairs
+
+
+def _difference(card: ModelCard, dataset: Dataset) -> str:
+    missing = [name for name in dataset.classes if name not in card.classes]
+    extra = [name for name in card.classes if name not in dataset.classes]
+    parts = []
+    if missing:
+        named = (_suggest(name, extra) for name in missing)
+        parts.append(
+            f"{len(missing)} of its {len(dataset.classes)} classes missing: {_listed(named, len(missing))}"
+        )
+    if extra:
+        parts.append(f"{len(extra)} extra: {_listed(map(repr, extra), len(extra))}")
+    return (
+        f"{card.name} does not fit {dataset.name}: {'; '.join(parts) or 'a label comes twice'}; "
+        f"say with --map FILE (CSV: {','.join(HEADER)}) which of its labels mean which class"
+    )
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    folded = {label.casefold(): label for label in known}
+    near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    near = near or [label for label in folded if name.casefold() in label][:1]
+    return f"{name!r}" + (f" (nearest: {folded[near[0]]!r})" if near else "")
+
+
+def _listed(words: Iterable[str], count: int) -> str:
+    shown: Sequence[str] = [word for word, _ in zip(words, range(_SHOWN), strict=False)]
+    return ", ".join(shown) + (f" and {count - _SHOWN} more" if count > _SHOWN else "")

@@ -1,0 +1,144 @@
+"""The folder of a training run, as evaluation sees it: its data, its model, what it scored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from diffres_cli.errors import ModelError, UsageError
+from diffres_cli.files import reason, write_atomically
+
+MODEL_NAME, RECIPE_NAME, FACTS_NAME, EVALUATION_NAME = (
+    "model.safetensors",
+    "recipe.toml",
+    "run.json",
+    "evaluation.json",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run whose model can be tested.
+
+    Attributes:
+        dataset, root: what it was trained on; root "" is the usual place. test: the splits held out.
+        fold: the fold held out, 0 for a dataset without. maximum_missing: the share of clips.
+    """
+
+    folder: Path
+    dataset: str
+    root: str
+    test: tuple[str, ...]
+    fold: int
+    maximum_missing: float
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.resolve().name
+
+    @property
+    def model(self) -> Path:
+        """Its best weights."""
+        return self.folder / MODEL_NAME
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """What it is tested on."""
+        return (f"fold{self.fold}",) if self.fold else self.test
+
+
+def is_run(path: Path) -> bool:
+    """Whether this is the folder of a training run."""
+    return (path / RECIPE_NAME).is_file()
+
+
+def open_run(folder: Path) -> Run:
+    """The run in a folder.
+
+    Raises:
+        UsageError: it is none, or has no model yet.
+    """
+    if not is_run(folder):
+        found = "no such folder" if not folder.is_dir() else f"it holds no {RECIPE_NAME}"
+        raise UsageError(
+            f"{folder}: not a training run, {found}: give what `diffres train` wrote, or -m MODEL"
+        )
+    if not (folder / MODEL_NAME).exists():
+        raise UsageError(
+            f"{folder}: no {MODEL_NAME} yet: the first validation writes it; "
+            f"`diffres train --resume {folder}` goes on"
+        )
+    return _read(folder)
+
+
+def write_evaluation(run: Run, found: Mapping[str, Any]) -> None:
+    """Keep what a run scored, as RUN/evaluation.json.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_atomically(
+        run.folder / EVALUATION_NAME, (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode()
+    )
+
+
+def read_evaluation(folder: Path) -> dict[str, Any] | None:
+    """What `write_evaluation` wrote, when it is of the model that is there now; None without.
+
+    Raises:
+        ModelError: it is damaged, or of an older model.
+    """
+    path = folder / EVALUATION_NAME
+    advice = f"run `diffres eval {folder}` again"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        measured = found["sha256"]
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ModelError(f"{path}: {reason(error)}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: damaged ({error!r}): {advice}") from error
+    if measured != sha256(folder / MODEL_NAME):
+        raise ModelError(f"{path}: of an older {MODEL_NAME}: {advice}")
+    return found
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """RUN/run.json, as far as it can be read."""
+    try:
+        found = json.loads((folder / FACTS_NAME).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def sha256(path: Path) -> str:
+    """The checksum of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _read(folder: Path) -> Run:
+    path = folder / RECIPE_NAME
+    toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    try:
+        data = toml.loads(path.read_text("utf-8"))["data"]
+        return Run(
+            folder,
+            dataset=str(data["dataset"]),
+            root=str(data.get("root", "")),
+            test=tuple(data.get("test", ("test",))),
+            fold=int(data.get("fold", 0)),
+            maximum_missing=float(data.get("maximum_missing", 0.05)),
+        )
+    except OSError as error:
+        raise UsageError(f"{path}: {reason(error)}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path}: not the recipe of a run ({error!r})") from error

@@ -1,0 +1,126 @@
+"""A model on clips at one frame rate -> probabilities, and the time a clip takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from statistics import median
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffres_cli.card import ModelCard
+from diffres_cli.errors import ModelError
+from diffres_cli.prediction import Floats
+from diffres_cli.runtime import Runtime
+from diffres_cli.timing import slots_at
+
+
+class Waveforms(Protocol):
+    """What is needed of a `diffres_cli.datasets.cache.WaveformCache`."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Samples of each clip."""
+        ...
+
+    def read(self, indices: Sequence[int], samples: int, offsets: Sequence[int] | None = None) -> Floats:
+        """Excerpts of `samples` samples that begin at `offsets`: [B, samples]."""
+        ...
+
+
+class Window(NamedTuple):
+    """A stretch of a clip, in samples."""
+
+    clip: int
+    first: int
+    samples: int
+
+
+class Scores(NamedTuple):
+    """What a model says of clips at one rate.
+
+    Attributes:
+        probabilities: [clips, classes].
+        seconds: the time the model takes for a clip of the mean length, of this batch size's median.
+    """
+
+    probabilities: Floats
+    seconds: float
+
+
+def score(
+    runtime: Runtime,
+    waveforms: Waveforms,
+    clips: Sequence[int],
+    fps: float,
+    batch_size: int,
+    on_clips: Callable[[int], None] | None = None,
+) -> Scores:
+    """Run a model on clips.
+
+    Only windows of one length share a batch, so that nothing is padded and no clip's scores depend on
+    its company. A clip longer than the model's window is cut, and scored by its windows' largest, as
+    `diffres tag` does: a sound heard once was heard, and what is measured is what users get.
+    The first batch is run once more beforehand, so that the time has no start-up in it; it covers the
+    model alone, from samples in memory to probabilities in memory.
+
+    Args:
+        clips: indices into `waveforms`, of which each has samples. fps: output frames per second.
+        batch_size: windows at once. on_clips: told how many clips are begun with each batch.
+
+    Raises:
+        ModelError: the model fails, or what it gives is no number.
+    """
+    probabilities = np.zeros((len(clips), len(runtime.card.classes)), np.float32)
+    paces: list[float] = []  # seconds a sample
+    for batch in batches(cut(runtime.card, waveforms.lengths[list(clips)]), batch_size):
+        places = [window.clip for window in batch]
+        waveform = waveforms.read(
+            [clips[place] for place in places], batch[0].samples, [window.first for window in batch]
+        )
+        if not paces:
+            _run(runtime, waveform, fps)
+        began = time.perf_counter()
+        found = _run(runtime, waveform, fps)
+        paces.append((time.perf_counter() - began) / waveform.size)
+        np.maximum.at(probabilities, places, found)
+        if on_clips:
+            on_clips(sum(window.first == 0 for window in batch))
+    return Scores(probabilities, median(paces) * float(waveforms.lengths[list(clips)].mean()))
+
+
+def cut(card: ModelCard, lengths: Sequence[int] | NDArray[np.int64]) -> list[Window]:
+    """Clips of these lengths as windows, as `diffres_cli.audio.windows` cuts a recording.
+
+    A rest too short for a window of its own joins the last.
+    """
+    size = round(card.sample_duration * card.sample_rate)
+    least = max(card.mel.minimum_samples, 1)
+    windows = []
+    for clip, length in enumerate(map(int, lengths)):
+        count = 1 + max(0, length - least) // size
+        windows += [Window(clip, i * size, size) for i in range(count - 1)]
+        windows.append(Window(clip, (count - 1) * size, length - (count - 1) * size))
+    return windows
+
+
+def batches(windows: Sequence[Window], size: int) -> Iterator[list[Window]]:
+    """Groups of at most `size` windows of one length, the longest first: memory is short at once or never."""
+    ordered = sorted(windows, key=lambda window: -window.samples)
+    for _, alike in groupby(ordered, key=lambda window: window.samples):
+        held = list(alike)
+        yield from (held[start : start + size] for start in range(0, len(held), size))
+
+
+def _run(runtime: Runtime, waveform: Floats, fps: float) -> Floats:
+    mel = runtime.card.mel
+    slots = slots_at(fps, mel.frames(waveform.shape[1]), mel.frame_rate)
+    found = runtime.run(waveform, slots, ("probabilities",))["probabilities"]
+    if not np.isfinite(found).all():
+        raise ModelError(
+            f"{runtime.card.name}: at {fps:g} fps a score is not a number: its weights are damaged"
+        )
+    return found

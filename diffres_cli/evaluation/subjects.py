@@ -1,0 +1,146 @@
+"""What is to be tested: a request -> subjects, each one model on one set of clips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from diffres_cli.checkpoint import DEFAULT_MODEL, find_model, model_name
+from diffres_cli.datasets.catalog import load_dataset
+from diffres_cli.datasets.clip import Dataset
+from diffres_cli.errors import UsageError
+from diffres_cli.evaluation.runs import Run, open_run
+
+MOST_MISSING = 0.05
+Load = Callable[[str, "Path | None"], Dataset]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be measured; None and empty mean the usual.
+
+    Attributes:
+        runs, models: folders of training runs, and models by name or path.
+        dataset, root, split, fold: which clips; split and fold may be "all".
+        fps: output frames per second. map: a label map's file. limit: how many clips, spread evenly.
+        max_missing: the share of clips that may be missing or undecodable.
+    """
+
+    runs: tuple[Path, ...] = ()
+    models: tuple[str, ...] = ()
+    dataset: str | None = None
+    root: Path | None = None
+    split: str | None = None
+    fold: str | None = None
+    fps: tuple[float, ...] = ()
+    map: Path | None = None
+    backend: str | None = None
+    device: str = "auto"
+    batch_size: int = 8
+    limit: int | None = None
+    max_missing: float | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model to be tested on one set of clips.
+
+    Attributes:
+        file: of the model. run: where it comes from and the result belongs; None where it does not count
+            as the run's own.
+    """
+
+    name: str
+    file: Path
+    dataset: Dataset
+    splits: tuple[str, ...]
+    max_missing: float
+    run: Run | None = None
+
+    @property
+    def fold(self) -> int | None:
+        """The fold held out, for a dataset with folds."""
+        alone = len(self.splits) == 1 and _is_fold(self.splits[0])
+        return int(self.splits[0].removeprefix("fold")) if alone else None
+
+    @property
+    def title(self) -> str:
+        """The model, and the clips it is tested on."""
+        return f"{self.name} on {self.dataset.name} {','.join(self.splits)}"
+
+
+def subjects(request: Request) -> list[Subject]:
+    """What a request comes to, one entry for each model and set of clips.
+
+    Raises:
+        UsageError, DataError: runs, models, dataset or split are not there.
+    """
+    if request.batch_size < 1:
+        raise UsageError(f"--batch-size {request.batch_size}: must be at least 1")
+    if request.limit is not None and request.limit < 1:
+        raise UsageError(f"--limit {request.limit}: must be at least 1")
+    if request.max_missing is not None and not 0 <= request.max_missing <= 1:
+        raise UsageError(f"--max-missing {request.max_missing:g}: must be 0 to 1")
+    load: Load = cache(load_dataset)  # the folds of one dataset are read once
+    if request.runs:
+        return [each for folder in request.runs for each in _of_run(request, open_run(folder), load)]
+    if request.dataset is None:
+        raise UsageError("give --dataset NAME and -m MODEL, or the folder of a training run")
+    dataset = load(request.dataset, request.root)
+    return list(_of_models(request, request.models or (DEFAULT_MODEL,), dataset, MOST_MISSING))
+
+
+def clip_sets(dataset: Dataset, split: str | None, fold: str | None) -> list[tuple[str, ...]]:
+    """The splits of each set of clips to test: the test split, or every fold, unless told otherwise.
+
+    Raises:
+        UsageError: a fold of a dataset without. DataError: an empty split.
+    """
+    folds = [name for name in dataset.splits if _is_fold(name)]
+    if split is not None and fold is not None:
+        raise UsageError("--split and --fold: give one of them")
+    if fold is not None and not folds:
+        raise UsageError(
+            f"--fold {fold}: {dataset.name} has no folds; its splits are {', '.join(dataset.splits)}"
+        )
+    if fold is not None and fold != "all":
+        wanted: list[tuple[str, ...]] = [(f"fold{fold}",)]
+    elif split is None and folds:
+        wanted = [(name,) for name in folds]
+    else:
+        wanted = [dataset.splits if split == "all" else tuple((split or "test").split(","))]
+    for splits in wanted:
+        dataset.of(*splits)
+    return wanted
+
+
+def _of_models(
+    request: Request, models: Sequence[str], dataset: Dataset, max_missing: float
+) -> Iterator[Subject]:
+    most = max_missing if request.max_missing is None else request.max_missing
+    for model in models:
+        file = find_model(model, weights=request.backend == "torch", offline=request.offline)
+        for splits in clip_sets(dataset, request.split, request.fold):
+            yield Subject(model_name(file), file, dataset, splits, most)
+
+
+def _of_run(request: Request, run: Run, load: Load) -> list[Subject]:
+    """A run's model on what it was not trained on; other models or clips where the request says so."""
+    own_clips = request.dataset is None and request.split is None and request.fold is None
+    own = own_clips and not (request.models or request.map or request.limit)
+    root = request.root or (Path(run.root) if run.root and request.dataset is None else None)
+    if own_clips:
+        fold, split = (str(run.fold), None) if run.fold else (None, ",".join(run.test))
+        request = replace(request, fold=fold, split=split)
+    models = request.models or (str(run.model),)
+    found = list(_of_models(request, models, load(request.dataset or run.dataset, root), run.maximum_missing))
+    if request.models:
+        return found
+    return [replace(subject, name=run.name, run=run if own else None) for subject in found]
+
+
+def _is_fold(split: str) -> bool:
+    return split.startswith("fold") and split.removeprefix("fold").isdigit()
