@@ -1,0 +1,232 @@
+"""`diffres data`: which datasets there are, how to get them, and whether one is all here."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from diffres_cli.cli import options
+from diffres_cli.cli.console import emit, say
+
+if TYPE_CHECKING:
+    from diffres_cli.datasets.clip import Archive, Dataset, Source
+    from diffres_cli.datasets.examine import Problem
+
+_WORTH_A_WORKER = 500  # recordings: starting a process takes as long as reading about this many headers
+_SHOWN = 5  # problems told one by one where no report is asked for
+
+Name = Annotated[str, typer.Argument(help="As `diffres data list` names it.", show_default=False)]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", help="Its folder. [default: as `diffres data info` says]", show_default=False
+    ),
+]
+
+data_app = typer.Typer(
+    help="List the datasets, download them, and check what is here.", rich_markup_mode=None
+)
+
+
+@data_app.callback(invoke_without_command=True)
+def data(context: typer.Context, debug: options.Debug = False) -> int:
+    """List the datasets with classes, clips and licence."""
+    return list_datasets() if context.invoked_subcommand is None else 0
+
+
+@data_app.command("list")
+def list_datasets(debug: options.Debug = False) -> int:
+    """List the datasets with classes, clips and licence."""
+    from diffres_cli.datasets.catalog import SOURCES
+
+    heads = ("name", "title", "classes", "clips", "licence", "download", "here")
+    _table(heads, *map(_row, SOURCES.values()))
+    return 0
+
+
+@data_app.command()
+def info(name: Name, debug: options.Debug = False) -> None:
+    """Print a dataset's facts: citation, licence, splits, archives, where it is looked for."""
+    from diffres_cli.datasets.catalog import find_source
+
+    facts = _facts(find_source(name))
+    width = max(len(key) for key, _ in facts)
+    for key, value in facts:
+        emit(f"{key:<{width}}  {value}\n")
+
+
+@data_app.command()
+def download(
+    name: Name,
+    data: Data = None,
+    keep_archives: Annotated[
+        bool,
+        typer.Option("--keep-archives", help="Keep them, in DIR/.download; else each goes once unpacked."),
+    ] = False,
+    debug: options.Debug = False,
+) -> int:
+    """Download a dataset, verify it and unpack it. One that was cut off goes on where it stopped.
+
+    Behind a mirror, set DIFFRES_DATA_MIRROR=http://mirror:port: it takes the place of the scheme and host
+    of every archive's address, the paths stay.
+    """
+    from diffres_cli.cli.steps import Steps
+    from diffres_cli.datasets.catalog import find_source
+    from diffres_cli.datasets.download import download as fetch_dataset
+
+    source = find_source(name)
+    if source.archives:
+        say(f"{source.title}: licence {source.licence}; cite {source.citation}")
+    with Steps() as steps:
+        dataset = fetch_dataset(
+            source, _folder(source, data), keep_archives=keep_archives, on_step=steps.show
+        )
+    return 1 if _say_counts(source, dataset) or dataset.missing else 0
+
+
+@data_app.command()
+def check(
+    name: Name,
+    data: Data = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Decode everything, not only headers.")] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", min=1, help="Worker processes. [default: by cores]", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A CSV file of all problems: clip, split, why.")
+    ] = None,
+    debug: options.Debug = False,
+) -> int:
+    """Count a dataset's clips, split by split, and find those that are missing or cannot be decoded."""
+    from diffres_cli.datasets.catalog import find_source, load_dataset
+    from diffres_cli.datasets.download import is_unfinished
+
+    source = find_source(name)
+    dataset = load_dataset(name, data)
+    found = _problems(dataset, deep, jobs)
+    unfinished = is_unfinished(folder := _folder(source, data))
+    if unfinished:
+        say(f"{folder}: a download was cut off: `diffres data download {name}` goes on with it")
+    differs = _say_counts(source, dataset)
+    _report(found, output)
+    unusable = len({problem.name for problem in found if problem.kind == "undecodable"})
+    if unusable == len(dataset.clips):
+        return 3
+    return 1 if found or differs or unfinished else 0
+
+
+def _problems(dataset: Dataset, deep: bool, jobs: int | None) -> list[Problem]:
+    from diffres_cli.cli.folder import available_cores
+    from diffres_cli.cli.steps import Steps
+    from diffres_cli.datasets.examine import problems
+
+    recordings = len({clip.path for clip in dataset.clips})
+    count = jobs or min(available_cores(), max(1, recordings // _WORTH_A_WORKER))
+    with Steps(count=True) as steps:
+        return list(
+            problems(
+                dataset,
+                deep=deep,
+                jobs=count,
+                on_done=lambda done: steps.show(f"checking {dataset.name}", done, recordings),
+            )
+        )
+
+
+def _say_counts(source: Source, dataset: Dataset) -> bool:
+    """Splits, official and here, to standard output. Returns whether they differ."""
+    counts = dataset.counts
+    splits = list(dict.fromkeys([*source.splits, *counts]))
+    emit(f"{source.name}  {dataset.root}\n")
+    rows = [(split, str(source.splits.get(split, "–")), str(counts.get(split, 0))) for split in splits]
+    _table(("split", "official", "here"), *rows)
+    return any(counts.get(split, 0) != count for split, count in source.splits.items())
+
+
+def _report(found: Sequence[Problem], output: Path | None) -> None:
+    for kind in ("missing", "undecodable", "damaged"):
+        emit(f"{kind}: {sum(problem.kind == kind for problem in found)}\n")
+    if output is not None:
+        from diffres_cli.files import write_atomically
+
+        write_atomically(output, _csv(found))
+        return
+    for problem in found[:_SHOWN]:
+        say(f"{problem.name}: {problem.kind}: {problem.reason}")
+    if len(found) > _SHOWN:
+        say(f"and {len(found) - _SHOWN} more: -o FILE.csv lists them all")
+
+
+def _csv(found: Sequence[Problem]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("name", "split", "problem", "reason"))
+    writer.writerows(found)
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _folder(source: Source, data: Path | None) -> Path:
+    from diffres_cli.datasets.places import data_folder
+
+    return data_folder(source.folder) if data is None else data.expanduser()
+
+
+def _row(source: Source) -> tuple[str, ...]:
+    clips = sum(source.splits.values())
+    return (
+        source.name,
+        source.title,
+        str(source.classes or "any"),
+        str(clips or "any"),
+        source.licence or "yours",
+        "yes" if source.archives else "by hand" if source.manual else "–",
+        _state(source),
+    )
+
+
+def _state(source: Source) -> str:
+    """Whether something is where the dataset would be; whether it is complete, `check` says."""
+    from diffres_cli.datasets.download import is_unfinished
+
+    folder = _folder(source, None)
+    if is_unfinished(folder):
+        return "cut off"
+    return "yes" if folder.is_dir() and any(path.name[0] != "." for path in folder.iterdir()) else "no"
+
+
+def _facts(source: Source) -> list[tuple[str, str]]:
+    """Everything worth knowing of a dataset, as text."""
+    labels = "several a clip" if source.multi_label else "one a clip"
+    facts = [
+        ("name", source.name),
+        ("title", source.title),
+        ("citation", source.citation),
+        ("licence", source.licence),
+        ("home", source.home),
+        ("classes", f"{source.classes or 'any number'}, {labels}"),
+        ("clip", f"{source.seconds:g} s"),
+        *(("split", f"{split}: {count} clips") for split, count in source.splits.items()),
+        ("folder", str(_folder(source, None))),
+        *(("archive", _archive(archive)) for archive in source.archives),
+        ("by hand", source.manual),
+    ]
+    return [(key, value) for key, value in facts if value]
+
+
+def _archive(archive: Archive) -> str:
+    from diffres_cli.datasets.archive import address
+
+    size = f"{archive.size} bytes" if archive.size else "no stated size"
+    return f"{archive.name}  {size}  {archive.checksum or 'no checksum'}  {address(archive.url)}"
+
+
+def _table(*rows: tuple[str, ...]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        emit("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")

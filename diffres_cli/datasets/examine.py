@@ -1,0 +1,105 @@
+"""Which clips of a dataset can be decoded."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from diffres_cli.audio import open_recording
+from diffres_cli.datasets.clip import Clip, Dataset
+from diffres_cli.errors import AudioError, DataError
+
+_CHUNK = 64  # recordings a worker is given at once
+
+
+class Problem(NamedTuple):
+    """A clip that cannot be used as it should be; kind: missing, undecodable or damaged."""
+
+    name: str
+    split: str
+    kind: str
+    reason: str
+
+
+class _Finding(NamedTuple):
+    path: Path
+    kind: str
+    reason: str
+    seconds: float | None
+
+
+def problems(
+    dataset: Dataset,
+    *,
+    deep: bool = False,
+    jobs: int = 1,
+    on_done: Callable[[int], object] = lambda done: None,
+) -> Iterator[Problem]:
+    """The clips of a dataset that are missing, cannot be decoded, or are damaged, the missing first.
+
+    Args:
+        deep: decode everything, not only the headers; only then damage is found.
+        jobs: worker processes.
+        on_done: told how many recordings have been looked at.
+
+    Raises:
+        DataError: a recording takes the process that decodes it down.
+    """
+    yield from (Problem(name, "", "missing", "no such file") for name in dataset.missing)
+    clips: dict[Path, list[Clip]] = {}
+    for clip in dataset.clips:
+        clips.setdefault(clip.path, []).append(clip)
+    for done, finding in enumerate(_findings(list(clips), deep, jobs), 1):
+        yield from (problem for clip in clips[finding.path] if (problem := _problem(clip, finding)))
+        on_done(done)
+
+
+def _problem(clip: Clip, finding: _Finding) -> Problem | None:
+    if finding.kind:
+        return Problem(clip.name, clip.split, finding.kind, finding.reason)
+    if finding.seconds is not None and clip.start >= finding.seconds:
+        reason = f"starts at {clip.start:g} s, the recording ends at {finding.seconds:.2f} s"
+        return Problem(clip.name, clip.split, "undecodable", reason)
+    return None
+
+
+def _findings(paths: Sequence[Path], deep: bool, jobs: int) -> Iterable[_Finding]:
+    look = partial(_look, deep=deep)
+    if jobs <= 1:
+        yield from map(look, paths)
+        return
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(jobs, context, _ignore_interrupts) as pool:
+            yield from pool.map(look, paths, chunksize=_CHUNK)
+    except BrokenProcessPool as error:
+        raise DataError("a process died of a recording: check again with -j 1 to see after which") from error
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
+
+
+def _look(path: Path, deep: bool) -> _Finding:
+    """What is wrong with a recording, by its header or by all of it."""
+    try:
+        with open_recording(path) as recording:
+            if deep:
+                for _ in recording.blocks(recording.sample_rate):
+                    pass
+                kind = "damaged" if recording.warnings else ""
+                return _Finding(path, kind, "; ".join(recording.warnings), recording.duration)
+            if recording.frames is None:
+                return _Finding(path, "", "", None)
+            kind, reason = ("", "") if recording.frames else ("undecodable", "it holds no samples")
+            return _Finding(path, kind, reason, recording.frames / recording.sample_rate)
+    except AudioError as error:
+        return _Finding(path, "undecodable", str(error), None)
+    except Exception as error:  # whatever a decoder thinks of
+        return _Finding(path, "undecodable", f"unexpected {type(error).__name__}: {error}", None)
