@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from diffres_cli.datasets.clip import Clip
 from diffres_cli.datasets.decoding import CHANGED, Form, key_of
+from diffres_cli.datasets.locks import building, tidy
 from diffres_cli.datasets.lookup import Places, look_up
 from diffres_cli.datasets.places import cache_folder
 from diffres_cli.datasets.plan import plan, refuse_too_large
-from diffres_cli.datasets.pool import Pool, building
+from diffres_cli.datasets.pool import Pool
 from diffres_cli.datasets.shards import samples_of
 from diffres_cli.errors import DataError, UsageError
 from diffres_cli.files import make_folder
@@ -68,15 +69,15 @@ class WaveformCache:
         firsts = places.firsts + starts
         batch = np.zeros((len(counts), samples), np.float32)
         for i in np.flatnonzero(counts):
-            stored = _stored(places.paths[places.shards[i]])
+            stored = _stored(*places.files[places.shards[i]])
             batch[i, : counts[i]] = stored[firsts[i] : firsts[i] + counts[i]]
         batch *= places.steps[:, None]
         return batch
 
 
-def _stored(path: str) -> NDArray[np.int16]:
+def _stored(path: str, checksum: int) -> NDArray[np.int16]:
     try:
-        return samples_of(path)
+        return samples_of(path, checksum)
     except OSError as error:
         raise DataError(
             f"cached waveforms are gone: {path}; start again to have them decoded again"
@@ -111,6 +112,7 @@ def build_cache(
     form = _form(sample_rate, seconds, workers)
     place = (folder or cache_folder()) / f"{form.sample_rate}hz-{form.most or 'whole'}-v{VERSION}"
     make_folder(place)
+    tidy(place)
     keys = [key_of(clip) for clip in clips]
     places = look_up(place, keys)
     jobs = plan(place, form, clips, keys, places)
@@ -157,5 +159,5 @@ def _cache(
 ) -> WaveformCache:
     absent = (i for i, length in enumerate(places.lengths.tolist()) if not length)
     why = {clips[i].name: failures.get(keys[i], CHANGED) if keys[i] else MISSING for i in absent}
-    kept = Places(places.paths, places.shards, places.firsts, places.lengths, places.steps, {})
+    kept = Places(places.files, places.shards, places.firsts, places.lengths, places.steps, {})
     return WaveformCache(tuple(clip.name for clip in clips), places.lengths, why, sample_rate, kept)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from diffres_cli.datasets.clip import Clip
-from diffres_cli.datasets.excerpts import Samples, Span, excerpts
+from diffres_cli.datasets.excerpts import Failure, Samples, Span, excerpts
+from diffres_cli.datasets.locks import SUFFIX as LOCK
 from diffres_cli.datasets.locks import locked
 from diffres_cli.datasets.shards import KEY_DIGITS, SUFFIX, ShardWriter, read_index
 from diffres_cli.errors import OutputError
@@ -19,6 +20,7 @@ from diffres_cli.files import atomic_file, reason
 
 CHANGED = "it changed or went away while it was read: run again"
 DIED = "the process decoding it died twice"
+Starting = Callable[[tuple[bytes, ...]], None]
 
 
 @dataclass(frozen=True)
@@ -29,18 +31,21 @@ class Form:
     most: int | None
 
     def span(self, clip: Clip) -> Span:
-        """Which samples of the recording a clip is."""
+        """Which samples of the recording a clip is; an empty span where its times make no sense."""
+        if not 0 <= clip.start < (float("inf") if clip.end is None else clip.end):
+            return 0, 0
         first = round(clip.start * self.sample_rate)
-        ends = [] if clip.end is None else [max(first, round(clip.end * self.sample_rate))]
+        ends = [] if clip.end in (None, float("inf")) else [round(clip.end * self.sample_rate)]
         return first, min(ends if self.most is None else [*ends, first + self.most], default=None)
 
 
 @dataclass(frozen=True)
 class Job:
-    """Clips that become one shard of `folder`, in the order of their paths.
+    """Clips that become one shard of `folder`, those of one recording next to each other.
 
     Attributes:
-        skip: clips that are not to be tried, by key. wait: for another process that does the same job.
+        keys: of the clips. skip: those that are not to be tried.
+        wait: whether to wait for another process that does the same job.
     """
 
     folder: Path
@@ -51,15 +56,15 @@ class Job:
     wait: bool = False
 
     @property
-    def path(self) -> Path:
-        """The shard; its name stands for what is in it."""
-        return self.folder / f"{_digest(b''.join(self.keys))}{SUFFIX}"
+    def name(self) -> str:
+        """The same for every process that has the same to do."""
+        return _digest(b"".join(self.keys))
 
 
 @dataclass
 class Done:
-    """A job's outcome: `busy` when another process is at it, else why some clips are not in the shard for
-    now; what the shard itself calls a failure is not among these."""
+    """A job's outcome: `busy` when another process is at it; else why clips are not in the shard although
+    they may be another time. What will last is noted in the shard."""
 
     busy: bool = False
     failures: dict[bytes, str] = field(default_factory=dict)
@@ -67,17 +72,15 @@ class Done:
 
 def key_of(clip: Clip) -> bytes:
     """What a clip is: which stretch of which state of which file, in hex. b"" where there is no such file."""
+    # os.path, not pathlib: a million of these count
     try:
-        status = os.stat(clip.path)  # noqa: PTH116 (a million of these count)
+        status = os.stat(clip.path)  # noqa: PTH116
     except (OSError, ValueError):
         return b""
-    path = os.path.abspath(clip.path)  # noqa: PTH100 (likewise)
+    path = os.fspath(clip.path)
+    path = path if os.path.isabs(path) else os.path.abspath(path)  # noqa: PTH117, PTH100
     text = f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{clip.start}\0{clip.end}"
     return _digest(os.fsencode(text)).encode()
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=KEY_DIGITS // 2).hexdigest()
 
 
 def decoders() -> str:
@@ -85,7 +88,7 @@ def decoders() -> str:
     return "libsndfile, ffmpeg" if shutil.which("ffmpeg") else "libsndfile"
 
 
-def do(job: Job, starting: Callable[[tuple[bytes, ...]], None]) -> Done:
+def do(job: Job, starting: Starting) -> Done:
     """Make the shard of a job, whole or not at all, unless another process makes it or has made it.
 
     Args:
@@ -94,46 +97,56 @@ def do(job: Job, starting: Callable[[tuple[bytes, ...]], None]) -> Done:
     Raises:
         OutputError: it cannot be written.
     """
-    lock = job.path.with_suffix(".lock")
+    lock = job.folder / f"{job.name}{LOCK}"
     try:
         with locked(lock, wait=job.wait) as held:
             if not held:
                 return Done(busy=True)
-            done = Done() if _is_there(job) else _make(job, starting)
+            path = _vacancy(job)
+            done = Done() if path is None else _make(job, path, starting)
             lock.unlink(missing_ok=True)
             return done
-    except OSError as error:
-        raise _unwritable(job.folder, error) from error
     except OutputError as error:
-        raise _unwritable(job.folder, error.__cause__) from error
+        why = reason(error.__cause__) if isinstance(error.__cause__, OSError) else str(error)
+        kept = "what is finished stays, and the next run goes on from there"
+        raise OutputError(f"cannot write waveforms to {job.folder}: {why}; {kept}") from error
 
 
-def _unwritable(folder: Path, cause: BaseException | None) -> OutputError:
-    why = reason(cause) if isinstance(cause, OSError) else str(cause)
-    kept = "what is finished stays, and the next run goes on from there"
-    return OutputError(f"cannot write the waveform cache {folder}: {why}; {kept}")
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=KEY_DIGITS // 2).hexdigest()
 
 
-def _is_there(job: Job) -> bool:
-    index = read_index(job.path)
-    return index is not None and {*index.records["key"].tolist(), *index.failures} >= set(job.keys)
+def _vacancy(job: Job) -> Path | None:
+    """Where the shard is to go; None where there is one with all of the job's clips.
+
+    One that lacks some, which failed when it was made, stays: other processes may be reading from it.
+    """
+    for number in itertools.count():
+        path = job.folder / f"{job.name}-{number}{SUFFIX}"
+        index = read_index(path)
+        if index is None:
+            return path
+        failures = index.failures if index.decoders == decoders() else {}
+        if {*index.records["key"].tolist(), *failures} >= set(job.keys):
+            return None
+    raise AssertionError("a folder holds finitely many files")
 
 
-def _make(job: Job, starting: Callable[[tuple[bytes, ...]], None]) -> Done:
+def _make(job: Job, path: Path, starting: Starting) -> Done:
     done = Done(failures=dict.fromkeys(job.skip, DIED))
-    with atomic_file(job.path) as file:
+    with atomic_file(path) as file:
         shard = ShardWriter(file)
         for clips, keys in _recordings(job):
             starting(keys)
-            for clip, key, result in zip(clips, keys, _decode(job, clips), strict=True):
+            for clip, key, result in zip(clips, keys, _decode(job.form, clips), strict=True):
                 if key_of(clip) != key:
                     done.failures[key] = CHANGED
-                elif isinstance(result, MemoryError):
-                    done.failures[key] = "out of memory"
-                elif isinstance(result, str):
-                    shard.fail(key, result)
-                else:
+                elif not isinstance(result, Failure):
                     shard.add(key, result)
+                elif result.lasting:
+                    shard.fail(key, result.reason)
+                else:
+                    done.failures[key] = result.reason
         shard.finish(decoders())
     return done
 
@@ -146,8 +159,10 @@ def _recordings(job: Job) -> Iterator[tuple[tuple[Clip, ...], tuple[bytes, ...]]
         yield clips, keys
 
 
-def _decode(job: Job, clips: Sequence[Clip]) -> Sequence[Samples | str | MemoryError]:
-    try:
-        return excerpts(clips[0].path, [job.form.span(clip) for clip in clips], job.form.sample_rate)
-    except MemoryError as error:
-        return [error] * len(clips)
+def _decode(form: Form, clips: Sequence[Clip]) -> list[Samples | Failure]:
+    spans = [form.span(clip) for clip in clips]
+    results = excerpts(clips[0].path, spans, form.sample_rate)
+    for i, (clip, (first, end)) in enumerate(zip(clips, spans, strict=True)):
+        if first == end:
+            results[i] = Failure(f"from {clip.start} s to {clip.end} s is no stretch of time")
+    return results

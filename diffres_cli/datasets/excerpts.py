@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +16,21 @@ Samples = NDArray[np.float32]
 Span = tuple[int, int | None]  # first sample and the one after the last; None: to the end
 
 
-def excerpts(path: Path, spans: Sequence[Span], sample_rate: int) -> list[Samples | str]:
-    """The samples of each span at `sample_rate` Hz, mono, [n]; instead, a line that says why there are none.
+@dataclass(frozen=True)
+class Failure:
+    """Why there are no samples, in one line; `lasting` when that will not change unless the file does."""
+
+    reason: str
+    lasting: bool = True
+
+
+def excerpts(path: Path, spans: Sequence[Span], sample_rate: int) -> list[Samples | Failure]:
+    """The samples of each span at `sample_rate` Hz, mono, [n], n > 0.
 
     A span that reaches beyond the end is shorter. One that was complete before decoding failed is kept.
-
-    Raises:
-        MemoryError: the spans do not fit.
     """
     parts: list[list[Samples]] = [[] for _ in spans]
-    position, failure = 0, ""
+    position, failure = 0, None
     try:
         with open_recording(path) as recording:
             for block in recording.blocks(sample_rate):
@@ -35,25 +41,20 @@ def excerpts(path: Path, spans: Sequence[Span], sample_rate: int) -> list[Sample
                 position += len(block)
                 if all(end is not None and end <= position for _, end in spans):
                     break
-    except MemoryError:
-        raise
     except Exception as error:  # whatever a decoder thinks of
-        failure = _line(error, path)
-    return [
-        _result(part, span, position, failure, sample_rate) for part, span in zip(parts, spans, strict=True)
-    ]
+        failure = _explain(error, path)
+    return [_joined(part, span, position, failure) for part, span in zip(parts, spans, strict=True)]
 
 
-def _result(part: list[Samples], span: Span, decoded: int, failure: str, rate: int) -> Samples | str:
-    first, end = span
-    if failure and (end is None or end > decoded):
+def _joined(part: list[Samples], span: Span, decoded: int, failure: Failure | None) -> Samples | Failure:
+    if failure and (span[1] is None or span[1] > decoded):
         return failure
-    if not part:
-        return f"it ends at {decoded / rate:.3f} s, this clip begins at {first / rate:.3f} s"
-    return np.concatenate(part)
+    return np.concatenate(part) if part else Failure("the recording ends before this clip begins")
 
 
-def _line(error: Exception, path: Path) -> str:
+def _explain(error: Exception, path: Path) -> Failure:
+    """A recording that is damaged stays so; one that is out of reach, or too large today, may not."""
     if isinstance(error, AudioError):
-        return str(error).removeprefix(f"{printable(str(path))}: ")
-    return " ".join(f"{type(error).__name__}: {error}".split())
+        reason = str(error).removeprefix(f"{printable(str(path))}: ")
+        return Failure(reason, lasting=not isinstance(error.__cause__, OSError))
+    return Failure(" ".join(f"{type(error).__name__}: {error}".split()), lasting=False)

@@ -6,12 +6,17 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from diffres_cli.errors import OutputError
+from diffres_cli.files import reason, sweep
 
 if sys.platform != "win32":
     import fcntl
 
+SUFFIX = ".lock"
+_BUILDING = ".building"
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
@@ -21,13 +26,43 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[b
 
     Yields whether it is held, False only without `wait`. Where there are no such locks (Windows, some
     network drives) it counts as held: two processes may then do the same work twice.
+
+    Raises:
+        OutputError: the file cannot be made.
     """
-    descriptor = _take(path, shared, wait)
+    try:
+        descriptor = _take(path, shared, wait)
+    except OSError as error:
+        raise OutputError(f"cannot lock {path}: {reason(error)}") from error
     try:
         yield descriptor is not None
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+@contextmanager
+def building(folder: Path) -> Iterator[None]:
+    """Say that this process builds in `folder`, so that `tidy` leaves it alone.
+
+    Raises:
+        OutputError: the folder is read-only.
+    """
+    with locked(folder / _BUILDING, shared=True):
+        yield
+
+
+def tidy(folder: Path) -> None:
+    """Remove what killed processes left in `folder`, unless somebody builds there at the moment.
+
+    Without that look, somebody's temporary file would seem abandoned while a long recording is decoded.
+    """
+    with suppress(OutputError), locked(folder / _BUILDING, wait=False) as alone:
+        if alone:
+            sweep([folder])
+            for path in folder.glob(f"*{SUFFIX}"):
+                with suppress(OSError):
+                    path.unlink()
 
 
 def _take(path: Path, shared: bool, wait: bool) -> int | None:
@@ -38,11 +73,9 @@ def _take(path: Path, shared: bool, wait: bool) -> int | None:
     except BlockingIOError:
         os.close(descriptor)
         return None
-    except OSError as error:
-        if error.errno not in _UNSUPPORTED:
-            os.close(descriptor)
-            raise
-    except BaseException:  # told to stop while it waits
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno in _UNSUPPORTED:
+            return descriptor
         os.close(descriptor)
         raise
     return descriptor

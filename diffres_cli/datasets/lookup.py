@@ -21,13 +21,13 @@ class Places:
     """Where clips are, arrays of [n] in the order their keys were asked for.
 
     Attributes:
-        paths: of shards. shards: index into `paths`, NOWHERE for clips that are in none.
+        files: path and checksum of each shard. shards: index into `files`, NOWHERE for clips in none.
         firsts, lengths: samples; lengths are 0 for clips that are in none.
         steps: see `shards.quantized`.
         failures: key -> why a clip cannot be decoded, as noted by whoever tried.
     """
 
-    paths: tuple[str, ...]
+    files: tuple[tuple[str, int], ...]
     shards: NDArray[np.int32]
     firsts: NDArray[np.int64]
     lengths: NDArray[np.int64]
@@ -37,7 +37,7 @@ class Places:
     def at(self, rows: NDArray[np.intp]) -> Places:
         """Those of some clips, in that order."""
         parts = (self.shards[rows], self.firsts[rows], self.lengths[rows], self.steps[rows])
-        return Places(self.paths, *parts, self.failures)
+        return Places(self.files, *parts, self.failures)
 
 
 def look_up(folder: Path, keys: Sequence[bytes]) -> Places:
@@ -53,11 +53,11 @@ def look_up(folder: Path, keys: Sequence[bytes]) -> Places:
         np.zeros(count, np.int64),
     )
     found = Places((), shards, firsts, lengths, np.ones(count, np.float32), {})
-    paths: list[str] = []
+    files: list[tuple[str, int]] = []
     for path, index in _indices(folder) if count else ():
-        paths.append(path)
-        _take(found, wanted, index, len(paths) - 1)
-    return Places(tuple(paths), shards, firsts, lengths, found.steps, found.failures).at(inverse.reshape(-1))
+        files.append((path, index.checksum))
+        _take(found, wanted, index, len(files) - 1)
+    return Places(tuple(files), shards, firsts, lengths, found.steps, found.failures).at(inverse.reshape(-1))
 
 
 def _indices(folder: Path) -> Iterator[tuple[str, Index]]:

@@ -12,14 +12,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from types import FrameType, TracebackType
 
 from diffres_cli.batch.workers import _death, _uninterrupted
 from diffres_cli.datasets.decoding import Done, Job, do
-from diffres_cli.datasets.locks import locked
 from diffres_cli.errors import DiffresError
-from diffres_cli.files import sweep
 
 _ATTEMPTS = 2
 _PATIENCE = 5  # seconds for a worker to stop by itself
@@ -165,28 +162,31 @@ def _one_thread() -> Iterator[None]:
 def _serve(pipe: Connection) -> None:
     """A worker's life: do jobs until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
+    told: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
+        told.append(number)
         sys.exit(1)  # rather than die at once: the unfinished shard is removed on the way out
 
     signal.signal(signal.SIGTERM, stop)
     try:
-        while True:
-            pipe.send(do(pipe.recv(), pipe.send))
-    except DiffresError as error:
-        pipe.send(error)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass
+        _work(pipe)
+    except BaseException:
+        if not told:  # a library that is told to stop while it loads raises an error of its own
+            raise
+        sys.exit(1)
 
 
-@contextmanager
-def building(folder: Path) -> Iterator[None]:
-    """Say that this process builds a cache in `folder`; the first to do so clears up behind killed ones."""
-    lock = folder / ".building"
-    with locked(lock, wait=False) as alone:
-        if alone:
-            sweep([folder])
-            for path in folder.glob("*.lock"):
-                path.unlink(missing_ok=True)
-    with locked(lock, shared=True):
-        yield
+def _work(pipe: Connection) -> None:
+    # Loaded here, where that error is understood, and not with the first recording, which it would blame.
+    import soundfile
+    import soxr
+
+    assert soundfile
+    assert soxr
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
+        try:
+            while True:
+                pipe.send(do(pipe.recv(), pipe.send))
+        except DiffresError as error:
+            pipe.send(error)

@@ -16,6 +16,7 @@ a step, which is 90 dB below the clip's own peak, however quiet it is.
 from __future__ import annotations
 
 import json
+import os
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -68,11 +69,15 @@ class ShardWriter:
 
 @dataclass(frozen=True)
 class Index:
-    """What is in a shard: `records`, [n] of RECORD, and the reason by key of each failure."""
+    """What is in a shard: `records`, [n] of RECORD, and the reason by key of each failure.
+
+    `checksum` tells this index from any other that may have stood at the same path.
+    """
 
     records: NDArray[Any]
     failures: dict[bytes, str]
     decoders: str
+    checksum: int
 
 
 def read_index(path: Path | str) -> Index | None:
@@ -89,25 +94,30 @@ def read_index(path: Path | str) -> Index | None:
             data = file.read(tail)
     except (OSError, struct.error):
         return None
-    return _index(data, records) if zlib.crc32(data) == checksum else None
+    return _index(data, records, checksum) if zlib.crc32(data) == checksum else None
 
 
-def _index(data: bytes, records: int) -> Index:
+def _index(data: bytes, records: int, checksum: int) -> Index:
     notes = json.loads(data[records * RECORD.itemsize :])
     failures = {key.encode(): reason for key, reason in notes["failures"].items()}
-    return Index(np.frombuffer(data, RECORD, records), failures, notes["decoders"])
+    return Index(np.frombuffer(data, RECORD, records), failures, notes["decoders"], checksum)
 
 
 @lru_cache(maxsize=_MAPS)
-def samples_of(path: str) -> NDArray[np.int16]:
-    """All samples in a shard, mapped into memory; a shard never changes, so one map serves for long.
+def samples_of(path: str, checksum: int) -> NDArray[np.int16]:
+    """All samples in a shard, mapped into memory.
+
+    Args:
+        checksum: of the index the caller has: another file in its place would give samples of other clips.
 
     Raises:
-        OSError: it is gone.
+        OSError: it is gone, or it is another file by now.
     """
-    with open(path, "rb") as file:  # noqa: PTH123 (a map opened for each clip of a large cache)
+    with open(path, "rb") as file:  # noqa: PTH123 (one for each clip read from a large cache)
         file.seek(-_FOOTER.size, 2)
-        count = _FOOTER.unpack(file.read())[1]
+        _, count, _, _, found = _FOOTER.unpack(file.read())
+        if found != checksum:
+            raise FileNotFoundError(2, os.strerror(2), path)
         return np.asarray(np.memmap(file, _PCM, "r", shape=(count,)))
 
 
