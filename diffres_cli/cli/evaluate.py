@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from diffres_cli.cli import options
-from diffres_cli.cli.console import emit, say
-from diffres_cli.errors import MissingDependencyError, UsageError
+from diffres_cli.cli.console import say
+from diffres_cli.cli.countbar import CountBar
+from diffres_cli.errors import MissingDependencyError, OutputError, UsageError
+from diffres_cli.files import write_atomically
+from diffres_cli.outputs.sink import open_sink
 
 if TYPE_CHECKING:
-    from diffres_cli.evaluation.job import Request
+    from diffres_cli.evaluation.result import Evaluation
+    from diffres_cli.evaluation.subjects import Request, Subject
 
-FORMATS = ("table", "json", "csv")
+_SUFFIXES = {".txt": "table", ".json": "json", ".csv": "csv"}
+_SHOWN = 5
 
 
 def evaluate(
@@ -85,20 +90,24 @@ def evaluate(
     device: options.Device = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", help="Clips of one length at once.")] = 8,
     limit: Annotated[
-        int | None, typer.Option("--limit", help="Only the first so many clips.", show_default=False)
+        int | None, typer.Option("--limit", help="Only so many clips, evenly spread.", show_default=False)
     ] = None,
     max_missing: Annotated[
-        float, typer.Option("--max-missing", help="The share of clips that may be missing or unreadable.")
-    ] = 0.05,
+        float | None,
+        typer.Option(
+            "--max-missing",
+            metavar="SHARE",
+            help="Of clips that may be missing or unreadable. [default: the run's, or 0.05]",
+            show_default=False,
+        ),
+    ] = None,
     per_class: Annotated[
         Path | None,
         typer.Option("--per-class", metavar="FILE", help="CSV of each class's scores.", show_default=False),
     ] = None,
     confusion: Annotated[
         Path | None,
-        typer.Option(
-            "--confusion", metavar="FILE", help=".csv, or .png, .pdf, .svg.", show_default=False
-        ),
+        typer.Option("--confusion", metavar="FILE", help=".csv, or .png, .pdf, .svg.", show_default=False),
     ] = None,
     plot: Annotated[
         Path | None,
@@ -124,4 +133,126 @@ def evaluate(
     Several models, runs or folds give mean ± standard deviation. What a run scores on its own test split
     is also written to RUN/evaluation.json, which `diffres export RUN` puts on the model's card.
     """
-    raise NotImplementedError
+    form = _chosen_format(format_, output)
+    _refuse_early(output, per_class, confusion, plot)
+    _require_torch()
+    from diffres_cli.evaluation import report
+    from diffres_cli.evaluation.provenance import facts
+    from diffres_cli.evaluation.subjects import Request, subjects
+
+    request = Request(
+        tuple(runs or ()), tuple(model or ()), dataset, data, split, fold, _rates(fps), map_,
+        _checked_backend(backend), device, batch_size, limit, max_missing, offline,
+    )  # fmt: skip
+    tested = subjects(request)
+    if confusion and tested[0].dataset.multi_label:
+        raise UsageError(f"--confusion: clips of {tested[0].dataset.name} may have several labels")
+    provenance = facts()
+    found = _evaluate(request, tested, provenance, quiet)
+    texts = {
+        "table": lambda: report.table(found),
+        "csv": lambda: report.as_csv(found),
+        "json": lambda: report.as_json(found, provenance),
+    }
+    with open_sink(output) as sink:
+        sink.write(texts[form]())
+    _write_others(found, per_class, confusion, plot)
+
+
+def _evaluate(
+    request: Request, tested: Sequence[Subject], provenance: dict[str, Any], quiet: bool
+) -> list[Evaluation]:
+    """Test the subjects; a run's own result is kept as soon as it is there."""
+    from diffres_cli.evaluation.job import evaluate_all
+    from diffres_cli.evaluation.runs import write_evaluation
+
+    found = []
+    bar = CountBar(shown=sys.stderr.isatty() and not quiet)
+    with bar:
+        for subject, evaluation in zip(tested, evaluate_all(request, tested, bar.show), strict=True):
+            found.append(evaluation)
+            if subject.run:
+                write_evaluation(subject.run, provenance | evaluation.plain())
+            bar.clear()
+            if not quiet:
+                _warn(subject, evaluation)
+    return found
+
+
+def _warn(subject: Subject, evaluation: Evaluation) -> None:
+    """Say what was not heard, and where a result went or why it did not."""
+    dataset = subject.dataset
+    if dataset.missing:
+        total = len(dataset.missing) + len(dataset.clips)
+        say(f"warning: {len(dataset.missing)} of {total} clips of {dataset.name} are missing")
+    for name, why in list(evaluation.undecodable.items())[:_SHOWN]:
+        say(f"warning: {name}: {why}")
+    if len(evaluation.undecodable) > _SHOWN:
+        say(f"warning: {len(evaluation.undecodable)} clips of {dataset.name} cannot be decoded")
+    if subject.run:
+        say(f"kept in {subject.run.evaluation}")
+
+
+def _write_others(
+    found: Sequence[Evaluation], per_class: Path | None, confusion: Path | None, plot: Path | None
+) -> None:
+    from diffres_cli.evaluation import report
+
+    if per_class:
+        write_atomically(per_class, report.per_class_csv(found).encode())
+    if confusion and confusion.suffix == ".csv":
+        write_atomically(confusion, report.confusion_csv(found).encode())
+    elif confusion:
+        from diffres_cli.evaluation.plot import plot_confusions
+
+        plot_confusions(found, confusion)
+    if plot:
+        from diffres_cli.evaluation.plot import plot_rates
+
+        plot_rates(found, plot)
+
+
+def _require_torch() -> None:
+    try:
+        import diffres_cli.evaluation.job  # noqa: F401 (is it there?)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"diffres eval needs PyTorch and torchmetrics ({error.name}): pip install 'diffres[train]'"
+        ) from error
+
+
+def _rates(text: str | None) -> tuple[float, ...]:
+    found = [options.frame_rate(part.strip()) for part in text.split(",")] if text is not None else []
+    if "auto" in found:
+        raise UsageError(f"--fps {text}: expected numbers, such as 25,50,100; auto chooses as it goes")
+    return tuple(rate for rate in found if isinstance(rate, float))
+
+
+def _checked_backend(backend: str | None) -> str | None:
+    if backend not in (None, "onnx", "torch"):
+        raise UsageError(f"--backend {backend}: choose onnx or torch")
+    return backend
+
+
+def _chosen_format(format_: str | None, output: Path | None) -> str:
+    if format_ is None:
+        suffix = output.suffix.lower() if output else ""
+        if suffix not in ("", *_SUFFIXES):
+            raise UsageError(f"--output {output}: choose a suffix of {', '.join(_SUFFIXES)}, or give -f")
+        return _SUFFIXES.get(suffix, "table")
+    if format_ not in _SUFFIXES.values():
+        raise UsageError(f"--format {format_}: choose {', '.join(_SUFFIXES.values())}")
+    return format_
+
+
+def _refuse_early(*outputs: Path | None) -> None:
+    """Refuse what could not be written, before hours of work."""
+    from diffres_cli.figure.write import check_suffix
+
+    _, _, confusion, plot = outputs
+    for picture in (plot, confusion if confusion and confusion.suffix != ".csv" else None):
+        if picture:
+            check_suffix(picture)
+    for path in outputs:
+        if path and not path.absolute().parent.is_dir():
+            raise OutputError(f"cannot write {path}: there is no folder {path.parent}")

@@ -14,15 +14,16 @@ from diffres_cli.checkpoint import ModelFile, read_model
 from diffres_cli.datasets.cache import WaveformCache, build_cache
 from diffres_cli.datasets.clip import Clip, Dataset
 from diffres_cli.errors import DataError
-from diffres_cli.evaluation.labelmap import LabelMap, match, read_map
+from diffres_cli.evaluation.labelmap import match, read_map
 from diffres_cli.evaluation.metrics import class_scores, confusions, metrics
 from diffres_cli.evaluation.result import AtRate, Evaluation
 from diffres_cli.evaluation.runs import sha256
-from diffres_cli.evaluation.scoring import Scores, score
+from diffres_cli.evaluation.scoring import score
 from diffres_cli.evaluation.subjects import Request, Subject
 from diffres_cli.model.backend import TorchRuntime
 from diffres_cli.model.export import checked_onnx
 from diffres_cli.model.weights import load_network
+from diffres_cli.prediction import Floats
 from diffres_cli.runtime import OnnxRuntime, Runtime
 
 Progress = Callable[[str, int, int], None]
@@ -49,7 +50,7 @@ def evaluate(
     """Test a subject at each rate.
 
     Args:
-        on_progress: told the subject's title, how many clips are done, counted once a rate, and of how many.
+        on_progress: told what is going on, how many clips are done, and of how many.
 
     Raises:
         UsageError: labels that do not fit, a rate out of range. DataError: too many clips are missing.
@@ -59,10 +60,13 @@ def evaluate(
     labels = read_map(request.map, card, dataset) if request.map else match(card, dataset)
     rates = chosen_rates(card, request.fps)
     clips = spread(dataset.of(*subject.splits), request.limit)
-    waveforms = build_cache(clips, card.sample_rate, None)
+    waveforms = build_cache(
+        clips, card.sample_rate, None, on_progress=_Done(f"decoding for {subject.title}", 0, on_progress).tell
+    )
     heard = _heard(subject, waveforms)
     targets = multi_hot([clips[clip] for clip in heard], len(dataset.classes))
-    done = _Done(subject.title, len(heard) * len(rates), on_progress)
+    done = _Done(subject.title, len(heard), on_progress)
+    scores = score(runtime, waveforms, heard, rates, request.batch_size, done)
     return Evaluation(
         model=card.name,
         sha256=sha256(subject.file),
@@ -79,14 +83,8 @@ def evaluate(
         duration=float(waveforms.lengths[heard].mean()) / card.sample_rate,
         classes=dataset.classes,
         rates=tuple(
-            _measured(
-                score(runtime, waveforms, heard, fps, request.batch_size, done),
-                fps,
-                labels,
-                targets,
-                dataset,
-            )
-            for fps in rates
+            _measured(fps, labels.apply(each.probabilities), each.seconds, targets, dataset)
+            for fps, each in zip(rates, scores, strict=True)
         ),
         missing=dataset.missing,
         undecodable=waveforms.failures,
@@ -160,28 +158,31 @@ def _heard(subject: Subject, waveforms: WaveformCache) -> list[int]:
     return heard
 
 
-def _measured(
-    scores: Scores, fps: float, labels: LabelMap, targets: torch.Tensor, dataset: Dataset
-) -> AtRate:
-    probabilities = torch.from_numpy(labels.apply(scores.probabilities))
+def _measured(fps: float, scores: Floats, seconds: float, targets: torch.Tensor, dataset: Dataset) -> AtRate:
+    probabilities = torch.from_numpy(scores)
     measure = metrics(len(dataset.classes), dataset.multi_label)
     found = measure(probabilities, targets)
     return AtRate(
         fps,
         {name: float(value) for name, value in found.items()},
-        scores.seconds,
+        seconds,
         tuple(class_scores(probabilities, targets, dataset.multi_label)),
         None if dataset.multi_label else confusions(probabilities, targets).tolist(),
     )
 
 
 class _Done:
-    """Counts clips over all rates."""
+    """Counts clips."""
 
-    def __init__(self, title: str, total: int, tell: Progress | None) -> None:
-        self._title, self._done, self._total, self._tell = title, 0, total, tell
+    def __init__(self, title: str, total: int, on_progress: Progress | None) -> None:
+        self._title, self._done, self._total, self._on_progress = title, 0, total, on_progress
+
+    def tell(self, done: int, total: int) -> None:
+        """So many are done."""
+        if self._on_progress:
+            self._on_progress(self._title, done, total)
 
     def __call__(self, clips: int) -> None:
+        """So many more are done."""
         self._done += clips
-        if self._tell:
-            self._tell(self._title, self._done, self._total)
+        self.tell(self._done, self._total)

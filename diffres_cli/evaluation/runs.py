@@ -49,6 +49,11 @@ class Run:
         return self.folder / MODEL_NAME
 
     @property
+    def evaluation(self) -> Path:
+        """Where its result is kept."""
+        return self.folder / EVALUATION_NAME
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """What it is tested on."""
         return (f"fold{self.fold}",) if self.fold else self.test
@@ -84,9 +89,7 @@ def write_evaluation(run: Run, found: Mapping[str, Any]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    write_atomically(
-        run.folder / EVALUATION_NAME, (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode()
-    )
+    write_atomically(run.evaluation, (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def read_evaluation(folder: Path) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""A model on clips at one frame rate -> probabilities, and the time a clip takes."""
+"""A model on clips at several frame rates -> probabilities, and the time a clip takes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Scores(NamedTuple):
 
     Attributes:
         probabilities: [clips, classes].
-        seconds: the time the model takes for a clip of the mean length, of this batch size's median.
+        seconds: the model's time for a clip of the mean length, by the median batch.
     """
 
     probabilities: Floats
@@ -55,41 +55,49 @@ def score(
     runtime: Runtime,
     waveforms: Waveforms,
     clips: Sequence[int],
-    fps: float,
+    rates: Sequence[float],
     batch_size: int,
     on_clips: Callable[[int], None] | None = None,
-) -> Scores:
-    """Run a model on clips.
+) -> list[Scores]:
+    """Run a model on clips, at each rate.
 
     Only windows of one length share a batch, so that nothing is padded and no clip's scores depend on
     its company. A clip longer than the model's window is cut, and scored by its windows' largest, as
     `diffres tag` does: a sound heard once was heard, and what is measured is what users get.
-    The first batch is run once more beforehand, so that the time has no start-up in it; it covers the
-    model alone, from samples in memory to probabilities in memory.
+
+    Times are of the model alone, from samples in memory to probabilities in memory. Each batch is run at
+    one rate after the other, so that what else the machine does slows all of them; the first batch is run
+    before, untimed.
 
     Args:
-        clips: indices into `waveforms`, of which each has samples. fps: output frames per second.
-        batch_size: windows at once. on_clips: told how many clips are begun with each batch.
+        clips: indices into `waveforms`, of which each has samples. rates: output frames per second.
+        batch_size: windows at once. on_clips: told how many more clips have been begun.
+
+    Returns:
+        One entry for each rate.
 
     Raises:
         ModelError: the model fails, or what it gives is no number.
     """
-    probabilities = np.zeros((len(clips), len(runtime.card.classes)), np.float32)
-    paces: list[float] = []  # seconds a sample
-    for batch in batches(cut(runtime.card, waveforms.lengths[list(clips)]), batch_size):
+    lengths = waveforms.lengths[list(clips)]
+    shape = (len(rates), len(clips), len(runtime.card.classes))
+    probabilities = np.zeros(shape, np.float32)
+    paces: list[list[float]] = [[] for _ in rates]  # seconds a sample
+    for number, batch in enumerate(batches(cut(runtime.card, lengths), batch_size)):
         places = [window.clip for window in batch]
-        waveform = waveforms.read(
-            [clips[place] for place in places], batch[0].samples, [window.first for window in batch]
-        )
-        if not paces:
+        firsts = [window.first for window in batch]
+        waveform = waveforms.read([clips[place] for place in places], batch[0].samples, firsts)
+        for fps in rates if number == 0 else ():
             _run(runtime, waveform, fps)
-        began = time.perf_counter()
-        found = _run(runtime, waveform, fps)
-        paces.append((time.perf_counter() - began) / waveform.size)
-        np.maximum.at(probabilities, places, found)
+        for fps, held, pace in zip(rates, probabilities, paces, strict=True):
+            began = time.perf_counter()
+            found = _run(runtime, waveform, fps)
+            pace.append((time.perf_counter() - began) / waveform.size)
+            np.maximum.at(held, places, found)
         if on_clips:
-            on_clips(sum(window.first == 0 for window in batch))
-    return Scores(probabilities, median(paces) * float(waveforms.lengths[list(clips)].mean()))
+            on_clips(firsts.count(0))
+    mean = float(lengths.mean())
+    return [Scores(held, median(pace) * mean) for held, pace in zip(probabilities, paces, strict=True)]
 
 
 def cut(card: ModelCard, lengths: Sequence[int] | NDArray[np.int64]) -> list[Window]:

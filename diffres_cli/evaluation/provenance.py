@@ -1,0 +1,45 @@
+"""What a number is to be quoted with: the command, the machine, the versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from diffres_cli import __version__
+
+
+def facts() -> dict[str, Any]:
+    """The command that runs, the machine it runs on, and what it runs with."""
+    packages = ("torch", "torchmetrics", "onnxruntime", "numpy")
+    return {
+        "command": shlex.join(["diffres", *sys.argv[1:]]),
+        "machine": machine(),
+        "versions": {
+            "diffres": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in packages},
+        },
+    }
+
+
+def machine() -> str:
+    """The processor, its cores open to us, and the GPU where there is one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{_processor()}, {cores} cores{gpu}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
