@@ -37,3 +37,7 @@ class DataError(DiffresError):
     """A dataset that is not where or what it should be: a wrong folder, an unknown label, an empty split."""
 
     exit_code = 2
+
+
+class TrainingError(DiffresError):
+    """A training run that cannot go on, or may not: its loss is no number, or what it rests on changed."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from diffres_cli.datasets.build import Listed, build, check_count
 from diffres_cli.datasets.clip import Dataset, Source
-from diffres_cli.datasets.listing import is_audio, stem, walk, wrong_folder
+from diffres_cli.datasets.listing import stem, walk, wrong_folder
 from diffres_cli.datasets.tables import Labels, read_columns, read_rows
 from diffres_cli.errors import DataError
 
@@ -45,8 +45,9 @@ def _survey(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     audio: dict[str, Path] = {}
     for folder, files in walk(root):
         for file in files:
-            if is_audio(file):
-                audio.setdefault(_id(stem(file)), folder / file)
+            name = stem(file)
+            if name != file:
+                audio.setdefault(_id(name), folder / file)
             elif file in wanted:
                 lists.setdefault(file, folder / file)
     return lists, audio

@@ -155,5 +155,5 @@ def relative(name: str, path: Path, line: int) -> str:
     if not parts or "\0" in name:
         raise DataError(f"{path}, line {line}: expected the path of a file, found {name!r}")
     if slashed.startswith("/") or PureWindowsPath(slashed).drive or ".." in parts:
-        raise DataError(f"{path}, line {line}: the path {printable(name)!r} leaves the dataset's folder")
+        raise DataError(f"{path}, line {line}: the path {name!r} leaves the dataset's folder")
     return "/".join(parts)

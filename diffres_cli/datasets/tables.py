@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
-from diffres_cli.audio import printable
 from diffres_cli.errors import DataError
 
 _LONGEST_CELL = 1 << 20  # characters
@@ -94,7 +93,7 @@ class Labels:
         self._places = {name: place for place, name in enumerate(self.names)}
         if len(self._places) != len(self.names):
             twice = next(name for name in self.names if self.names.count(name) > 1)
-            raise DataError(f"{source}: the label {printable(twice)!r} is there twice")
+            raise DataError(f"{source}: the label {twice!r} is there twice")
 
     def index(self, name: str, path: Path, line: int) -> int:
         """The place of a label that stands in a line of a file.
@@ -109,5 +108,5 @@ class Labels:
 
     def _unknown(self, name: str) -> str:
         near = get_close_matches(name, self.names, n=1, cutoff=0.0)
-        hint = f"; the nearest is {printable(near[0])!r}" if near else ""
-        return f"no label {printable(name)!r} in {self._source}{hint}"
+        hint = f"; the nearest is {near[0]!r}" if near else ""
+        return f"no label {name!r} in {self._source}{hint}"
