@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import stat
+import struct
 import tarfile
 import zipfile
 from bisect import bisect_right
@@ -11,13 +12,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import accumulate
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, NamedTuple
 
 from diffres_cli.datasets.entries import Entry
 
 Contents = Iterator[tuple[Entry, IO[bytes]]]
 
 _BLOCK = 2**18
+_END, _END_SIZE = b"PK\5\6", 22
+_END64, _END64_SIZE, _LOCATOR_SIZE = b"PK\6\6", 56, 20
+_LONGEST_END = _END64_SIZE + _LOCATOR_SIZE + _END_SIZE + 2**16  # bytes, with a comment
 _TAR_KINDS = {
     tarfile.SYMTYPE: "symbolic link",
     tarfile.LNKTYPE: "hard link",
@@ -90,36 +94,73 @@ def _zip_entry(info: zipfile.ZipInfo) -> Entry:
 def _opened_zip(parts: Sequence[Path]) -> Iterator[zipfile.ZipFile]:
     with ExitStack() as stack:
         files = [stack.enter_context(part.open("rb")) for part in parts]
-        joined = _Joined(files)
+        if len(files) == 1:
+            yield stack.enter_context(zipfile.ZipFile(files[0]))
+            return
+        joined = _Joined(files, _directory(files[-1]))
         archive = stack.enter_context(zipfile.ZipFile(io.BufferedReader(joined)))
-        if len(parts) > 1:
-            _point_into_parts(archive, joined.starts)
+        _point_into_parts(archive, joined)
         yield archive
 
 
-def _point_into_parts(archive: zipfile.ZipFile, starts: Sequence[int]) -> None:
+class _Directory(NamedTuple):
+    """Where the list of a zip archive's entries is."""
+
+    part: int  # in which it begins,
+    offset: int  # at this byte of it
+    size: int
+
+    @property
+    def end_record(self) -> bytes:
+        """The shortest that leads the library to it, as if parts before this one were foreign bytes."""
+        return struct.pack("<4s8xIIH", _END, self.size, self.offset, 0)
+
+
+def _directory(last: BinaryIO) -> _Directory:
+    last.seek(-min(last.seek(0, io.SEEK_END), _LONGEST_END), io.SEEK_END)
+    tail = last.read()
+    at = tail.rfind(_END)
+    if at < 0 or len(tail) < at + _END_SIZE:
+        raise zipfile.BadZipFile("it has no end record")
+    part, size, offset = struct.unpack_from("<H4xII", tail, at + 6)
+    long = at - _LOCATOR_SIZE - _END64_SIZE
+    if long >= 0 and tail.startswith(_END64, long):
+        part, size, offset = struct.unpack_from("<I16xQQ", tail, long + 20)
+    if max(size, offset) >= 2**32:
+        raise zipfile.BadZipFile("its parts are too large")
+    return _Directory(part, offset, size)
+
+
+def _point_into_parts(archive: zipfile.ZipFile, joined: _Joined) -> None:
     """Correct where entries begin: in a split zip that is counted from the start of a part.
 
-    The library does not know parts (nor do its pure-Python kin); it has added to each offset how many
-    bytes seemed to lie before the archive: the start of the part in which the directory begins.
+    The library does not know parts; it has added to each offset where the directory's part begins.
     """
-    before = starts[bisect_right(starts, archive.start_dir) - 1]
     for info in archive.infolist():
-        if info.volume >= len(starts):
-            raise zipfile.BadZipFile(f"part {info.volume + 1} of {len(starts)} is asked for")
-        info.header_offset += starts[info.volume] - before
-        if hasattr(info, "_end_offset"):  # Python 3.12's guard against overlaps, made of the wrong offsets
+        if info.volume >= len(joined.starts):
+            raise zipfile.BadZipFile(f"it refers to part {info.volume + 1}")
+        info.header_offset += joined.starts[info.volume] - joined.before
+        if hasattr(info, "_end_offset"):  # a later library's guard against overlaps, made of wrong offsets
             info._end_offset = None
 
 
 class _Joined(io.RawIOBase):
-    """Several files as one, to be read from anywhere."""
+    """The parts of a split zip as one file up to the end of the directory, then an end record.
 
-    def __init__(self, files: Sequence[BinaryIO]) -> None:
+    The ZIP64 records between these two, which archives over 4 GiB have, are left out: the library refuses
+    what they say of parts.
+    """
+
+    def __init__(self, files: Sequence[BinaryIO], directory: _Directory) -> None:
         sizes = [file.seek(0, io.SEEK_END) for file in files]
         self.starts = [0, *accumulate(sizes)][:-1]
-        self._files = files
-        self._size = sum(sizes)
+        self.before = self.starts[min(directory.part, len(files) - 1)]
+        end = self.before + directory.offset + directory.size
+        if directory.part >= len(files) or not self.starts[-1] <= end <= sum(sizes) - _END_SIZE:
+            raise zipfile.BadZipFile("its directory is not where the end record says")
+        self._files = [*files, io.BytesIO(directory.end_record)]
+        self._starts = [*self.starts, end]
+        self._ends = [*self.starts[1:], end, end + _END_SIZE]
         self._place = 0
 
     def readable(self) -> bool:
@@ -129,7 +170,7 @@ class _Joined(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._ends[-1]}[whence]
         if self._place < 0:
             raise zipfile.BadZipFile(f"it refers to byte {self._place}")
         return self._place
@@ -139,11 +180,11 @@ class _Joined(io.RawIOBase):
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         """Bytes of one part: whoever wants more asks again."""
-        if self._place >= self._size:
+        if self._place >= self._ends[-1]:
             return 0
-        index = bisect_right(self.starts, self._place) - 1
-        self._files[index].seek(self._place - self.starts[index])
-        data = self._files[index].read(len(buffer))
+        index = bisect_right(self._starts, self._place) - 1
+        self._files[index].seek(self._place - self._starts[index])
+        data = self._files[index].read(min(len(buffer), self._ends[index] - self._place))
         buffer[: len(data)] = data
         self._place += len(data)
         return len(data)
