@@ -17,7 +17,8 @@ def export(
     source: Annotated[
         str,
         typer.Argument(
-            help="A .safetensors checkpoint, or a folder or shipped name with one.", show_default=False
+            help="A training run, a .safetensors checkpoint, or a folder or shipped name with one.",
+            show_default=False,
         ),
     ],
     output: Annotated[
@@ -44,12 +45,16 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Write INT8 even where it is no faster or agrees too little.")
     ] = False,
+    unevaluated: Annotated[
+        bool, typer.Option("--unevaluated", help="A run's folder without the numbers of `diffres eval`.")
+    ] = False,
     debug: options.Debug = False,
 ) -> None:
     """Write one self-contained ONNX graph: waveform and slots in, scores and spectrograms out.
 
     Nothing is written when torch and ONNX Runtime differ by more than 1e-4 at awkward lengths and rates.
-    A folder's card keeps what the card beside the checkpoint says below its facts.
+    A folder's card keeps what the card beside the checkpoint says below its facts. A training run's folder
+    is called as it is, and its card has the metrics that `diffres eval RUN` measured, and the recipe.
 
     INT8 is measured against float on half of the audio, the other half calibrates it, and it is refused
     (exit code 3, nothing written) unless it is faster and gives the same best label for 95 % at 25, 50
@@ -60,7 +65,15 @@ def export(
 
     _refuse_contradictions(int8, calibrate or [], force)
     path = find_model(source, weights=True)
+    if (
+        output.resolve() == path.parent.resolve()
+        and output.suffix != ".onnx"
+        and (output / "recipe.toml").exists()
+    ):
+        raise UsageError(f"-o {output}: is the run itself; name another folder")
     try:
+        from diffres_cli.evaluation.notes import run_notes
+        from diffres_cli.evaluation.runs import is_run
         from diffres_cli.model.export import export_onnx
         from diffres_cli.model.int8 import accepted_int8
         from diffres_cli.model.publish import notes_of, publish
@@ -69,7 +82,11 @@ def export(
         raise MissingDependencyError(
             f"diffres export needs PyTorch and onnx ({error.name}): pip install 'diffres[train]'"
         ) from error
+    own = is_run(path.parent)
+    notes = run_notes(path.parent, unevaluated=unevaluated) if own else notes_of(path.parent)
     network = load_network(path)
+    if own:
+        network.card = network.card.renamed(output.resolve().name.removesuffix(".onnx"))
     quantize = partial(
         accepted_int8,
         card=network.card,
@@ -80,7 +97,7 @@ def export(
     if output.suffix == ".onnx":
         difference = export_onnx(network, output, quantize if int8 else None)
     else:
-        difference = publish(network, output, notes_of(path.parent), quantize if int8 else None)
+        difference = publish(network, output, notes, quantize if int8 else None)
     emit(f"{output}  (torch and ONNX Runtime agree to {difference:.0e})\n")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from diffres_cli.evaluation.report import Spread, rates_of, summary, summed_confusions
+from diffres_cli.evaluation.report import Spread, rates_of, summary, summed_confusions, where
 from diffres_cli.evaluation.result import Evaluation
 from diffres_cli.figure import COLUMN
 from diffres_cli.figure.panels import DARK, LIGHT
@@ -50,34 +50,36 @@ def _rates(found: Sequence[Evaluation]) -> Figure:
     figure = Figure(figsize=(COLUMN, 2.2), layout="constrained")
     axes = figure.add_subplot()
     times = axes.twinx()
-    _line(axes, summary(found, lambda rate: 100 * rate.metrics[name]), DARK, "o", _WORDS[name])
-    _line(times, summary(found, lambda rate: 1000 * rate.seconds), LIGHT, "s", "Time per clip (ms)")
+    _line(times, summary(found, lambda rate: 1000 * rate.seconds), LIGHT, "s--", "Time per clip (ms)")
+    values = summary(found, lambda rate: 100 * rate.metrics[name])
+    _line(axes, values, DARK, "o-", _WORDS[name])
+    low, high = zip(*((v.mean - v.std, min(v.mean + v.std, 100.0)) for v in values.values()), strict=True)
+    axes.fill_between(list(values), low, high, color=DARK, alpha=0.15, linewidth=0)  # none where NaN
     times.set_ylim(bottom=0)
+    axes.set_zorder(times.get_zorder() + 1)  # the metric before the time
+    axes.patch.set_visible(False)
     axes.set_xlabel("Frame rate (fps)")
     axes.set_xticks(rates_of(found), labels=[f"{fps:g}" for fps in rates_of(found)])
     _title(axes, found)
     return figure
 
 
-def _line(axes: Axes, values: dict[float, Spread], colour: str, marker: str, name: str) -> None:
-    """A line with its spread, and its axis in its colour."""
-    spreads = [0.0 if math.isnan(value.std) else value.std for value in values.values()]
-    axes.errorbar(
-        list(values), [value.mean for value in values.values()], spreads if any(spreads) else None,
-        color=colour, marker=marker, markersize=3, linewidth=1.0, capsize=2, elinewidth=0.7,
-    )  # fmt: skip
+def _line(axes: Axes, values: dict[float, Spread], colour: str, line: str, name: str) -> None:
+    """The means as a line, and the axis in its colour."""
+    means = [value.mean for value in values.values()]
+    axes.plot(list(values), means, line, color=colour, markersize=3, linewidth=1.0)
     axes.set_ylabel(name, color=colour)
     axes.tick_params(axis="y", colors=colour)
-    axes.margins(x=0.06, y=0.12)
+    axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.margins(x=0.06, y=0.15)
 
 
 def _title(axes: Axes, found: Sequence[Evaluation], more: str = "") -> None:
     models = ", ".join(dict.fromkeys(each.model for each in found))
-    splits = ",".join(dict.fromkeys(split for each in found for split in each.splits))
-    count = f", {len(found)} evaluations" if len(found) > 1 else ""
+    count = f", mean ± std of {len(found)}" if len(found) > 1 and not more else ""
     axes.set_title(models, loc="left", fontsize=LARGE, fontweight="bold", pad=12)
     axes.annotate(
-        f"{found[0].dataset}, {splits}{count}{more}", (0, 1), (0, 3), xycoords="axes fraction",
+        f"{found[0].dataset}, {where(found)}{count}{more}", (0, 1), (0, 3), xycoords="axes fraction",
         textcoords="offset points", fontsize=SMALL, color=GREY,
     )  # fmt: skip
 

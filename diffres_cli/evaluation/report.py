@@ -72,14 +72,21 @@ def table(found: Sequence[Evaluation]) -> str:
 
 def heading(found: Sequence[Evaluation]) -> str:
     """Which data, which models, how they were run."""
-    data = ", ".join(dict.fromkeys(",".join(each.splits) for each in found))
     models = ", ".join(dict.fromkeys(each.model for each in found))
     ways = ", ".join(dict.fromkeys(f"{each.backend} on {each.device}" for each in found))
     first = found[0]
-    line = f"{first.dataset}, {data}, {len(first.classes)} classes: {models}, {ways}, "
+    line = f"{first.dataset}, {where(found)}, {len(first.classes)} classes: {models}, {ways}, "
     if len(found) == 1:
         return f"{line}{_clips(first.clips)}"
     return f"{line}{len(found)} evaluations: mean ± standard deviation"
+
+
+def where(found: Sequence[Evaluation]) -> str:
+    """The splits or folds that were tested, in words."""
+    folds = sorted({each.fold or 0 for each in found})
+    if len(folds) > 1 and folds == list(range(folds[0], folds[-1] + 1)) and folds[0]:
+        return f"folds {folds[0]} to {folds[-1]}"
+    return ", ".join(dict.fromkeys(",".join(each.splits) for each in found))
 
 
 def cell(name: str, value: Spread) -> str:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from diffres_cli.checkpoint import WEIGHTS_NAME
+from diffres_cli.config import parse_toml
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.files import reason, write_atomically
 
-MODEL_NAME, RECIPE_NAME, FACTS_NAME, EVALUATION_NAME = (
-    "model.safetensors",
-    "recipe.toml",
-    "run.json",
-    "evaluation.json",
-)
+MODEL_NAME = WEIGHTS_NAME
+RECIPE_NAME, FACTS_NAME, EVALUATION_NAME = "recipe.toml", "run.json", "evaluation.json"
 
 
 @dataclass(frozen=True)
@@ -130,9 +126,8 @@ def sha256(path: Path) -> str:
 
 def _read(folder: Path) -> Run:
     path = folder / RECIPE_NAME
-    toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
-        data = toml.loads(path.read_text("utf-8"))["data"]
+        data = parse_toml(path.read_text("utf-8"))["data"]
         return Run(
             folder,
             dataset=str(data["dataset"]),

@@ -1,0 +1,95 @@
+"""What a run's card says below the facts: what it scored and how it came about, in Markdown."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from diffres_cli.errors import ModelError
+from diffres_cli.evaluation.report import NAMES, Spread, cell
+from diffres_cli.evaluation.runs import EVALUATION_NAME, RECIPE_NAME, read_evaluation, read_facts
+
+NOT_EVALUATED = "## Evaluation\n\nNone: how well this model does was not measured."
+
+
+def run_notes(folder: Path, *, unevaluated: bool = False) -> str:
+    """The sections Evaluation and Training of a run's card.
+
+    Args:
+        unevaluated: a run without an evaluation will do.
+
+    Raises:
+        ModelError: there is no evaluation of the run's present model, or it is damaged.
+    """
+    found = None if unevaluated else read_evaluation(folder)
+    if found is None and not unevaluated:
+        raise ModelError(
+            f"{folder}: not evaluated: run `diffres eval {folder}` first, for the card's numbers, or export "
+            "with --unevaluated"
+        )
+    evaluation = NOT_EVALUATED if found is None else _evaluation(found, folder / EVALUATION_NAME)
+    return f"{evaluation}\n\n{_training(folder)}"
+
+
+def _evaluation(found: Mapping[str, Any], path: Path) -> str:
+    try:
+        return f"## Evaluation\n\n{_table(found['rates'])}\n\n{_conditions(found)}"
+    except (KeyError, TypeError, IndexError) as error:
+        raise ModelError(f"{path}: damaged ({error!r}): run `diffres eval {path.parent}` again") from error
+
+
+def _table(rates: list[Mapping[str, Any]]) -> str:
+    names = [name for name in NAMES if name in rates[0]["metrics"]]
+    rows = [["fps", *(NAMES[name] for name in names), "ms a clip"], ["---:"] * (len(names) + 2)]
+    for rate in rates:
+        scores = (math.nan if rate["metrics"][name] is None else rate["metrics"][name] for name in names)
+        cells = [cell(name, Spread(score, math.nan)) for name, score in zip(names, scores, strict=True)]
+        rows.append([f"{rate['fps']:g}", *cells, f"{1000 * rate['seconds_per_clip']:.1f}"])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _conditions(found: Mapping[str, Any]) -> str:
+    unheard = len(found["undecodable"])
+    without = f", {unheard} more could not be decoded" if unheard else ""
+    lost = len(found["missing"])
+    without += f", {lost} of the dataset's clips were missing" if lost else ""
+    absent = len(found["absent"])
+    left = f" {absent} of the classes have no clip there and are left out of the means." if absent else ""
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    return (
+        f"On {found['dataset']} ({found['citation']}; {found['licence']}), {','.join(found['splits'])}: "
+        f"{found['clips']} clips of {found['duration']:.3g} s on average{without}.{left} The time is the "
+        f"model's alone, in batches of {found['batch_size']}, {found['backend']} on {found['device']}.\n\n"
+        f"Command: `{found['command']}`. Machine: {found['machine']}. Versions: {versions}."
+    )
+
+
+def _training(folder: Path) -> str:
+    recipe = (folder / RECIPE_NAME).read_text("utf-8").strip()
+    facts = _facts(read_facts(folder))
+    return f"## Training\n\n{facts}The recipe:\n\n```toml\n{recipe}\n```\n"
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    """Clips, command, code and machine, as far as run.json states them."""
+    data, git = facts.get("data") or {}, facts.get("git") or {}
+    command = facts.get("command")
+    lines = {
+        "clips": _counts(data.get("clips")),
+        "data's SHA-256": data.get("sha256"),
+        "command": f"`{shlex.join(command)}`" if isinstance(command, list) else command,
+        "code": git.get("commit") and f"commit {git['commit']}{', changed' if git.get('changed') else ''}",
+        "machine": facts.get("machine"),
+        "versions": ", ".join(f"{name} {number}" for name, number in (facts.get("versions") or {}).items()),
+    }
+    stated = "".join(f"- {name}: {value}\n" for name, value in lines.items() if value)
+    return f"{stated}\n" if stated else ""
+
+
+def _counts(clips: object) -> object:
+    if isinstance(clips, Mapping):
+        return ", ".join(f"{count} {split}" for split, count in clips.items())
+    return clips
