@@ -4,6 +4,7 @@
     places.py     where datasets and decoded waveforms lie on this machine
     listing.py    which files lie in a folder, found by name with any audio extension
     tables.py     CSV lists, row by row; labels by name
+    parquet.py    the same from Parquet, row by row
     build.py      what a list names -> a Dataset: clips with a file, names without
     labelled.py   a table of paths and labels, CSV or Parquet, as people write them
     audioset.py, fsd50k.py, esc50.py, speechcommands.py, nsynth.py, arabic.py, folder.py

@@ -114,9 +114,10 @@ class Dataset:
         Raises:
             DataError: one of them has no clips.
         """
-        empty = [split for split in splits if split not in self.splits]
+        counts = self.counts
+        empty = [split for split in splits if split not in counts]
         if empty:
-            has = ", ".join(f"{split} ({count})" for split, count in self.counts.items())
+            has = ", ".join(f"{split} ({count})" for split, count in counts.items())
             raise DataError(f"{self.name} in {self.root}: no clips in split {empty[0]!r}; there are {has}")
         return tuple(clip for clip in self.clips if clip.split in splits)
 

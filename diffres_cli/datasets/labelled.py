@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from diffres_cli.audio import printable
 from diffres_cli.datasets.listing import relative
+from diffres_cli.datasets.parquet import read_parquet
 from diffres_cli.datasets.tables import read_rows
-from diffres_cli.errors import DataError, MissingDependencyError
+from diffres_cli.errors import DataError
 
 TABLES = (".csv", ".parquet")
 _SPLITS = {
@@ -74,18 +75,8 @@ def _csv_cells(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _parquet_cells(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{table}: reading Parquet needs pyarrow: pip install 'diffres[parquet]'"
-        ) from error
-    try:
-        names = parquet.read_schema(table).names
-        _check_columns(table, names)
-        rows = parquet.read_table(table, columns=[name for name in names if name in _COLUMNS]).to_pylist()
-    except (OSError, ArrowException) as error:
-        raise DataError(f"{table}: cannot be read as Parquet ({error})") from error
+    names, rows = read_parquet(table, _COLUMNS)
+    _check_columns(table, names)
     yield from enumerate(rows, 1)
 
 
