@@ -65,12 +65,6 @@ def export(
 
     _refuse_contradictions(int8, calibrate or [], force)
     path = find_model(source, weights=True)
-    if (
-        output.resolve() == path.parent.resolve()
-        and output.suffix != ".onnx"
-        and (output / "recipe.toml").exists()
-    ):
-        raise UsageError(f"-o {output}: is the run itself; name another folder")
     try:
         from diffres_cli.evaluation.notes import run_notes
         from diffres_cli.evaluation.runs import is_run
@@ -82,8 +76,10 @@ def export(
         raise MissingDependencyError(
             f"diffres export needs PyTorch and onnx ({error.name}): pip install 'diffres[train]'"
         ) from error
-    own = is_run(path.parent)
-    notes = run_notes(path.parent, unevaluated=unevaluated) if own else notes_of(path.parent)
+    is_graph, own = output.suffix == ".onnx", is_run(path.parent)
+    if own and output.resolve() == path.parent.resolve():
+        raise UsageError(f"-o {output}: is the run itself; name another folder")
+    notes = run_notes(path.parent, unevaluated=unevaluated or is_graph) if own else notes_of(path.parent)
     network = load_network(path)
     if own:
         network.card = network.card.renamed(output.resolve().name.removesuffix(".onnx"))
@@ -94,7 +90,7 @@ def export(
         force=force,
         on_report=lambda report: emit(f"{report.markdown()}\n"),
     )
-    if output.suffix == ".onnx":
+    if is_graph:
         difference = export_onnx(network, output, quantize if int8 else None)
     else:
         difference = publish(network, output, notes, quantize if int8 else None)
