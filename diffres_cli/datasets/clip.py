@@ -89,7 +89,6 @@ class Dataset:
         classes, class_ids: label names and ontology ids (the names again where there are none).
         clips: those whose file is there, in the order of the official lists.
         missing: names of listed clips without a file.
-        splits: in the order train, validation, test; folds in order.
     """
 
     name: str
