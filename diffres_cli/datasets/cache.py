@@ -123,7 +123,7 @@ def build_cache(
         with building(place), Pool(workers or available_cores(), told) as pool:
             failures = pool.run(jobs)
         places = look_up(place, keys)
-    elif on_progress:
+    elif on_progress is not None:
         on_progress(len(clips), len(clips))
     return _cache(clips, keys, places, {**places.failures, **failures}, sample_rate)
 
@@ -147,7 +147,7 @@ def _told(total: int, missing: int, on_progress: Progress | None) -> Callable[[i
     def add(count: int) -> None:
         nonlocal done
         done += count
-        if on_progress:
+        if on_progress is not None:
             on_progress(done, total)
 
     add(0)
