@@ -197,9 +197,9 @@ def test_a_full_disk_leaves_what_is_finished(tmp_path):
 
 
 def test_a_finished_cache_can_be_read_where_nothing_can_be_written(tmp_path):
-    clips = some(open_to_all(tmp_path) / "in", 3)
+    clips = some(tmp_path / "in", 3)
     cache, _ = build(clips, tmp_path / "cache")
-    for path in tmp_path.rglob("*"):
+    for path in open_to_all(tmp_path).rglob("*"):
         path.chmod(0o555)
     with unprivileged():
         again, decoded = build(clips, tmp_path / "cache")
