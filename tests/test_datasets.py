@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from dataset_trees import (
     FAMILIES,
+    ROOT,
     SHARED,
     arabic,
     audioset,
@@ -259,3 +260,11 @@ def test_every_source_states_its_facts(source):
         assert re.fullmatch(r"|md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", archive.checksum)
         assert archive.url.startswith("https://")
         assert archive.part_of in {"", *names}
+
+
+@pytest.mark.parametrize("source", [source for source in SOURCES.values() if source.name != "folder"])
+def test_the_page_states_the_same_facts(source):
+    clips = ", ".join(f"{split} {count}" for split, count in source.splits.items())
+    classes = f"{source.classes}, several at once" if source.multi_label else str(source.classes)
+    page = (ROOT / "docs" / "datasets.md").read_text("utf-8")
+    assert f"| `{source.name}` | {clips} | {classes} | {source.licence} |\n" in page

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from audio_files import python
 from dataset_trees import arabic, audioset, esc50, esc50_rows, fsd50k, nsynth, sound, speech_commands, table
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from diffres_cli.datasets import SOURCES, load_dataset
@@ -201,6 +201,8 @@ NAME = st.text("ab.", min_size=1, max_size=4).map("x".__add__)
 SUFFIX = st.sampled_from(["", ".wav", ".flac", ".txt"])
 
 
+@example(present={"x.flac", "x.wav"}, wanted="x.txt")
+@example(present={"x.flac", "x.wav"}, wanted="x")
 @given(
     present=st.sets(st.builds(str.__add__, NAME, SUFFIX), min_size=1),
     wanted=st.builds(str.__add__, NAME, SUFFIX),

@@ -64,8 +64,9 @@ def test_a_linked_folder_counts_and_a_loop_ends(tmp_path):
     root = sounds(tmp_path / "data", "rain/1.wav").parent / "data"
     sounds(tmp_path / "elsewhere", "2.wav")
     (root / "wind").symlink_to(tmp_path / "elsewhere")
+    (root / "rain" / "more").symlink_to(tmp_path / "elsewhere")
     (root / "rain" / "loop").symlink_to(root / "rain")
-    assert set(named(load_dataset("folder", root))) == {"rain/1.wav", "wind/2.wav"}
+    assert set(named(load_dataset("folder", root))) == {"rain/1.wav", "rain/more/2.wav", "wind/2.wav"}
 
 
 def test_without_splits_a_tenth_each_is_held_out_by_name_alone():
