@@ -1,4 +1,4 @@
-"""Archives read entry by entry: zip, also split into several files, and tar, also compressed."""
+"""Archives read entry by entry: zip, also split into several files, and tar, also gzipped."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _END, _END_SIZE = b"PK\5\6", 22
 _END64, _END64_SIZE, _LOCATOR_SIZE = b"PK\6\6", 56, 20
 _LONGEST_END = _END64_SIZE + _LOCATOR_SIZE + _END_SIZE + 2**16  # bytes, with a comment
 _TAR_KINDS = {
-    tarfile.SYMTYPE: "symbolic link",
-    tarfile.LNKTYPE: "hard link",
-    tarfile.CHRTYPE: "device",
-    tarfile.BLKTYPE: "device",
-    tarfile.FIFOTYPE: "pipe",
+    tarfile.SYMTYPE: "a symbolic link",
+    tarfile.LNKTYPE: "a hard link",
+    tarfile.CHRTYPE: "a device",
+    tarfile.BLKTYPE: "a device",
+    tarfile.FIFOTYPE: "a pipe",
 }
 
 
@@ -49,7 +49,7 @@ def entries(parts: Sequence[Path]) -> Iterator[Entry]:
         with _opened_zip(parts) as archive:
             yield from map(_zip_entry, archive.infolist())
         return
-    with tarfile.open(parts[-1]) as archive:
+    with _opened_tar(parts[-1]) as archive:
         yield from map(_tar_entry, archive)
         while archive.fileobj and archive.fileobj.read(_BLOCK):
             pass  # up to the checksum at the end
@@ -67,15 +67,26 @@ def contents(parts: Sequence[Path]) -> Contents:
                     with archive.open(info) as file:
                         yield _zip_entry(info), file
         return
-    with tarfile.open(parts[-1]) as tar:
+    with _opened_tar(parts[-1]) as tar:
         for member in tar:
             data = tar.extractfile(member) if member.isfile() else None
             if data is not None:
                 yield _tar_entry(member), data
 
 
+def _opened_tar(path: Path) -> tarfile.TarFile:
+    # Not by trying: that explains a damaged archive by every compression it is not.
+    return tarfile.open(path, "r:") if path.suffix.lower() == ".tar" else tarfile.open(path, "r:gz")
+
+
 def _tar_entry(member: tarfile.TarInfo) -> Entry:
-    kind = "file" if member.isfile() else "folder" if member.isdir() else _TAR_KINDS.get(member.type, "thing")
+    kind = (
+        "file"
+        if member.isfile()
+        else "folder"
+        if member.isdir()
+        else _TAR_KINDS.get(member.type, "something else")
+    )
     return Entry(member.name, member.size if member.isfile() else 0, kind)
 
 
@@ -84,9 +95,9 @@ def _zip_entry(info: zipfile.ZipInfo) -> Entry:
     name = info.orig_filename
     form = stat.S_IFMT(info.external_attr >> 16)
     if info.flag_bits & 1:
-        return Entry(name, info.file_size, "encrypted file")
+        return Entry(name, info.file_size, "an encrypted file")
     if form not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return Entry(name, info.file_size, "symbolic link" if stat.S_ISLNK(form) else "device")
+        return Entry(name, info.file_size, "a symbolic link" if stat.S_ISLNK(form) else "a device")
     return Entry(name, info.file_size, "folder" if info.is_dir() else "file")
 
 

@@ -84,7 +84,7 @@ def _problem(entry: Entry) -> str:
     """Why an entry may not be unpacked, looked at alone; "" where it may."""
     name = entry.name
     if entry.kind not in ("file", "folder"):
-        return f"it is a {entry.kind}, and only files and folders may be in it"
+        return f"it is {entry.kind}, and only files and folders may be in it"
     if name.startswith("/"):
         return "the path is absolute"
     if ".." in entry.parts:
