@@ -129,6 +129,7 @@ def test_audioset_with_another_list_of_classes(tmp_path):
 def test_esc50_with_half_its_classes(tmp_path):
     root = esc50(tmp_path, [row for row in esc50_rows() if int(str(row[2])) < 25])
     assert "expected the 50 or 10 classes of esc50, found 25" in failure("esc50", root)
+    assert "expected the 10 classes of esc10, found 5" in failure("esc10", root)
 
 
 def test_lists_without_any_of_their_audio(tmp_path):

@@ -95,7 +95,8 @@ def check_count(source: Source, where: Path, classes: Sequence[str], *allowed: i
     Raises:
         DataError: it is neither the source's nor one of `allowed`.
     """
-    if len(classes) in (source.classes, *allowed):
+    counts = dict.fromkeys((source.classes, *allowed))
+    if len(classes) in counts:
         return
-    expected = " or ".join(str(count) for count in (source.classes, *allowed))
+    expected = " or ".join(map(str, counts))
     raise DataError(f"{where}: expected the {expected} classes of {source.name}, found {len(classes)}")
