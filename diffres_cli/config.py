@@ -22,6 +22,7 @@ from diffres_cli.files import reason
 FILE_NAME = "diffres.toml"
 PREFIX = "DIFFRES_"
 FILE_VARIABLE = PREFIX + "CONFIG"
+PLACES = (PREFIX + "DATA", PREFIX + "DATA_MIRROR")  # see `diffres_cli.datasets`
 
 Commands = Mapping[str, Collection[str]]  # a command's name -> its settings
 
@@ -113,19 +114,27 @@ def check_environment(settings: Iterable[str]) -> None:
     names = [name for name in os.environ if name.startswith(PREFIX)]
     if not names:
         return
-    known = [*map(variable, settings), FILE_VARIABLE]
+    known = [*map(variable, settings), FILE_VARIABLE, *PLACES]
     for name in names:
         near = get_close_matches(name, known, n=1, cutoff=0.8)
         if near and name not in known:
             raise UsageError(f"{name}: no such setting; nearest: {near[0]}")
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def parse_toml(text: str) -> dict[str, Any]:
+    """What a TOML document says.
+
+    Raises:
+        ValueError: it is none.
+    """
     # Imported here: without a file it costs nothing.
     tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    return cast("dict[str, Any]", tomllib.loads(text))
+
+
+def _parse(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return cast("dict[str, Any]", tomllib.load(file))
+        return parse_toml(path.read_text("utf-8"))
     except OSError as error:
         raise UsageError(f"{_shown(path)}: cannot be read: {reason(error)}") from error
     except (ValueError, RecursionError) as error:  # also what is no UTF-8

@@ -50,9 +50,11 @@ class DiffResNetwork(nn.Module):
             slots: t, at most T. lengths: [B], samples that are sound; None: all of them. Frames that
                 are only padding get no importance, and a clip fills its share of the rows.
         """
-        mel = self.mel(waveform)
-        log_mel = self.mel.log(mel)
-        logits = self.importance(log_mel)
+        return self.from_mel(self.mel(waveform), slots, lengths)
+
+    def from_mel(self, mel: Tensor, slots: int, lengths: Tensor | None = None) -> NetworkOutput:
+        """The rest of `forward`, from mel power [B, F, T] on; `lengths` are samples still."""
+        logits = self.importance(self.mel.log(mel))
         importance = rescale(logits.sigmoid(), slots, self._mask(lengths, mel))
         merged, scores = self.classify(mel, importance, slots)
         return NetworkOutput(

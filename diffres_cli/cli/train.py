@@ -1,0 +1,235 @@
+"""`diffres train`: a recipe and a dataset -> a run folder; killed, it goes on with --resume."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from diffres_cli.cli import options
+from diffres_cli.cli.console import emit, say
+from diffres_cli.errors import MissingDependencyError, UsageError
+
+if TYPE_CHECKING:
+    from diffres_cli.training.recipe import Recipe
+
+_RUN = "_DIFFRES_RUN"  # tells the processes Lightning starts for further devices which folder it is
+
+
+def train(
+    dataset: Annotated[
+        str, typer.Option("--dataset", metavar="NAME", help="See `diffres data list`.", show_default=False)
+    ] = "",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="Its folder. [default: where it is downloaded to]",
+            show_default=False,
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            "--recipe", metavar="FILE", help="A TOML file. [default: the dataset's own]", show_default=False
+        ),
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Any field, such as optimizer.lr=1e-3; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    fps: Annotated[
+        str,
+        typer.Option(
+            "--fps",
+            metavar="N or N-M",
+            help="One frame rate, or a range. [default: the recipe's]",
+            show_default=False,
+        ),
+    ] = "",
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", help="[default: the recipe's]", show_default=False)
+    ] = None,
+    init: Annotated[
+        str,
+        typer.Option(
+            "--init",
+            metavar="MODEL",
+            help="Start from a model's weights, or from imagenet.",
+            show_default=False,
+        ),
+    ] = "",
+    soft_labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--soft-labels",
+            metavar="FILE",
+            help="Train against this table of probabilities.",
+            show_default=False,
+        ),
+    ] = None,
+    fold: Annotated[
+        int | None,
+        typer.Option("--fold", help="The fold to hold out, where a dataset has folds.", show_default=False),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="[default: the recipe's]", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="RUN",
+            help="A new folder. [default: runs/DATASET-TIME]",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume", metavar="RUN", help="Go on with a run that was stopped.", show_default=False
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    devices: Annotated[int, typer.Option("--devices", min=1, help="How many, on each machine.")] = 1,
+    nodes: Annotated[int, typer.Option("--nodes", min=1, help="How many machines.")] = 1,
+    show: Annotated[bool, typer.Option("--show", help="Print the recipe in effect, and do nothing.")] = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Train a tagger that serves any frame rate, or go on with a run that was stopped.
+
+    The run folder holds the recipe, the best network (model.safetensors), the last checkpoint, logs, and
+    what is needed to repeat it. `diffres eval RUN` tests it, `diffres export RUN -o FOLDER` makes it ready
+    to ship.
+    """
+    fields = _fields(dataset, data, setting, fps, epochs, init, soft_labels, fold, seed)
+    if resume and (fields or recipe or output):
+        raise UsageError(f"--resume {resume}: takes its recipe from the run; leave the other options out")
+    try:
+        from diffres_cli.training import fit
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"diffres train needs PyTorch and Lightning ({error.name}): pip install 'diffres[train]'"
+        ) from error
+    place = fit.Place(_device(device), devices, nodes)
+    how = (_teller(quiet), _progress(quiet), sys.stderr.isatty() and not quiet)
+    if resume:
+        folder = fit.resume(resume, place, *how)
+    else:
+        chosen = _recipe(recipe, dataset, fields)
+        if show:
+            emit(_text(chosen))
+            return
+        folder = fit.train(chosen, _folder(output, chosen), place, *how)
+    if fit._is_main():
+        emit(f"{folder.path}\n")
+
+
+def _fields(
+    dataset: str, data: Path | None, setting: list[str] | None, fps: str, epochs: int | None, init: str,
+    soft_labels: Path | None, fold: int | None, seed: int | None,
+) -> dict[str, Any]:  # fmt: skip
+    """What was asked for, as fields of a recipe: each option is the shorter way to say a --set."""
+    from diffres_cli.training.recipefile import parse_settings
+
+    given = {
+        "data.dataset": dataset or None,
+        "data.root": str(data.absolute()) if data else None,
+        "data.fold": fold,
+        "data.soft_labels": str(soft_labels.absolute()) if soft_labels else None,
+        "model.init": init or None,
+        "training.epochs": epochs,
+        "training.seed": seed,
+    }
+    return (
+        {name: value for name, value in given.items() if value is not None}
+        | _rates(fps)
+        | parse_settings(setting or [])
+    )
+
+
+def _rates(fps: str) -> dict[str, Any]:
+    """--fps 25, or --fps 15-100, as fields."""
+    if not fps:
+        return {}
+    first, dash, last = fps.partition("-")
+    try:
+        low, high = float(first), float(last if dash else first)
+    except ValueError:
+        raise UsageError(f"--fps {fps}: give one rate, such as 25, or a range, such as 15-100") from None
+    kept = [rate for rate in (25.0, 50.0, 100.0) if low <= rate <= high]
+    return {
+        "rate.minimum": low,
+        "rate.maximum": high,
+        "rate.default": min(max(50.0, low), high),
+        "rate.validation": kept or [low],
+    }
+
+
+def _recipe(path: Path | None, dataset: str, fields: dict[str, Any]) -> Recipe:
+    from diffres_cli.training.recipefile import read_recipe, recipe_for
+    from diffres_cli.training.start import inherited_fields
+
+    recipe = read_recipe(path) if path else recipe_for(dataset)
+    return recipe.changed({**inherited_fields(str(fields.get("model.init", ""))), **fields}, "--set").check()
+
+
+def _text(recipe: Recipe) -> str:
+    import tomli_w
+
+    return tomli_w.dumps(recipe.plain())
+
+
+def _folder(output: Path | None, recipe: Recipe) -> Path:
+    if _RUN in os.environ:
+        return Path(os.environ[_RUN])
+    time = datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = output or Path("runs") / f"{recipe.data.dataset}-{time}"
+    os.environ[_RUN] = str(folder.absolute())
+    return folder
+
+
+def _device(device: str) -> str:
+    if device not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"--device {device}: choose auto, cpu or cuda")
+    return device
+
+
+def _teller(quiet: bool) -> Any:
+    def tell(epoch: int, values: dict[str, float]) -> None:
+        if not quiet:
+            shown = {
+                name.removeprefix("validation/"): value
+                for name, value in values.items()
+                if name.startswith("validation/")
+            }
+            main = "accuracy@" if any(name.startswith("accuracy@") for name in shown) else "mAP@"
+            best = {name: value for name, value in shown.items() if name.startswith(main)}
+            rates = ", ".join(f"{name.replace('@', ' at ')} fps {value:.4f}" for name, value in best.items())
+            say(f"epoch {epoch}: loss {shown['loss']:.4f}, {rates}")
+
+    return tell
+
+
+def _progress(quiet: bool) -> Any:
+    told: dict[str, int] = {}
+
+    def progress(split: str, done: int, of: int) -> None:
+        tenth = 10 * done // max(1, of)
+        if not quiet and of and tenth > told.get(split, 0):
+            told[split] = tenth
+            say(f"decoding the {split} clips: {done} of {of}")
+
+    return progress

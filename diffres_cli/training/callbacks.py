@@ -1,0 +1,96 @@
+"""What is kept of a run while it runs: the best network, the last state, the log."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import lightning.pytorch as lightning
+from lightning.pytorch.utilities import rank_zero_only
+
+from diffres_cli.model.weights import save_network
+from diffres_cli.training.module import LOSS, MAIN_METRIC, TrainingModule
+from diffres_cli.training.runfolder import RunFolder
+
+
+class Keeper(lightning.Callback):
+    """Writes model.safetensors when validation says so, and last.safetensors at the end of each leg.
+
+    In this order: killed between the two, the run repeats the leg, and finds the same network again.
+    """
+
+    def __init__(self, folder: RunFolder, keep: str, by_loss: bool) -> None:
+        self.folder, self.keep, self.by_loss = folder, keep, by_loss
+        self.best = -math.inf
+        self.best_epoch = 0
+
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
+        """Keep the network if it is the best, or if the last one is wanted."""
+        if trainer.sanity_checking:
+            return
+        values = trainer.callback_metrics
+        score = -float(values[LOSS]) if self.by_loss else float(values[MAIN_METRIC])
+        if self.keep == "best" and not score > self.best:
+            return
+        self.best, self.best_epoch = score, epoch_of(module)
+        self._write(
+            module, {name: float(value) for name, value in values.items() if name.startswith("validation/")}
+        )
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        """Save the state."""
+        trainer.save_checkpoint(self.folder.state)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must know."""
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where the state was saved."""
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+
+    @rank_zero_only
+    def _write(self, module: TrainingModule, metrics: dict[str, float]) -> None:
+        save_network(module.best, self.folder.model)
+        self.folder.update(best={"epoch": self.best_epoch, **metrics})
+
+
+class Meter(lightning.Callback):
+    """Logs the learning rate and how many clips a second are trained on."""
+
+    def __init__(self, every: int = 10) -> None:
+        self.every = every
+        self._since = 0.0
+
+    def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
+        """Start the clock anew: validation is not counted."""
+        self._since = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Log now and then."""
+        if (batch_idx + 1) % self.every:
+            return
+        clips = self.every * len(batch.waveform) * trainer.world_size
+        elapsed, self._since = time.perf_counter() - self._since, time.perf_counter()
+        module.log("train/clips_per_second", clips / elapsed)
+        module.log("train/lr", trainer.optimizers[0].param_groups[0]["lr"])
+
+
+class Teller(lightning.Callback):
+    """Calls back at the end of each epoch, with what to tell a person."""
+
+    def __init__(self, tell: Any) -> None:
+        self.tell = tell
+
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
+        """Tell the epoch and its metrics."""
+        if not trainer.sanity_checking and trainer.is_global_zero:
+            self.tell(
+                epoch_of(module), {name: float(value) for name, value in trainer.callback_metrics.items()}
+            )
+
+
+def epoch_of(module: TrainingModule) -> int:
+    """The epoch at hand, counted from 1: Lightning's epochs are our legs."""
+    return int(module.current_epoch) // module.plan.legs + 1

@@ -1,0 +1,172 @@
+"""What a run trains on: a dataset's clips, their waveforms and their targets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffres_cli.datasets import Clip, Dataset
+from diffres_cli.datasets.cache import WaveformCache
+from diffres_cli.training.augment import mask_edges, mixup_shares
+from diffres_cli.training.batches import Batch, Indices, generator
+from diffres_cli.training.recipe import Recipe
+
+
+class Heard(NamedTuple):
+    """A batch for training.
+
+    Shape:
+        waveform: [B, N]. lengths: [B], samples that are sound. targets: [B, classes], 0 to 1.
+        shifts: [B], samples. shares, masks: see `augment`. fps: of the batch. seed: for dropout.
+    """
+
+    waveform: Tensor
+    lengths: Tensor
+    targets: Tensor
+    shifts: Tensor
+    shares: Tensor
+    masks: Tensor
+    fps: float
+    seed: int
+
+
+class Tested(NamedTuple):
+    """A batch for validation: waveform [B, N], lengths [B], targets [B, classes]."""
+
+    waveform: Tensor
+    lengths: Tensor
+    targets: Tensor
+
+
+class Targets:
+    """What each clip should be heard as, kept small: labels as indices, or a table of probabilities."""
+
+    def __init__(self, labels: Sequence[tuple[int, ...]], classes: int) -> None:
+        self.classes = classes
+        self._counts = np.array([len(each) for each in labels], np.int64)
+        self._ends = np.cumsum(self._counts)
+        self._flat = np.array([label for each in labels for label in each], np.int64)
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def of(self, clips: Indices) -> NDArray[np.float32]:
+        """Targets [B, classes] of clips [B]."""
+        targets = np.zeros((len(clips), self.classes), np.float32)
+        for row, clip in zip(targets, clips, strict=True):
+            row[self._flat[self._ends[clip] - self._counts[clip] : self._ends[clip]]] = 1.0
+        return targets
+
+    def weights(self) -> NDArray[np.float64]:
+        """How often to draw each clip so that rare classes are heard: the sum of its 1 / count (PSLA)."""
+        counts = np.bincount(self._flat, minlength=self.classes)
+        sums = np.zeros(len(self))
+        np.add.at(sums, np.repeat(np.arange(len(self)), self._counts), 1.0 / counts[self._flat])
+        least = sums[sums > 0].min(initial=1.0) * 1e-3
+        return sums.clip(least)  # a clip without labels is heard too
+
+
+class SoftTargets(Targets):
+    """A table of probabilities, kept as round(255 sqrt(p))."""
+
+    def __init__(self, table: NDArray[np.uint8]) -> None:
+        super().__init__([tuple(np.flatnonzero(row > 180)) for row in table], table.shape[1])
+        self._table = table
+
+    def of(self, clips: Indices) -> NDArray[np.float32]:
+        """Targets [B, classes] of clips [B]."""
+        roots: NDArray[np.float32] = self._table[clips].astype(np.float32) / np.float32(255)
+        return np.square(roots)
+
+
+@dataclass(frozen=True)
+class Material:
+    """One split: indices into a cache, and targets in the same order."""
+
+    cache: WaveformCache
+    members: Indices
+    targets: Targets
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+
+class TrainingClips(torch.utils.data.Dataset[Heard]):
+    """Batches to train on, by `Batch`."""
+
+    def __init__(self, material: Material, recipe: Recipe) -> None:
+        self.material, self.recipe = material, recipe
+        self.samples = round(recipe.data.seconds * material.cache.sample_rate)
+
+    def __getitem__(self, batch: Batch) -> Heard:
+        """The clips of a batch, and what is to be done to them."""
+        recipe, whole, mine = self.recipe, batch.whole, batch.mine
+        random = generator(recipe.training.seed, batch)
+        fps = drawn_rate(random, recipe.rate.minimum, recipe.rate.maximum)
+        positions = random.random(whole)[mine]
+        shifts = ((random.random(whole) * 2 - 1) * recipe.augment.shift * self.samples)[mine]
+        shares = mixup_shares(random, whole, recipe.augment)[mine]
+        masks = mask_edges(random, whole, recipe.augment)[mine]
+        waveform, lengths = self._waveforms(batch.clips, positions)
+        return Heard(
+            torch.from_numpy(waveform),
+            torch.from_numpy(lengths),
+            torch.from_numpy(self.material.targets.of(batch.clips)),
+            torch.from_numpy(shifts.astype(np.int64)),
+            torch.from_numpy(shares),
+            torch.from_numpy(masks),
+            fps,
+            int(random.integers(2**62)),
+        )
+
+    def _waveforms(
+        self, clips: Indices, positions: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], Indices]:
+        members = self.material.members[clips]
+        lengths = self.material.cache.lengths[members]
+        offsets = (positions * np.maximum(lengths - self.samples + 1, 0)).astype(np.int64)
+        waveform = self.material.cache.read(members.tolist(), self.samples, offsets.tolist())
+        return waveform, np.minimum(lengths, self.samples)
+
+
+class TestedClips(torch.utils.data.Dataset[Tested]):
+    """Batches to validate on: clips in order, each from its beginning, `seconds` at most."""
+
+    def __init__(self, material: Material, batch_size: int, seconds: float, rank: int, world: int) -> None:
+        self.material = material
+        self.most = round(seconds * material.cache.sample_rate)
+        # Neighbours in length, so that little is padding.
+        order = np.argsort(material.cache.lengths[material.members], kind="stable")[rank::world]
+        self.batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, number: int) -> Tested:
+        clips = self.batches[number]
+        members = self.material.members[clips]
+        lengths = np.minimum(self.material.cache.lengths[members], self.most)
+        waveform = self.material.cache.read(members.tolist(), int(lengths.max()))
+        targets = self.material.targets.of(clips)
+        return Tested(torch.from_numpy(waveform), torch.from_numpy(lengths), torch.from_numpy(targets))
+
+
+def drawn_rate(random: np.random.Generator, minimum: float, maximum: float) -> float:
+    """A frame rate, every octave as likely as another."""
+    return float(minimum * (maximum / minimum) ** random.random())
+
+
+def fingerprint(dataset: Dataset, clips: Sequence[Clip]) -> str:
+    """SHA-256 of what a run hears: classes, clips, their labels and files' sizes."""
+    digest = hashlib.sha256("\n".join(dataset.classes).encode())
+    for clip in clips:
+        facts = (clip.name, clip.labels, clip.split, clip.start, clip.end, clip.path.stat().st_size)
+        digest.update(repr(facts).encode())
+    return digest.hexdigest()

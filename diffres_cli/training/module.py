@@ -1,0 +1,147 @@
+"""A training run, as Lightning sees it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import lightning.pytorch as lightning
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchmetrics import MetricCollection
+
+from diffres_cli.errors import TrainingError
+from diffres_cli.evaluation.metrics import metrics
+from diffres_cli.model.network import DiffResNetwork
+from diffres_cli.timing import slots_at
+from diffres_cli.training.augment import masked, mix, mixup_partners, shifted
+from diffres_cli.training.batches import Plan
+from diffres_cli.training.material import Heard, Tested
+from diffres_cli.training.objective import cross_entropy, objective
+from diffres_cli.training.recipe import Recipe
+from diffres_cli.training.schedule import share
+
+MAIN_METRIC = "validation/metric"
+LOSS = "validation/loss"
+
+
+class TrainingModule(lightning.LightningModule):
+    """Steps, validation, optimizer.
+
+    Args:
+        network: to be trained. plan: the batches. soft: targets are probabilities.
+    """
+
+    def __init__(self, network: DiffResNetwork, recipe: Recipe, plan: Plan) -> None:
+        super().__init__()
+        self.network, self.recipe, self.plan = network, recipe, plan
+        self.average = _averaged(network, recipe.training.ema)
+        card = network.card
+        self.metrics = nn.ModuleDict(
+            {f"{fps:g}": metrics(len(card.classes), card.multi_label) for fps in recipe.rate.validation}
+        )
+
+    @property
+    def best(self) -> DiffResNetwork:
+        """The weights to keep: averaged ones where they are."""
+        return self.network if self.average is None else cast("DiffResNetwork", self.average.module)
+
+    def train(self, mode: bool = True) -> TrainingModule:
+        """As any module, but frozen BatchNorm stays in evaluation mode."""
+        super().train(mode)
+        if mode and self.recipe.model.freeze_batch_norm:
+            for module in self.network.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def training_step(self, batch: Heard, index: int) -> Tensor:
+        """One batch: shifted, mixed, masked, classified at its frame rate, compared."""
+        torch.manual_seed(batch.seed + self.global_rank)  # dropout: the same after a restart
+        waveform = mix(shifted(batch.waveform, batch.shifts), batch.shares)
+        targets = mix(batch.targets, batch.shares)
+        mel = masked(self.network.mel(waveform), batch.masks)
+        slots = self._slots(batch.fps, mel)
+        output = self.network.from_mel(mel, slots, _mixed_lengths(batch))
+        terms = objective(output, targets, slots, self.recipe.loss)
+        self._refuse_nan(terms.total, index)
+        logged = {f"train/{name}": value for name, value in terms._asdict().items()}
+        self.log_dict(logged, on_step=True, on_epoch=False)
+        self.log("train/fps", batch.fps)
+        return terms.total
+
+    def on_train_batch_end(self, outputs: Any, batch: Heard, batch_idx: int) -> None:
+        """Let the average follow, once an update."""
+        if self.average is not None and (batch_idx + 1) % self.plan.accumulate == 0:
+            self.average.update_parameters(self.network)
+
+    def validation_step(self, batch: Tested, index: int) -> None:
+        """One batch at every rate of `rate.validation`."""
+        mel = self.best.mel(batch.waveform)
+        lengths = None if _all_full(batch.lengths, batch.waveform) else batch.lengths
+        for fps, held in self._measures():
+            output = self.best.from_mel(mel, self._slots(float(fps), mel), lengths)
+            held.update(output.probabilities.float(), batch.targets)
+            loss = cross_entropy(output.probabilities, batch.targets)
+            size = len(batch.targets)
+            self.log(f"{LOSS}@{fps}", loss, batch_size=size, sync_dist=True)
+            self.log(LOSS, loss, batch_size=size, sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log every metric at every rate, and the mean over rates of the one that counts."""
+        counts = []
+        for fps, held in self._measures():
+            values = held.compute()
+            held.reset()
+            self.log_dict(
+                {f"validation/{name}@{fps}": value for name, value in values.items()}, sync_dist=False
+            )
+            counts.append(values["mAP" if self.network.card.multi_label else "accuracy"])
+        self.log(MAIN_METRIC, torch.stack([value.float() for value in counts]).mean(), prog_bar=True)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Adam, its rate a function of the update's number."""
+        table, epochs = self.recipe.optimizer, self.recipe.training.epochs
+        betas = (table.betas[0], table.betas[1])
+        adam = torch.optim.Adam(
+            self.network.parameters(), lr=table.lr, betas=betas, weight_decay=table.weight_decay
+        )
+        rate = LambdaLR(adam, lambda update: share(table, epochs, self.plan.updates, update))
+        return {"optimizer": adam, "lr_scheduler": {"scheduler": rate, "interval": "step"}}
+
+    def _measures(self) -> list[tuple[str, MetricCollection]]:
+        return [(fps, cast("MetricCollection", held)) for fps, held in self.metrics.items()]
+
+    def _slots(self, fps: float, mel: Tensor) -> int:
+        return slots_at(fps, mel.shape[2], self.network.card.mel.frame_rate)
+
+    def _refuse_nan(self, loss: Tensor, index: int) -> None:
+        if not torch.isfinite(loss):
+            epoch = self.current_epoch // self.plan.legs + 1
+            raise TrainingError(
+                f"the loss became {loss.item()} in epoch {epoch}, update {self.global_step + 1}; the last "
+                "checkpoint is from before: try a smaller optimizer.lr or training.clip_norm=1"
+            )
+
+
+def _averaged(network: DiffResNetwork, decay: float) -> AveragedModel | None:
+    if not decay:
+        return None
+    follow = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    average = AveragedModel(network, multi_avg_fn=follow, use_buffers=True)
+    return average.requires_grad_(False)
+
+
+def _mixed_lengths(batch: Heard) -> Tensor | None:
+    """Samples that are sound after shift and mixup, [B]; None where no clip is padded."""
+    if _all_full(batch.lengths, batch.waveform):
+        return None
+    lengths = (batch.lengths + batch.shifts.clamp_min(0)).clamp_max(batch.waveform.shape[1])
+    other = lengths[mixup_partners(len(lengths), lengths.device)]
+    return torch.where(batch.shares < 1, torch.maximum(lengths, other), lengths)
+
+
+def _all_full(lengths: Tensor, waveform: Tensor) -> bool:
+    return bool((lengths == waveform.shape[1]).all())

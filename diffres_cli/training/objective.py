@@ -1,0 +1,46 @@
+"""What a step minimises, and what is worth watching beside it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy
+
+from diffres_cli.model.network import NetworkOutput
+from diffres_cli.model.objectives import activeness, guide_loss
+from diffres_cli.training.recipe import Loss
+
+_LEAST = 1e-7
+
+
+class Objective(NamedTuple):
+    """Scalars of one batch: `total` is minimised, the rest is logged."""
+
+    total: Tensor
+    classification: Tensor
+    guide: Tensor
+    saturation: Tensor
+    activeness: Tensor
+
+
+def objective(output: NetworkOutput, targets: Tensor, slots: int, loss: Loss) -> Objective:
+    """Binary cross entropy + guide loss (Eq. 7) + a penalty on the squared mean importance logit.
+
+    Args:
+        targets: [B, classes], 0 to 1. slots: t.
+    """
+    classification = cross_entropy(output.probabilities, targets)
+    guide = guide_loss(output.importance, output.mel, slots, loss.tolerance)
+    saturation = output.importance_logits.float().mean().square()
+    total = classification + loss.guide * guide + loss.saturation * saturation
+    active = activeness(output.importance.detach(), output.mel, slots).mean()
+    return Objective(total, classification, guide, saturation, active)
+
+
+def cross_entropy(probabilities: Tensor, targets: Tensor) -> Tensor:
+    """Mean binary cross entropy of probabilities [B, classes] against targets [B, classes]."""
+    # In half precision 1 - 1e-7 is 1, whose logarithm is minus infinity on the other side.
+    with torch.autocast(probabilities.device.type, enabled=False):
+        return binary_cross_entropy(probabilities.float().clamp(_LEAST, 1 - _LEAST), targets.float())

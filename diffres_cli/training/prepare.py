@@ -1,0 +1,143 @@
+"""A recipe's data, found, decoded and checked, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diffres_cli.datasets import Clip, Dataset, load_dataset
+from diffres_cli.datasets.cache import WaveformCache, build_cache
+from diffres_cli.errors import DataError, UsageError
+from diffres_cli.training.material import Material, Targets, fingerprint
+from diffres_cli.training.recipe import Data, Recipe
+from diffres_cli.training.start import FRONT_ENDS
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run trains and validates on.
+
+    Attributes:
+        facts: for run.json: dataset, root, clips in each split, SHA-256.
+        problems: clip -> why it is not heard.
+    """
+
+    dataset: Dataset
+    train: Material
+    validation: Material
+    facts: dict[str, Any]
+    problems: dict[str, str]
+
+
+def prepare(recipe: Recipe, world: int, progress: Callable[[str, int, int], None]) -> Prepared:
+    """Find and decode the clips of a recipe.
+
+    Args:
+        world: processes that share each batch. progress: what is done, how much of it, and of how much.
+
+    Raises:
+        DataError: not there, no clips in a split, or more missing than `data.maximum_missing`.
+        UsageError: the batch cannot be shared out.
+    """
+    data = recipe.data
+    dataset = load_dataset(data.dataset, Path(data.root) if data.root else None)
+    names = split_names(data, dataset)
+    splits = {split: clips_of(dataset, split, names[split]) for split in ("train", "validation")}
+    rate = FRONT_ENDS[recipe.model.front_end].sample_rate
+    made = {
+        split: _material(clips, dataset, rate, partial(progress, split)) for split, clips in splits.items()
+    }
+    problems = dict.fromkeys(dataset.missing, "missing")
+    for split, (_, cache) in made.items():
+        problems |= cache.failures
+        if not made[split][0].members.size:
+            raise DataError(
+                f"{dataset.name}: no clip of the split {split} can be decoded: {_first(cache.failures)}"
+            )
+    listed = len(dataset.missing) + sum(map(len, splits.values()))
+    _refuse_gaps(problems, listed, data.maximum_missing)
+    _refuse_uneven(recipe, len(made["train"][0]), world)
+    facts = {
+        "dataset": dataset.name,
+        "root": str(dataset.root),
+        "clips": {split: len(material) for split, (material, _) in made.items()},
+        "sha256": fingerprint(dataset, [clip for clips in splits.values() for clip in clips]),
+    }
+    return Prepared(dataset, made["train"][0], made["validation"][0], facts, problems)
+
+
+def split_names(data: Data, dataset: Dataset) -> dict[str, tuple[str, ...]]:
+    """Which of the dataset's splits serve for training, validation and test.
+
+    With folds, the one held out validates and tests, and the others train.
+
+    Raises:
+        UsageError: a fold that the dataset does not have, or one asked for where there are none.
+    """
+    folds = sorted(split for split in dataset.splits if split.startswith("fold"))
+    if not folds:
+        if data.fold:
+            raise UsageError(
+                f"data.fold is {data.fold}: {dataset.name} has no folds but {', '.join(dataset.splits)}"
+            )
+        return {"train": data.train, "validation": data.validation, "test": data.test}
+    held = f"fold{data.fold}"
+    if held not in folds:
+        raise UsageError(
+            f"data.fold is {data.fold}: {dataset.name} has {', '.join(folds)}; hold one of them out"
+        )
+    rest = tuple(fold for fold in folds if fold != held)
+    return {"train": rest, "validation": (held,), "test": (held,)}
+
+
+def clips_of(dataset: Dataset, use: str, splits: tuple[str, ...]) -> tuple[Clip, ...]:
+    """The clips of some splits.
+
+    Raises:
+        DataError: there are none.
+    """
+    clips = dataset.of(*splits)
+    if not clips:
+        raise DataError(
+            f"{dataset.name} in {dataset.root}: no clips for {use} in {', '.join(splits) or 'no split'}; "
+            f"it has {', '.join(f'{split} ({len(dataset.of(split))})' for split in dataset.splits)}: "
+            f"set data.{use}"
+        )
+    return clips
+
+
+def _material(
+    clips: Sequence[Clip], dataset: Dataset, rate: int, progress: Callable[[int, int], None]
+) -> tuple[Material, WaveformCache]:
+    cache = build_cache(clips, rate, None, on_progress=progress)
+    members = np.flatnonzero(cache.lengths > 0)
+    targets = Targets([clips[int(i)].labels for i in members], len(dataset.classes))
+    return Material(cache, members, targets), cache
+
+
+def _refuse_gaps(problems: dict[str, str], listed: int, allowed: float) -> None:
+    if len(problems) > allowed * listed:
+        raise DataError(
+            f"{len(problems)} of {listed} clips are missing or cannot be decoded ({_first(problems)}, ...), "
+            f"more than data.maximum_missing ({allowed:.0%}): see `diffres data check`"
+        )
+
+
+def _refuse_uneven(recipe: Recipe, clips: int, world: int) -> None:
+    parts = recipe.training.accumulate * world
+    size = min(recipe.training.batch_size, clips)
+    if size % parts or (world > 1 and size // parts % 2):
+        raise UsageError(
+            f"training.batch_size is {size}: must be a multiple of {2 * parts if world > 1 else parts}, "
+            f"to be shared by {world} processes in {recipe.training.accumulate} parts"
+        )
+
+
+def _first(problems: dict[str, str]) -> str:
+    name, why = next(iter(problems.items()), ("", ""))
+    return f"{name}: {why}"

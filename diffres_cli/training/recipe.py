@@ -1,0 +1,282 @@
+"""What a training run is made of. A recipe is a TOML file; the fields and their defaults are here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from difflib import get_close_matches
+from typing import Any, get_args, get_origin, get_type_hints
+
+from diffres_cli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which clips are heard.
+
+    Attributes:
+        dataset: a name of `diffres data list`. root: its folder; "" is the usual one.
+        train, validation, test: names of splits. fold: the fold held out, for a dataset with folds.
+        seconds: the length clips are cut or padded to for training.
+        rebalance: draw clips of rare classes as often as those of common ones.
+        maximum_missing: the share of clips that may be missing or undecodable.
+        soft_labels: a table of probabilities to train against instead of the labels.
+    """
+
+    dataset: str = ""
+    root: str = ""
+    train: tuple[str, ...] = ("train",)
+    validation: tuple[str, ...] = ("validation",)
+    test: tuple[str, ...] = ("test",)
+    fold: int = 0
+    seconds: float = 10.0
+    rebalance: bool = False
+    maximum_missing: float = 0.05
+    soft_labels: str = ""
+
+
+@dataclass(frozen=True)
+class Model:
+    """The network.
+
+    Attributes:
+        architecture: efficientnet_b0, efficientnet_b2 or mobilenet_v3_large. width: for MobileNetV3.
+        front_end: "paper" (16 kHz) or "audioset-small" (32 kHz): see `diffres_cli.melconfig`.
+        init: "" for random weights, "imagenet", or a model's name, folder or file to start from.
+        freeze_batch_norm: keep the statistics the network starts with.
+    """
+
+    architecture: str = "efficientnet_b2"
+    width: float = 1.0
+    front_end: str = "paper"
+    init: str = ""
+    freeze_batch_norm: bool = False
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Output frames per second. Each batch is trained at a random rate from `minimum` to `maximum`."""
+
+    minimum: float = 25.0
+    maximum: float = 100.0
+    default: float = 50.0
+    validation: tuple[float, ...] = (25.0, 50.0, 100.0)
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Adam. The rate lr is warmed up linearly over `warmup` updates.
+
+    `schedule` is "step": from epoch `first` on (counted from 1), times `factor` every `every` epochs;
+    or "cosine": down to 0 at the end.
+    """
+
+    lr: float = 1e-4
+    weight_decay: float = 0.0
+    betas: tuple[float, ...] = (0.9, 0.999)
+    warmup: int = 0
+    schedule: str = "step"
+    first: int = 1
+    factor: float = 1.0
+    every: int = 1
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long, how many at once, how exact.
+
+    Attributes:
+        batch_size: clips an optimizer update sees, over all devices; accumulate: in how many parts.
+        precision: "32-true", "bf16-mixed", or "auto": the latter on a GPU.
+        clip_norm: largest norm of the gradient, 0 for any.
+        ema: decay of the averaged weights, which are the ones kept; 0 for none.
+        validate_every: epochs. keep: "best" by validation, or "last".
+        checkpoint_every: batches between checkpoints, at most; there is one at each epoch's end too.
+        workers: processes that read the cache ahead; 0 reads between steps.
+    """
+
+    epochs: int = 30
+    batch_size: int = 32
+    accumulate: int = 1
+    precision: str = "auto"
+    clip_norm: float = 0.0
+    ema: float = 0.0
+    seed: int = 0
+    validate_every: int = 1
+    keep: str = "best"
+    checkpoint_every: int = 500
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What is done to a batch.
+
+    Attributes:
+        mixup: the probability that a clip is mixed with its neighbour in the batch.
+        frequency_mask, time_mask: the largest share of the mel bins, of the frames, that SpecAugment
+            blanks. shift: the largest share of the clip by which it is moved in time.
+    """
+
+    mixup: float = 0.5
+    mixup_alpha: float = 10.0
+    frequency_mask: float = 0.375
+    time_mask: float = 0.5
+    shift: float = 0.0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Weights of the terms beside binary cross entropy.
+
+    Attributes:
+        guide, tolerance: the guide loss and its lambda (Eq. 7).
+        saturation: weight of the squared mean importance logit. Rescaling is blind to the logits'
+            size, so without it they drift until the sigmoid is flat.
+    """
+
+    guide: float = 1.0
+    tolerance: float = 0.5
+    saturation: float = 1e-3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides the outcome of a run."""
+
+    data: Data = field(default_factory=Data)
+    model: Model = field(default_factory=Model)
+    rate: Rate = field(default_factory=Rate)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    training: Training = field(default_factory=Training)
+    augment: Augment = field(default_factory=Augment)
+    loss: Loss = field(default_factory=Loss)
+
+    def plain(self) -> dict[str, dict[str, Any]]:
+        """As TOML holds it."""
+        return {
+            table: {name: list(value) if isinstance(value, tuple) else value for name, value in held.items()}
+            for table, held in asdict(self).items()
+        }
+
+    def flat(self) -> dict[str, Any]:
+        """Field names with their tables -> values: "optimizer.lr" -> 0.0001."""
+        return {
+            f"{table}.{name}": value for table, held in self.plain().items() for name, value in held.items()
+        }
+
+    def changed(self, values: Mapping[str, Any], origin: str) -> Recipe:
+        """This recipe with some fields, named with their tables, set to other values.
+
+        Raises:
+            UsageError: a field nobody knows, or a value of another type; `origin` is named.
+
+        >>> Recipe().changed({"optimizer.lr": 1e-3}, "--set").optimizer.lr
+        0.001
+        """
+        recipe = self
+        for name, value in values.items():
+            table, _, key = name.partition(".")
+            if name not in self.flat():
+                raise UsageError(f"{origin}: there is no field {name}; {nearest(name, self.flat())}")
+            held = getattr(recipe, table)
+            held = replace(held, **{key: _as(_type(type(held), key), value, f"{origin}: {name}")})
+            recipe = replace(recipe, **{table: held})
+        return recipe
+
+    def check(self) -> Recipe:
+        """This recipe when it can be carried out.
+
+        Raises:
+            UsageError: all its faults at once.
+        """
+        faults = [message for holds, message in _rules(self) if not holds]
+        if faults:
+            raise UsageError("recipe: " + "; ".join(faults))
+        return self
+
+
+def _rules(recipe: Recipe) -> list[tuple[bool, str]]:
+    data, model, rate, training = recipe.data, recipe.model, recipe.rate, recipe.training
+    augment, optimizer = recipe.augment, recipe.optimizer
+    return [
+        (bool(data.dataset), "data.dataset is empty: give --dataset NAME (see `diffres data list`)"),
+        (0 < data.seconds <= 3600, f"data.seconds is {data.seconds:g}, must be above 0, at most 3600"),
+        (0 <= data.maximum_missing <= 1, f"data.maximum_missing is {data.maximum_missing:g}, must be 0 to 1"),
+        (
+            model.front_end in ("paper", "audioset-small"),
+            f'model.front_end is "{model.front_end}", must be "paper" or "audioset-small"',
+        ),
+        (
+            0 < rate.minimum <= rate.maximum <= 100,
+            f"rate is {rate.minimum:g} to {rate.maximum:g}, must lie above 0, at most 100",
+        ),
+        (
+            rate.minimum <= rate.default <= rate.maximum,
+            f"rate.default is {rate.default:g}, must be {rate.minimum:g} to {rate.maximum:g}",
+        ),
+        (
+            bool(rate.validation) and all(rate.minimum <= fps <= rate.maximum for fps in rate.validation),
+            f"rate.validation is {list(rate.validation)}, must be {rate.minimum:g} to {rate.maximum:g}",
+        ),
+        (0 < optimizer.lr < math.inf, f"optimizer.lr is {optimizer.lr:g}, must be above 0"),
+        (len(optimizer.betas) == 2, f"optimizer.betas is {list(optimizer.betas)}, must be two numbers"),
+        (
+            optimizer.schedule in ("step", "cosine"),
+            f'optimizer.schedule is "{optimizer.schedule}", must be "step" or "cosine"',
+        ),
+        (optimizer.every >= 1, f"optimizer.every is {optimizer.every}, must be at least 1"),
+        (training.epochs >= 1, f"training.epochs is {training.epochs}, must be at least 1"),
+        (training.batch_size >= 1, f"training.batch_size is {training.batch_size}, must be at least 1"),
+        (
+            training.accumulate >= 1 and training.batch_size % max(1, training.accumulate) == 0,
+            f"training.accumulate is {training.accumulate}, must divide batch_size ({training.batch_size})",
+        ),
+        (
+            training.precision in ("auto", "32-true", "bf16-mixed"),
+            f'training.precision is "{training.precision}", must be "auto", "32-true" or "bf16-mixed"',
+        ),
+        (0 <= training.ema < 1, f"training.ema is {training.ema:g}, must be 0 or more, below 1"),
+        (training.keep in ("best", "last"), f'training.keep is "{training.keep}", must be "best" or "last"'),
+        (
+            training.validate_every >= 1 and training.epochs % max(1, training.validate_every) == 0,
+            f"training.validate_every is {training.validate_every}, must divide epochs ({training.epochs})",
+        ),
+        (
+            training.checkpoint_every >= 1,
+            f"training.checkpoint_every is {training.checkpoint_every}, must be at least 1",
+        ),
+        *(
+            (0 <= share <= 1, f"augment.{name} is {share:g}, must be 0 to 1")
+            for name, share in asdict(augment).items()
+            if name != "mixup_alpha"
+        ),
+        (augment.mixup_alpha > 0, f"augment.mixup_alpha is {augment.mixup_alpha:g}, must be above 0"),
+    ]
+
+
+def _type(table: type, name: str) -> Any:
+    return get_type_hints(table)[name]
+
+
+def _as(kind: Any, value: Any, name: str) -> Any:
+    """`value` as the type a field has."""
+    if get_origin(kind) is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise UsageError(f"{name} is {value!r}, must be a list")
+        return tuple(_as(get_args(kind)[0], each, name) for each in value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    if type(value) is not kind:
+        words = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
+        raise UsageError(f"{name} is {value!r}, must be {words[kind]}")
+    return value
+
+
+def nearest(name: str, known: Mapping[str, Any]) -> str:
+    """Words for the field that a misspelt one is closest to."""
+    close = get_close_matches(name, known, 1, 0.0)
+    return f"the nearest is {close[0]}"

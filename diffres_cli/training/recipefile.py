@@ -1,0 +1,58 @@
+"""Recipes as TOML: the shipped ones, a user's own, and single fields from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from diffres_cli.config import parse_toml
+from diffres_cli.errors import UsageError
+from diffres_cli.files import reason
+from diffres_cli.training.recipe import Recipe, nearest
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in a TOML file.
+
+    Raises:
+        UsageError: unreadable, or a field nobody knows, named with the nearest one there is.
+    """
+    try:
+        tables = parse_toml(path.read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(f"--recipe {path}: {reason(error)}") from error
+    except ValueError as error:
+        raise UsageError(f"--recipe {path}: not TOML: {error}") from error
+    values = {}
+    for table, held in tables.items():
+        if not isinstance(held, dict):
+            raise UsageError(f"{path}: {table} stands in no table; {nearest(table, Recipe().flat())}")
+        values.update({f"{table}.{name}": value for name, value in held.items()})
+    return Recipe().changed(values, str(path))
+
+
+def recipe_for(dataset: str) -> Recipe:
+    """The recipe shipped for a dataset; the defaults for one without."""
+    path = RECIPES / f"{dataset}.toml"
+    return read_recipe(path) if path.exists() else Recipe()
+
+
+def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """What --set was given, "table.field=value", as fields and values.
+
+    >>> parse_settings(["optimizer.lr=1e-3", "data.train=[\\"train\\"]", "model.init=imagenet"])
+    {'optimizer.lr': 0.001, 'data.train': ['train'], 'model.init': 'imagenet'}
+    """
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set {setting}: write table.field=value, such as optimizer.lr=1e-3")
+        try:
+            values[name.strip()] = parse_toml(f"value = {text}")["value"]
+        except ValueError:
+            values[name.strip()] = text.strip()  # a word without quotes
+    return values

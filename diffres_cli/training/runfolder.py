@@ -1,0 +1,180 @@
+"""The folder of a run: all that is needed to go on with it, to judge it, and to do it again."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from diffres_cli import __version__
+from diffres_cli.checkpoint import WEIGHTS_NAME
+from diffres_cli.errors import TrainingError, UsageError
+from diffres_cli.files import make_folder, reason, write_atomically
+from diffres_cli.training.recipe import Recipe
+from diffres_cli.training.recipefile import read_recipe
+
+_PACKAGES = ("torch", "torchaudio", "torchvision", "lightning", "torchmetrics", "numpy", "soundfile", "soxr")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run on disk."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The weights to keep, with their card."""
+        return self.path / WEIGHTS_NAME
+
+    @property
+    def state(self) -> Path:
+        """Everything Lightning needs to go on."""
+        return self.path / "last.safetensors"
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe in effect."""
+        return self.path / "recipe.toml"
+
+    @property
+    def facts(self) -> Path:
+        """When, where, with what, and how it stands."""
+        return self.path / "run.json"
+
+    def begin(self, recipe: Recipe, facts: dict[str, Any]) -> None:
+        """Make the folder.
+
+        Raises:
+            UsageError: it holds something. OutputError: it cannot be written.
+        """
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UsageError(
+                f"{self.path}: is not empty; name another folder with -o, or go on with --resume {self.path}"
+            )
+        make_folder(self.path)
+        text = tomli_w.dumps(recipe.plain())
+        write_atomically(self.recipe, text.encode())
+        self._write({"recipe_sha256": _sha256(text), **facts, "sessions": []})
+
+    def read(self) -> dict[str, Any]:
+        """What run.json says.
+
+        Raises:
+            UsageError: there is none, or it is damaged.
+        """
+        try:
+            facts: dict[str, Any] = json.loads(self.facts.read_text("utf-8"))
+        except OSError as error:
+            raise UsageError(
+                f"{self.path}: no run of diffres train: {self.facts.name}: {reason(error)}"
+            ) from error
+        except ValueError as error:
+            raise UsageError(f"{self.facts}: damaged ({error})") from error
+        return facts
+
+    def unchanged_recipe(self) -> Recipe:
+        """The recipe the run began with.
+
+        Raises:
+            TrainingError: it was edited since. UsageError: no run, or no recipe.
+        """
+        stated = self.read()["recipe_sha256"]
+        recipe = read_recipe(self.recipe)
+        if _sha256(self.recipe.read_text("utf-8")) != stated:
+            raise TrainingError(
+                f"{self.recipe} was changed since the run began: undo that, or begin another run with "
+                f"--recipe {self.recipe}"
+            )
+        return recipe
+
+    def refuse_other_data(self, data: dict[str, Any]) -> None:
+        """Compare fingerprints of what the run began with and what it would go on with.
+
+        Raises:
+            TrainingError: they differ.
+        """
+        began = self.read()["data"]
+        if began["sha256"] != data["sha256"]:
+            raise TrainingError(
+                f"the data changed since the run began: {_counts(began)} then, {_counts(data)} now in "
+                f"{data['root']}; put the old files back, or begin another run"
+            )
+
+    def update(self, **facts: Any) -> None:
+        """Change some facts."""
+        self._write({**self.read(), **facts})
+
+    def note_session(self, **facts: Any) -> None:
+        """Change facts of the session at hand, the last one."""
+        held = self.read()
+        held["sessions"][-1].update(facts)
+        self._write(held)
+
+    def begin_session(self, **facts: Any) -> int:
+        """Say that a process works on the run now; its number."""
+        held = self.read()
+        held["sessions"].append({"started": now(), **facts})
+        held["status"] = "running"
+        self._write(held)
+        return len(held["sessions"]) - 1
+
+    def report(self, problems: dict[str, str]) -> None:
+        """Write clips.csv: the clips that are not heard, and why."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["clip", "problem"])
+        writer.writerows(problems.items())
+        write_atomically(self.path / "clips.csv", text.getvalue().encode("utf-8", "surrogateescape"))
+
+    def _write(self, facts: dict[str, Any]) -> None:
+        write_atomically(self.facts, (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def surroundings() -> dict[str, Any]:
+    """What a run depends on beside recipe and data: command, versions, git state, machine."""
+    return {
+        "command": ["diffres", *sys.argv[1:]],
+        "versions": {"diffres": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in _PACKAGES},
+        "git": _git_state(),
+        "machine": f"{platform.machine()}, {platform.system()}",
+    }
+
+
+def now() -> str:
+    """The time, UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit of the code that runs, and whether it differs from that; None outside of a checkout."""
+    here = Path(__file__).parent
+    try:
+        commit = _git(here, "rev-parse", "HEAD")
+        return {"commit": commit.strip(), "changed": bool(_git(here, "status", "--porcelain", "--", "."))}
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def _counts(data: dict[str, Any]) -> str:
+    return ", ".join(f"{split}: {count} clips" for split, count in data["clips"].items())
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
