@@ -12,6 +12,7 @@ import typer
 
 from diffres_cli.cli import options
 from diffres_cli.cli.console import emit, say
+from diffres_cli.cli.folder import INTERRUPTED, available_cores
 
 if TYPE_CHECKING:
     from diffres_cli.datasets.clip import Archive, Dataset, Source
@@ -82,10 +83,14 @@ def download(
     source = find_source(name)
     if source.archives:
         say(f"{source.title}: licence {source.licence}; cite {source.citation}")
-    with Steps() as steps:
-        dataset = fetch_dataset(
-            source, _folder(source, data), keep_archives=keep_archives, on_step=steps.show
-        )
+    try:
+        with Steps() as steps:
+            dataset = fetch_dataset(
+                source, _folder(source, data), keep_archives=keep_archives, on_step=steps.show
+            )
+    except KeyboardInterrupt:
+        say("stopped: the same command goes on from here")
+        return INTERRUPTED
     return 1 if _say_counts(source, dataset) or dataset.missing else 0
 
 
@@ -122,7 +127,6 @@ def check(
 
 
 def _problems(dataset: Dataset, deep: bool, jobs: int | None) -> list[Problem]:
-    from diffres_cli.cli.folder import available_cores
     from diffres_cli.cli.steps import Steps
     from diffres_cli.datasets.examine import problems
 
