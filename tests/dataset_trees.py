@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import soundfile
 
@@ -25,15 +25,17 @@ FAMILIES += ("synth_lead", "vocal")
 
 
 @lru_cache
-def _excerpt() -> tuple[Any, int]:
-    return soundfile.read(EXAMPLES / "rain.ogg", frames=2000)
+def _recording(suffix: str) -> bytes:
+    samples, rate = soundfile.read(EXAMPLES / "rain.ogg", frames=2000)
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format=suffix[1:].upper())
+    return file.getvalue()
 
 
 def sound(path: Path) -> Path:
     """A short real recording, in the format its suffix says."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    samples, rate = _excerpt()
-    soundfile.write(path, samples, rate)
+    path.write_bytes(_recording(path.suffix))
     return path
 
 
