@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 from command import invoke
-from data_archives import DATASETS, SOURCES, program, small, zipped
+from data_archives import DATASETS, SOURCES, program, small, tarred, zipped
 from file_server import FileServer
 from places import names, open_to_all, small_disk, unprivileged
 
@@ -205,6 +206,12 @@ def test_a_refusal_is_told_with_what_to_do(server, tmp_path, status, why):
     caught.match(why)
 
 
+def test_the_hub_librarys_offline_switch_is_heeded(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert "HF_HUB_OFFLINE forbids the network: unset it" in refused(FILE, tmp_path / "set.zip")
+    assert server.requests == []
+
+
 def test_a_server_that_is_not_there_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv(MIRROR, "http://127.0.0.1:9")
     with pytest.raises(ArchiveError, match=r"connection failed .*check the network"):
@@ -326,6 +333,44 @@ def test_a_folder_with_something_else_in_it_is_left_alone(server, tmp_path):
         download(source, tmp_path)
     assert names(tmp_path) == ["photos"]
     assert server.requests == []
+
+
+def test_a_file_is_no_folder_for_a_dataset(server, tmp_path):
+    (tmp_path / "a.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"a\.txt is a file: give a folder"):
+        download(small("nsynth")[0], tmp_path / "a.txt")
+    assert (tmp_path / "a.txt").read_text() == "mine"
+
+
+def test_an_archive_without_a_checksum_that_is_damaged_is_fetched_anew(server, tmp_path):
+    source, files = small("arabic-speechcommands")
+    server.files |= files
+    (path,) = files
+    server.fail(path, body=files[path][:-1000])
+    with pytest.raises(ArchiveError, match="damaged"):
+        download(source, tmp_path / "arabic")
+    assert download(source, tmp_path / "arabic").counts == source.splits
+
+
+def test_an_archive_that_is_the_official_one_stays_even_if_it_is_refused(server, tmp_path):
+    source, files = small("esc50", {"ESC-50-master.zip": zipped({"../a.wav": b"x"})})
+    server.files |= files
+    for _ in range(2):
+        with pytest.raises(ArchiveError, match="leaves the folder"):
+            download(source, tmp_path / "esc50")
+    assert len(server.requests) == 1
+
+
+def test_what_macos_adds_to_archives_is_left_out(server, tmp_path):
+    source, _ = small("nsynth")
+    trees = {archive.name: {"__MACOSX/._a": b"x", ".DS_Store": b"y"} for archive in source.archives}
+    for tree, part in zip(trees.values(), ("train", "valid", "test"), strict=True):
+        tree[f"nsynth-{part}/examples.json"] = b"{}"
+    source, files = small("nsynth", {name: tarred(tree) for name, tree in trees.items()})
+    server.files |= files
+    with pytest.raises(DataError):  # there are no notes in it
+        download(source, tmp_path / "nsynth")
+    assert names(tmp_path / "nsynth") == ["nsynth-test", "nsynth-train", "nsynth-valid"]
 
 
 def test_room_is_looked_at_before_anything_comes(server, tmp_path):

@@ -198,6 +198,8 @@ def _state(source: Source) -> str:
     """Whether something is where the dataset would be; whether it is complete, `check` says."""
     from diffres_cli.datasets.download import is_unfinished
 
+    if not source.splits:  # anybody's own
+        return "–"
     folder = _folder(source, None)
     if is_unfinished(folder):
         return "cut off"
@@ -216,7 +218,7 @@ def _facts(source: Source) -> list[tuple[str, str]]:
         ("classes", f"{source.classes or 'any number'}, {labels}"),
         ("clip", f"{source.seconds:g} s"),
         *(("split", f"{split}: {count} clips") for split, count in source.splits.items()),
-        ("folder", str(_folder(source, None))),
+        ("folder", str(_folder(source, None)) if source.splits else ""),
         *(("archive", _archive(archive)) for archive in source.archives),
         ("by hand", source.manual),
     ]

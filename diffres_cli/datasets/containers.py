@@ -31,11 +31,6 @@ _TAR_KINDS = {
 }
 
 
-def is_container(name: str) -> bool:
-    """Whether a file of this name is an archive, rather than a file to be taken as it is."""
-    return name.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz"))
-
-
 def entries(parts: Sequence[Path]) -> Iterator[Entry]:
     """What an archive declares to hold.
 

@@ -2,8 +2,8 @@
 
 Everything happens in a hidden folder of the dataset's own, so on one disk: ROOT/.download/ holds
 the archives and, in unpacked/, one complete folder for each of them. What is in ROOT itself is moved
-there at the very end, by renaming. So a call killed at any moment goes on with the next one, and what
-lies in between never reads as a dataset.
+there at the very end, by renaming. So a call killed at any moment goes on with the next one, and until
+the last name is changed `is_unfinished` tells that something is still to come.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from pathlib import Path
 
 from diffres_cli.datasets.archive import ArchiveError
 from diffres_cli.datasets.clip import Archive, Dataset, Source
-from diffres_cli.datasets.containers import is_container
 from diffres_cli.datasets.extract import extract, refuse_lack_of_room
 from diffres_cli.datasets.locks import locked
 from diffres_cli.datasets.transfer import fetch, partial
@@ -57,14 +56,15 @@ def download(
     if not source.archives:
         raise UsageError(f"{source.name}: not for download by a program: {source.manual}")
     root = root.absolute()
-    if found := _present(source, root):
-        return found
     stage = _Stage(root, _groups(source.archives), keep_archives, on_step)
-    make_folder(stage.folder)
-    with _failures_named(root), _alone(stage):
-        if found := _present(source, root):  # by a process that has just ended
+    with _failures_named(root):
+        if found := _present(source, root):
             return found
-        stage.run()
+        make_folder(stage.folder)
+        with _alone(stage):
+            if found := _present(source, root):  # by a process that has just ended
+                return found
+            stage.run()
     return source.read(root)
 
 
@@ -81,6 +81,8 @@ def _present(source: Source, root: Path) -> Dataset | None:
     """
     if is_unfinished(root) or not root.exists():
         return None
+    if not root.is_dir():
+        raise DataError(f"{root} is a file: give a folder with --data")
     if found := _complete(source, root):
         return found
     _refuse_occupied(source, root)
@@ -163,7 +165,7 @@ class _Stage:
         if not target.exists():
             for archive in group:
                 self._fetch(archive)
-            self._unpack([self.folder / archive.name for archive in group], target)
+            self._unpack(group, target)
         for archive in () if self.keep else group:
             (self.folder / archive.name).unlink(missing_ok=True)
 
@@ -174,15 +176,16 @@ class _Stage:
             lambda done: self.on_step(f"fetching {archive.name}", done, archive.size),
         )
 
-    def _unpack(self, parts: list[Path], target: Path) -> None:
+    def _unpack(self, group: tuple[Archive, ...], target: Path) -> None:
+        parts = [self.folder / archive.name for archive in group]
         name = parts[-1].name
-        if is_container(name):
+        try:
             extract(parts, target, lambda done, total: self.on_step(f"unpacking {name}", done, total))
-            return
-        temporary = target.with_name(f"{target.name}.part")
-        temporary.mkdir(exist_ok=True)
-        shutil.copyfile(parts[-1], temporary / name)
-        temporary.replace(target)
+        except ArchiveError:
+            for archive, part in zip(group, parts, strict=True):
+                if not archive.checksum:  # nobody else could tell that it is to be fetched anew
+                    part.unlink()
+            raise
 
     def _refuse_lack_of_room(self) -> None:
         """Before gigabytes have come. Audio hardly shrinks in an archive: it needs its size once more."""

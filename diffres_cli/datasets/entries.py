@@ -77,7 +77,9 @@ class Rules:
         self._known[key] = (path, kind)
 
     def _refuse(self, entry: Entry, problem: str) -> None:
-        raise ArchiveError(f"{self.archive}: not safe to unpack: {entry.name!r}: {problem}: nothing was kept")
+        raise ArchiveError(
+            f"{self.archive}: not safe to unpack: {entry.name!r}: {problem}: nothing was unpacked"
+        )
 
 
 def _problem(entry: Entry) -> str:
