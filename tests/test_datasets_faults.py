@@ -143,7 +143,9 @@ def test_lists_without_any_of_their_audio(tmp_path):
         (b"filename,fold\n\xe9\xe9", "not in UTF-8 (invalid continuation byte at byte 14)"),
         (b"filename,fold\n\0\0", "expected the columns"),
         (b"", "found an empty file"),
+        (b"x" * 200_000, "esc50.csv: not CSV (field larger than field limit"),
     ],
+    ids=["Latin-1", "NUL", "empty", "one cell"],
 )
 def test_a_list_that_is_no_csv(tmp_path, data, message):
     path = esc50(tmp_path) / "meta" / "esc50.csv"

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from diffres_cli.errors import DataError
 
-_LONGEST_CELL = 1 << 20  # characters
-
 
 def read_rows(path: Path, *, skip_space: bool = False) -> Iterator[tuple[int, list[str]]]:
     """The rows of a CSV file in UTF-8, with or without a byte order mark, and the lines they end on.
@@ -23,7 +21,6 @@ def read_rows(path: Path, *, skip_space: bool = False) -> Iterator[tuple[int, li
     Raises:
         DataError: it cannot be read, or is not CSV in UTF-8.
     """
-    csv.field_size_limit(_LONGEST_CELL)
     with _failures_named(path), path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, skipinitialspace=skip_space)
         for row in reader:
