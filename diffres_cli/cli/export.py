@@ -66,23 +66,15 @@ def export(
     _refuse_contradictions(int8, calibrate or [], force)
     path = find_model(source, weights=True)
     try:
-        from diffres_cli.evaluation.notes import run_notes
-        from diffres_cli.evaluation.runs import is_run
+        from diffres_cli.evaluation.shipment import shipment
         from diffres_cli.model.export import export_onnx
         from diffres_cli.model.int8 import accepted_int8
-        from diffres_cli.model.publish import notes_of, publish
-        from diffres_cli.model.weights import load_network
+        from diffres_cli.model.publish import publish
     except ImportError as error:
         raise MissingDependencyError(
             f"diffres export needs PyTorch and onnx ({error.name}): pip install 'diffres[train]'"
         ) from error
-    is_graph, own = output.suffix == ".onnx", is_run(path.parent)
-    if own and output.resolve() == path.parent.resolve():
-        raise UsageError(f"-o {output}: is the run itself; name another folder")
-    notes = run_notes(path.parent, unevaluated=unevaluated or is_graph) if own else notes_of(path.parent)
-    network = load_network(path)
-    if own:
-        network.card = network.card.renamed(output.resolve().name.removesuffix(".onnx"))
+    network, notes = shipment(path, output, unevaluated=unevaluated)
     quantize = partial(
         accepted_int8,
         card=network.card,
@@ -90,7 +82,7 @@ def export(
         force=force,
         on_report=lambda report: emit(f"{report.markdown()}\n"),
     )
-    if is_graph:
+    if output.suffix == ".onnx":
         difference = export_onnx(network, output, quantize if int8 else None)
     else:
         difference = publish(network, output, notes, quantize if int8 else None)

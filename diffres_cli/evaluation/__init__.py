@@ -1,8 +1,14 @@
 """How well a model does on a dataset, by frame rate (extra `train`).
 
-metrics.py    probabilities and targets -> mAP, AUC, d', accuracy; per class; confusions
-labelmap.py   a model's labels against a dataset's: equal, mapped by a file, or refused
-scoring.py    a model on clips at each rate -> probabilities, and the time a clip takes
-report.py     what was measured -> table, JSON, CSV; several models as mean ± std
-plot.py       metric and time by frame rate, and confusions, as pictures
+metrics.py     probabilities and targets -> mAP, AUC, d', accuracy; per class; confusions
+runs.py        the folder of a training run, as evaluation sees it
+subjects.py    a request -> which model is tested on which clips
+labelmap.py    a model's labels against a dataset's: equal, mapped by a file, or refused
+scoring.py     a model on clips at each rate -> probabilities, and the time a clip takes
+result.py      what an evaluation finds, as values
+job.py         subjects -> evaluations
+report.py      what was measured -> table, JSON, CSV; several models as mean ± standard deviation
+plot.py        metric and time by frame rate, and confusions, as pictures
+provenance.py  the command, the machine, the versions
+shipment.py    what is shipped of a run: its network, and a card with what it scored
 """

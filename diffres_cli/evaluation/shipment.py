@@ -1,4 +1,4 @@
-"""What a run's card says below the facts: what it scored and how it came about, in Markdown."""
+"""What is shipped of a run: its network, and what the card says below the facts, in Markdown."""
 
 from __future__ import annotations
 
@@ -8,11 +8,35 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from diffres_cli.errors import ModelError
+from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.evaluation.report import NAMES, Spread, cell
-from diffres_cli.evaluation.runs import EVALUATION_NAME, RECIPE_NAME, read_evaluation, read_facts
+from diffres_cli.evaluation.runs import EVALUATION_NAME, RECIPE_NAME, is_run, read_evaluation, read_facts
+from diffres_cli.model.network import DiffResNetwork
+from diffres_cli.model.publish import notes_of
+from diffres_cli.model.weights import load_network
 
 NOT_EVALUATED = "## Evaluation\n\nNone: how well this model does was not measured."
+
+
+def shipment(weights: Path, output: Path, *, unevaluated: bool = False) -> tuple[DiffResNetwork, str]:
+    """A network and its card's notes; those of a run say what it scored, and it is called as `output`.
+
+    Args:
+        weights: the file. output: where it goes, a folder or an .onnx file, which has no card.
+        unevaluated: a run without an evaluation will do.
+
+    Raises:
+        UsageError: `output` is the run itself. ModelError: damaged weights; or see `run_notes`.
+    """
+    folder, is_graph = weights.parent, output.suffix == ".onnx"
+    if not is_run(folder):
+        return load_network(weights), notes_of(folder)
+    if output.resolve() == folder.resolve():
+        raise UsageError(f"-o {output}: is the run itself; name another folder")
+    notes = "" if is_graph else run_notes(folder, unevaluated=unevaluated)
+    network = load_network(weights)
+    network.card = network.card.renamed(output.resolve().name.removesuffix(".onnx"))
+    return network, notes
 
 
 def run_notes(folder: Path, *, unevaluated: bool = False) -> str:
