@@ -182,7 +182,11 @@ def _recipe(path: Path | None, dataset: str, fields: dict[str, Any]) -> Recipe:
     from diffres_cli.training.recipefile import read_recipe, recipe_for
     from diffres_cli.training.start import inherited_fields
 
-    recipe = read_recipe(path) if path else recipe_for(dataset)
+    recipe = (
+        read_recipe(path)
+        if path
+        else recipe_for(dataset or ("soft-labels" if fields.get("data.soft_labels") else ""))
+    )
     return recipe.changed({**inherited_fields(str(fields.get("model.init", ""))), **fields}, "--set").check()
 
 

@@ -62,7 +62,7 @@ class Plan:
     @property
     def legs(self) -> int:
         """Checkpoints in an epoch."""
-        return -(-self.updates * self.accumulate // self.leg)
+        return min(self.updates, -(-self.updates * self.accumulate // self.leg))
 
     def order(self, epoch: int) -> Indices:
         """The clips of an epoch in the order they are heard."""

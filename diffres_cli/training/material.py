@@ -17,6 +17,7 @@ from diffres_cli.datasets.cache import WaveformCache
 from diffres_cli.training.augment import mask_edges, mixup_shares
 from diffres_cli.training.batches import Batch, Indices, generator
 from diffres_cli.training.recipe import Recipe
+from diffres_cli.training.softlabels import SoftLabels
 
 
 class Heard(NamedTuple):
@@ -69,8 +70,8 @@ class Targets:
         counts = np.bincount(self._flat, minlength=self.classes)
         sums = np.zeros(len(self))
         np.add.at(sums, np.repeat(np.arange(len(self)), self._counts), 1.0 / counts[self._flat])
-        least = sums[sums > 0].min(initial=1.0) * 1e-3
-        return sums.clip(least)  # a clip without labels is heard too
+        # A clip without labels is drawn as often as one of the commonest class.
+        return sums.clip(sums[sums > 0].min(initial=1.0))
 
 
 class SoftTargets(Targets):
@@ -163,9 +164,10 @@ def drawn_rate(random: np.random.Generator, minimum: float, maximum: float) -> f
     return float(minimum * (maximum / minimum) ** random.random())
 
 
-def fingerprint(dataset: Dataset, clips: Sequence[Clip]) -> str:
+def fingerprint(dataset: Dataset, clips: Sequence[Clip], soft: SoftLabels | None = None) -> str:
     """SHA-256 of what a run hears: classes, clips, their labels and files' sizes."""
     digest = hashlib.sha256("\n".join(dataset.classes).encode())
+    digest.update(soft.sha256.encode() if soft else b"")
     for clip in clips:
         facts = (clip.name, clip.labels, clip.split, clip.start, clip.end, clip.path.stat().st_size)
         digest.update(repr(facts).encode())

@@ -13,9 +13,12 @@ import numpy as np
 from diffres_cli.datasets import Clip, Dataset, load_dataset
 from diffres_cli.datasets.cache import WaveformCache, build_cache
 from diffres_cli.errors import DataError, UsageError
-from diffres_cli.training.material import Material, Targets, fingerprint
+from diffres_cli.training.material import Material, SoftTargets, Targets, fingerprint
 from diffres_cli.training.recipe import Data, Recipe
+from diffres_cli.training.softlabels import SoftLabels, read_folder, read_table
 from diffres_cli.training.start import FRONT_ENDS
+
+REST = "rest"
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,13 @@ def prepare(recipe: Recipe, world: int, progress: Callable[[str, int, int], None
         UsageError: the batch cannot be shared out.
     """
     data = recipe.data
-    dataset = load_dataset(data.dataset, Path(data.root) if data.root else None)
+    dataset, soft = _dataset(data)
     names = split_names(data, dataset)
     splits = {split: clips_of(dataset, split, names[split]) for split in ("train", "validation")}
     rate = FRONT_ENDS[recipe.model.front_end].sample_rate
     made = {
-        split: _material(clips, dataset, rate, partial(progress, split)) for split, clips in splits.items()
+        split: _material(clips, dataset, soft, rate, partial(progress, split))
+        for split, clips in splits.items()
     }
     problems = dict.fromkeys(dataset.missing, "missing")
     for split, (_, cache) in made.items():
@@ -66,7 +70,7 @@ def prepare(recipe: Recipe, world: int, progress: Callable[[str, int, int], None
         "dataset": dataset.name,
         "root": str(dataset.root),
         "clips": {split: len(material) for split, (material, _) in made.items()},
-        "sha256": fingerprint(dataset, [clip for clips in splits.values() for clip in clips]),
+        "sha256": fingerprint(dataset, [clip for clips in splits.values() for clip in clips], soft),
     }
     return Prepared(dataset, made["train"][0], made["validation"][0], facts, problems)
 
@@ -74,7 +78,8 @@ def prepare(recipe: Recipe, world: int, progress: Callable[[str, int, int], None
 def split_names(data: Data, dataset: Dataset) -> dict[str, tuple[str, ...]]:
     """Which of the dataset's splits serve for training, validation and test.
 
-    With folds, the one held out validates and tests, and the others train.
+    With folds, the one held out validates and tests, and the others train. "rest" stands for the splits
+    that are named nowhere else.
 
     Raises:
         UsageError: a fold that the dataset does not have, or one asked for where there are none.
@@ -85,14 +90,16 @@ def split_names(data: Data, dataset: Dataset) -> dict[str, tuple[str, ...]]:
             raise UsageError(
                 f"data.fold is {data.fold}: {dataset.name} has no folds but {', '.join(dataset.splits)}"
             )
-        return {"train": data.train, "validation": data.validation, "test": data.test}
+        named = {"train": data.train, "validation": data.validation, "test": data.test}
+        taken = {split for splits in named.values() for split in splits}
+        rest = tuple(split for split in dataset.splits if split not in taken)
+        return {use: rest if splits == (REST,) else splits for use, splits in named.items()}
     held = f"fold{data.fold}"
     if held not in folds:
         raise UsageError(
             f"data.fold is {data.fold}: {dataset.name} has {', '.join(folds)}; hold one of them out"
         )
-    rest = tuple(fold for fold in folds if fold != held)
-    return {"train": rest, "validation": (held,), "test": (held,)}
+    return {"train": tuple(fold for fold in folds if fold != held), "validation": (held,), "test": (held,)}
 
 
 def clips_of(dataset: Dataset, use: str, splits: tuple[str, ...]) -> tuple[Clip, ...]:
@@ -111,12 +118,26 @@ def clips_of(dataset: Dataset, use: str, splits: tuple[str, ...]) -> tuple[Clip,
     return clips
 
 
+def _dataset(data: Data) -> tuple[Dataset, SoftLabels | None]:
+    path = Path(data.soft_labels)
+    if data.soft_labels and path.is_dir():
+        return read_folder(path)
+    dataset = load_dataset(data.dataset, Path(data.root) if data.root else None)
+    return dataset, read_table(path, dataset) if data.soft_labels else None
+
+
 def _material(
-    clips: Sequence[Clip], dataset: Dataset, rate: int, progress: Callable[[int, int], None]
+    clips: Sequence[Clip],
+    dataset: Dataset,
+    soft: SoftLabels | None,
+    rate: int,
+    progress: Callable[[int, int], None],
 ) -> tuple[Material, WaveformCache]:
     cache = build_cache(clips, rate, None, on_progress=progress)
     members = np.flatnonzero(cache.lengths > 0)
-    targets = Targets([clips[int(i)].labels for i in members], len(dataset.classes))
+    heard = [clips[int(i)] for i in members]
+    hard = Targets([clip.labels for clip in heard], len(dataset.classes))
+    targets = SoftTargets(soft.of(heard)) if soft else hard
     return Material(cache, members, targets), cache
 
 

@@ -17,11 +17,13 @@ class Data:
 
     Attributes:
         dataset: a name of `diffres data list`. root: its folder; "" is the usual one.
-        train, validation, test: names of splits. fold: the fold held out, for a dataset with folds.
+        train, validation, test: names of splits; "rest" is all that are named nowhere else.
+        fold: the fold held out, for a dataset with folds.
         seconds: the length clips are cut or padded to for training.
         rebalance: draw clips of rare classes as often as those of common ones.
         maximum_missing: the share of clips that may be missing or undecodable.
-        soft_labels: a table of probabilities to train against instead of the labels.
+        soft_labels: a table of probabilities to train against instead of the labels, or a folder of them
+            beside their audio: see `softlabels`.
     """
 
     dataset: str = ""
@@ -201,7 +203,10 @@ def _rules(recipe: Recipe) -> list[tuple[bool, str]]:
     data, model, rate, training = recipe.data, recipe.model, recipe.rate, recipe.training
     augment, optimizer = recipe.augment, recipe.optimizer
     return [
-        (bool(data.dataset), "data.dataset is empty: give --dataset NAME (see `diffres data list`)"),
+        (
+            bool(data.dataset or data.soft_labels),
+            "data.dataset is empty: give --dataset NAME (see `diffres data list`)",
+        ),
         (0 < data.seconds <= 3600, f"data.seconds is {data.seconds:g}, must be above 0, at most 3600"),
         (0 <= data.maximum_missing <= 1, f"data.maximum_missing is {data.maximum_missing:g}, must be 0 to 1"),
         (

@@ -77,6 +77,15 @@ def card_of(recipe: Recipe, dataset: Dataset, name: str) -> ModelCard:
 
 def _take(network: DiffResNetwork, source: DiffResNetwork, name: str) -> None:
     """Copy every weight that fits; where the classes differ, the layer that scores them does not."""
+    if source.card.mel != network.card.mel:
+        raise UsageError(
+            f"model.init {name}: it hears through another front end; set model.front_end to its own"
+        )
+    if (network.card.architecture, network.card.width) != (source.card.architecture, source.card.width):
+        raise UsageError(
+            f"model.init {name}: holds no weights for {network.card.architecture}, width "
+            f"{network.card.width:g}; it is {source.card.architecture}, width {source.card.width:g}"
+        )
     ours, theirs = network.state_dict(), source.state_dict()
     same_classes = network.card.classes == source.card.classes
     taken = {
@@ -86,15 +95,6 @@ def _take(network: DiffResNetwork, source: DiffResNetwork, name: str) -> None:
         and ours[key].shape == value.shape
         and (same_classes or not _scores_classes(key, network))
     }
-    if source.card.mel != network.card.mel:
-        raise UsageError(
-            f"model.init {name}: it hears through another front end; set model.front_end to its own"
-        )
-    if not any(key.startswith("backbone.features") for key in taken):
-        raise UsageError(
-            f"model.init {name}: holds no weights for {network.card.architecture}, width "
-            f"{network.card.width:g}; it is {source.card.architecture}, width {source.card.width:g}"
-        )
     network.load_state_dict(taken, strict=False)
 
 
