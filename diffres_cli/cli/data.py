@@ -52,7 +52,7 @@ def list_datasets(debug: options.Debug = False) -> int:
 
 @data_app.command()
 def info(name: Name, debug: options.Debug = False) -> None:
-    """Print a dataset's facts: citation, licence, splits, archives, where it is looked for."""
+    """Print a dataset's facts: licence, splits, archives, folder."""
     from diffres_cli.datasets.catalog import find_source
 
     facts = _facts(find_source(name))
@@ -108,7 +108,7 @@ def check(
     ] = None,
     debug: options.Debug = False,
 ) -> int:
-    """Count a dataset's clips, split by split, and find those that are missing or cannot be decoded."""
+    """Count the clips of each split; find missing and broken ones."""
     from diffres_cli.datasets.catalog import find_source, load_dataset
     from diffres_cli.datasets.download import is_unfinished
 
