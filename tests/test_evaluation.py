@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +13,6 @@ import torch
 from evaluated import (
     CLASSES,
     CLIPS,
-    EXAMPLES,
     LABELS,
     WINDOW,
     hearing_network,
@@ -31,14 +26,12 @@ from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import find_model, read_model
 from diffres_cli.datasets.cache import WaveformCache, build_cache
 from diffres_cli.datasets.catalog import load_dataset
-from diffres_cli.datasets.clip import Clip, Dataset
+from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import DataError, ModelError, UsageError
-from diffres_cli.evaluation import report
 from diffres_cli.evaluation.job import chosen_rates, evaluate_all
-from diffres_cli.evaluation.labelmap import match, read_map
 from diffres_cli.evaluation.result import Evaluation
 from diffres_cli.evaluation.scoring import batches, cut, score
-from diffres_cli.evaluation.subjects import Request, clip_sets, subjects
+from diffres_cli.evaluation.subjects import Request, subjects
 from diffres_cli.model.backend import TorchRuntime
 from diffres_cli.model.network import DiffResNetwork
 from diffres_cli.model.weights import save_network
@@ -153,12 +146,12 @@ class Clockwork:
 
 def test_each_rate_gets_its_frames_and_its_time(waveforms: WaveformCache) -> None:
     runtime = Clockwork(replace(CARD, sample_duration=10.0))
-    clips = [0, 1, 4, 5]  # of 2 s
+    clips = [0, 1, 4, 5, 8, 9]  # of 2 s
     slow, fast = score(runtime, waveforms, clips, [100.0, 20.0], 2)
-    assert runtime.seen == [(2, 200), (2, 40)] * 3  # the first batch twice
+    assert runtime.seen == [(2, 200), (2, 40)] * 4  # the first batch twice
     assert slow.probabilities.max() == np.float32(0.2)
-    assert slow.seconds == pytest.approx(0.1, rel=0.2)  # two clips share 200 ms
-    assert fast.seconds == pytest.approx(0.02, rel=0.5)
+    assert 0.1 <= slow.seconds < 0.19  # two clips share 200 ms, and a busy machine's delays
+    assert 0.02 <= fast.seconds < slow.seconds
 
 
 def test_scores_that_are_no_numbers_are_refused(run: Path, waveforms: WaveformCache, tmp_path: Path) -> None:
@@ -172,137 +165,7 @@ def test_scores_that_are_no_numbers_are_refused(run: Path, waveforms: WaveformCa
         score(runtime, waveforms, [0], [25.0], 1)
 
 
-# --- labels
-
-
-def test_labels_in_another_order_are_sorted_out(dataset: Dataset) -> None:
-    shuffled = replace(dataset, classes=LABELS[::-1], class_ids=LABELS[::-1])
-    scores = np.arange(6, dtype=np.float32)[None]
-    assert match(CARD, shuffled).apply(scores).tolist() == [[5, 4, 3, 2, 1, 0]]
-    other_names = replace(CARD, classes=tuple("abcdef"))
-    assert match(other_names, shuffled).apply(scores).tolist() == [[5, 4, 3, 2, 1, 0]]  # by id
-
-
-@pytest.mark.parametrize(
-    ("labels", "told"),
-    [
-        (
-            ("bell", "Bird", "phone", "rain", "siren", "voice"),
-            "2 of its 6 classes missing: 'bird' (nearest: 'Bird'), 'speech'; 2 extra: 'Bird', 'voice'",
-        ),
-        ((*LABELS, "wind"), "1 extra: 'wind'"),
-        (LABELS[:5], "1 of its 6 classes missing: 'speech'"),
-    ],
-)
-def test_other_labels_are_refused_with_the_difference(
-    dataset: Dataset, labels: tuple[str, ...], told: str
-) -> None:
-    with pytest.raises(UsageError) as refused:
-        match(replace(CARD, classes=labels, class_ids=labels), dataset)
-    assert str(refused.value) == (
-        f"small does not fit folder: {told}; "
-        "say with --map FILE (CSV: label,model_label) which of its labels mean which class"
-    )
-
-
-def test_a_map_takes_the_largest_of_several(dataset: Dataset, tmp_path: Path) -> None:
-    card = load_tagger("audioset-small").card
-    labels = read_map(write_map(tmp_path / "map.csv"), card, dataset)
-    scores = np.random.default_rng(0).random((3, 527)).astype(np.float32)
-    index = {name: i for i, name in enumerate(card.classes)}
-    expected = {label: scores[:, index[name]] for label, (_, name) in CLASSES.items()}
-    expected["rain"] = np.maximum(expected["rain"], scores[:, index["Rain"]])
-    expected["bird"] = np.maximum(expected["bird"], scores[:, card.class_ids.index("/m/020bb7")])
-    found = labels.apply(scores)
-    np.testing.assert_array_equal(found, np.stack([expected[label] for label in dataset.classes], 1))
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("", "expected label,model_label as first line, found an empty file"),
-        ("rain,Rain\n", "expected label,model_label as first line, found rain,Rain"),
-        ("label,model_label\nrane,Rain\n", "line 2: folder has no label 'rane' (nearest: 'rain')"),
-        (
-            "label,model_label\n\nrain,Rains\n",
-            "line 3: audioset-small has no label 'Rains' (nearest: 'Rain')",
-        ),
-        ("label,model_label\nrain,Rain,Drip\n", "line 2: expected 2 cells, found 3"),
-        (
-            "label,model_label\nrain,Rain\nbell,Bell\n",
-            "no row for 'bird', 'phone', 'siren' and 1 more of folder",
-        ),
-    ],
-)
-def test_a_map_that_is_wrong(dataset: Dataset, tmp_path: Path, text: str, told: str) -> None:
-    path = tmp_path / "map.csv"
-    path.write_text(text)
-    with pytest.raises(UsageError) as refused:
-        read_map(path, load_tagger("audioset-small").card, dataset)
-    assert told in str(refused.value)
-    assert str(refused.value).startswith(f"--map {path}")
-
-
-def test_a_map_that_cannot_be_read(dataset: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="No such file"):
-        read_map(tmp_path / "nowhere.csv", CARD, dataset)
-    (tmp_path / "latin").write_bytes("label,model_label\nré,x\n".encode("latin-1"))
-    with pytest.raises(UsageError, match="expected a CSV file in UTF-8"):
-        read_map(tmp_path / "latin", CARD, dataset)
-
-
-def test_the_shipped_map_fits_audioset_to_esc10() -> None:
-    card = load_tagger("audioset-small").card
-    rows = list(csv.DictReader((EXAMPLES / "maps" / "esc10_audioset.csv").read_text().splitlines()))
-    assert len({row["label"] for row in rows}) == 10
-    assert {row["model_label"] for row in rows} <= set(card.classes)
-
-
-# --- which clips
-
-
-def folded(*splits: str) -> Dataset:
-    clips = tuple(Clip(f"{split}{i}", Path(), (0,), split) for split in splits for i in range(2))
-    return Dataset("bells", Path("here"), ("a", "b"), ("a", "b"), False, 1.0, "", "", clips)
-
-
-FOLDS = folded("fold1", "fold2", "fold3")
-SPLITS = folded("train", "validation", "test")
-
-
-@pytest.mark.parametrize(
-    ("dataset", "split", "fold", "expected"),
-    [
-        (FOLDS, None, None, [("fold1",), ("fold2",), ("fold3",)]),
-        (FOLDS, None, "all", [("fold1",), ("fold2",), ("fold3",)]),
-        (FOLDS, None, "2", [("fold2",)]),
-        (FOLDS, "all", None, [("fold1", "fold2", "fold3")]),
-        (SPLITS, None, None, [("test",)]),
-        (SPLITS, "train,validation", None, [("train", "validation")]),
-        (SPLITS, "all", None, [("train", "validation", "test")]),
-    ],
-)
-def test_which_clips_are_meant(
-    dataset: Dataset, split: str | None, fold: str | None, expected: list[tuple[str, ...]]
-) -> None:
-    assert clip_sets(dataset, split, fold) == expected
-
-
-@pytest.mark.parametrize(
-    ("dataset", "split", "fold", "error", "told"),
-    [
-        (SPLITS, None, "1", UsageError, "--fold 1: bells has no folds; its splits are train, valid"),
-        (FOLDS, "fold1", "1", UsageError, "--split and --fold: give one"),
-        (FOLDS, None, "4", DataError, "'fold4'; there are fold1 (2), fold2 (2), fold3 (2)"),
-        (folded("train"), None, None, DataError, "'test'; there are train (2)"),
-    ],
-)  # fmt: skip
-def test_clips_that_are_not_there(
-    dataset: Dataset, split: str | None, fold: str | None, error: type[Exception], told: str
-) -> None:
-    with pytest.raises(error) as refused:
-        clip_sets(dataset, split, fold)
-    assert told in str(refused.value)
+# --- evaluations
 
 
 def test_rates_are_the_papers_that_the_model_serves() -> None:
@@ -312,9 +175,6 @@ def test_rates_are_the_papers_that_the_model_serves() -> None:
     assert chosen_rates(CARD, (50.0, 20.0, 50.0)) == (20, 50)
     with pytest.raises(UsageError, match="--fps 150: small serves 20 to 100"):
         chosen_rates(CARD, (150.0,))
-
-
-# --- evaluations
 
 
 def test_torch_and_onnx_find_the_same(data: Path, tmp_path: Path) -> None:
@@ -392,91 +252,3 @@ def test_a_split_without_a_decodable_clip_is_refused_at_any_share(run: Path, tmp
         (broken / file).write_bytes(b"no sound at all")
     with pytest.raises(DataError, match="24 of 24 clips are undecodable"):
         evaluated(runs=(run,), root=broken, max_missing=1.0)
-
-
-# --- what is said of it
-
-
-@pytest.fixture(scope="module")
-def three(home: Path, data: Path) -> list[Evaluation]:
-    """Three seeds: the good one, and two that noise has made worse."""
-    runs = [write_run(home, data, noise=0.15 * i, name="seed" + i * "+") for i in range(3)]
-    return evaluated(runs=tuple(runs), fps=(25.0, 50.0))
-
-
-def test_several_are_summed_up_as_mean_and_deviation(three: list[Evaluation]) -> None:
-    accuracies = [each.rates[1].metrics["accuracy"] for each in three]
-    assert len(set(accuracies)) > 1
-    expected = f"{100 * np.mean(accuracies):.1f} ± {100 * np.std(accuracies, ddof=1):.1f}"
-    text = report.table(three)
-    (row,) = (line for line in text.splitlines() if line.split()[0:1] == ["50"])
-    assert row.split("  ")[1].strip() == expected
-    assert text.startswith("folder, test, 6 classes: seed, seed+, seed++, torch on cpu, 3 evaluations")
-    (each,) = (line for line in text.splitlines() if line.startswith("seed++ "))
-    assert each.split() == [
-        "seed++", "test", "24", *(f"{100 * rate.metrics['accuracy']:.1f}" for rate in three[2].rates)
-    ]  # fmt: skip
-
-
-def test_json_holds_all_numbers(three: list[Evaluation]) -> None:
-    found = json.loads(report.as_json(three, {"command": "diffres eval"}))
-    accuracies = [each.rates[0].metrics["accuracy"] for each in three]
-    assert found["command"] == "diffres eval"
-    assert found["summary"][0]["fps"] == 25
-    assert found["summary"][0]["accuracy"] == pytest.approx(
-        {"mean": np.mean(accuracies), "std": np.std(accuracies, ddof=1)}
-    )
-    rate = found["evaluations"][2]["rates"][0]
-    assert rate["metrics"]["mAP"] == three[2].rates[0].metrics["mAP"]
-    assert rate["classes"][1]["label"] == "bird"
-    assert rate["classes"][1]["recall"] == three[2].rates[0].classes[1].recall
-    assert rate["confusions"] == three[2].rates[0].confusions
-
-
-def test_what_is_no_finite_number_is_null_in_json(three: list[Evaluation]) -> None:
-    rate = three[0].rates[0]
-    rate = replace(rate, metrics=rate.metrics | {"d_prime": math.inf, "AUC": math.nan})
-    found = json.loads(report.as_json([replace(three[0], rates=(rate,))], {}))
-    assert found["evaluations"][0]["rates"][0]["metrics"]["d_prime"] is None
-    assert found["summary"][0]["AUC"] == {"mean": None, "std": None}
-
-
-def test_csv_has_a_row_for_each_evaluation_and_rate(three: list[Evaluation]) -> None:
-    rows = list(csv.DictReader(io.StringIO(report.as_csv(three))))
-    assert [(row["model"], row["fps"]) for row in rows][:3] == [
-        ("seed", "25.0"),
-        ("seed", "50.0"),
-        ("seed+", "25.0"),
-    ]
-    assert float(rows[5]["mAP"]) == three[2].rates[1].metrics["mAP"]
-    assert float(rows[5]["seconds_per_clip"]) == three[2].rates[1].seconds > 0
-    classes = list(csv.DictReader(io.StringIO(report.per_class_csv(three))))
-    assert len(classes) == 3 * 2 * 6
-    assert (classes[7]["fps"], classes[7]["label"], classes[7]["count"]) == ("50.0", "bird", "4")
-    assert float(classes[7]["f1"]) == three[0].rates[1].classes[1].f1
-
-
-def test_confusions_of_several_are_summed(three: list[Evaluation]) -> None:
-    header, *rows = csv.reader(io.StringIO(report.confusion_csv(three)))
-    assert header == ["fps", "label", *LABELS]
-    expected = np.sum([each.rates[1].confusions for each in three], axis=0)
-    assert [row[:2] for row in rows[6:]] == [["50.0", label] for label in LABELS]
-    assert np.array([row[2:] for row in rows[6:]], int).tolist() == expected.tolist()
-    assert expected.sum() == 3 * CLIPS
-    assert expected.tolist() != expected.T.tolist()
-
-
-def test_classes_without_clips_are_told(three: list[Evaluation]) -> None:
-    rate = three[0].rates[0]
-    empty = replace(rate.classes[3], count=0)
-    rate = replace(rate, classes=(*rate.classes[:3], empty, *rate.classes[4:]))
-    text = report.table([replace(three[0], rates=(rate,))])
-    assert text.endswith("\n1 of 6 classes have no clip in test and are left out of mAP, AUC and d': rain\n")
-    assert "left out" not in report.table(three)
-
-
-def test_folds_are_told_in_short(three: list[Evaluation]) -> None:
-    held = [replace(three[0], splits=(f"fold{i}",), fold=i) for i in (1, 2, 3)]
-    assert report.where(held) == "folds 1 to 3"
-    assert report.where([held[0], held[2]]) == "fold1, fold3"
-    assert report.where(held[1:2]) == "fold2"
