@@ -118,6 +118,14 @@ def test_a_number_of_classes_the_dataset_does_not_have(tmp_path, name, words, fo
     assert f"expected the 35 or 30 classes of speechcommands, found {found}" in message
 
 
+def test_a_folder_of_audio_that_is_no_word_is_one_class_too_many(tmp_path):
+    root = speech_commands(tmp_path)
+    (root / "notes").mkdir()
+    assert len(load_dataset("speechcommands", root).classes) == 35
+    sound(root / "notes" / "memo.wav")
+    assert "found 36" in failure("speechcommands", root)
+
+
 def test_audioset_with_another_list_of_classes(tmp_path):
     root = audioset(tmp_path, eval=[("0123456789a", SPEECH)])
     table(root / "class_labels_indices.csv", [("index", "mid", "display_name"), (0, SPEECH, "Speech")])
