@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 
 import torch
@@ -29,13 +31,17 @@ CLIPS = len(CLASSES) * len(STRETCHES)
 WINDOW = 2.5  # seconds: some clips are shorter, some need two or three
 
 
-def write_dataset(root: Path, *, split: str = "test", folds: bool = False) -> Path:
-    """A folder for `--dataset folder`: links to the example sounds and a table of stretches of them."""
+def write_dataset(root: Path, *, splits: Sequence[str] = ("test",)) -> Path:
+    """A folder for `--dataset folder`: links to the example sounds and a table of stretches of them.
+
+    Each class's stretches go by turns into `splits`, and one more is for validation.
+    """
     root.mkdir(parents=True)
     rows = []
     for label, (file, _) in CLASSES.items():
         (root / file).symlink_to(EXAMPLES / file)
-        rows += [(file, label, start, end or "", split) for start, end in STRETCHES]
+        turns = zip(STRETCHES, cycle(splits), strict=False)
+        rows += [(file, label, start, end or "", split) for (start, end), split in turns]
         rows.append((file, label, 2.0, 3.0, "validation"))
     with (root / "clips.csv").open("w", newline="") as table:
         csv.writer(table).writerows([("path", "labels", "start", "end", "split"), *rows])
@@ -67,7 +73,7 @@ def hearing_network() -> DiffResNetwork:
     return network.eval()
 
 
-def write_run(folder: Path, data: Path, *, noise: float = 0.0, name: str = "run") -> Path:
+def write_run(folder: Path, data: Path, *, noise: float = 0.0, name: str = "run", fold: int = 0) -> Path:
     """A training run's folder, as `diffres train` leaves it. `noise`: added to the last layer's weights."""
     run = folder / name
     run.mkdir(parents=True)
@@ -79,7 +85,7 @@ def write_run(folder: Path, data: Path, *, noise: float = 0.0, name: str = "run"
         weight += noise * torch.randn_like(weight)
     save_network(network, run / "weights.safetensors")
     (run / "recipe.toml").write_text(
-        f'[data]\ndataset = "folder"\nroot = "{data}"\ntest = ["test"]\nfold = 0\nseconds = {WINDOW}\n'
+        f'[data]\ndataset = "folder"\nroot = "{data}"\ntest = ["test"]\nfold = {fold}\nseconds = {WINDOW}\n'
         "maximum_missing = 0.1\n\n[optimizer]\nlr = 0.00025\n"
     )
     facts = {

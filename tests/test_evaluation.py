@@ -204,6 +204,18 @@ def test_a_run_is_tested_on_its_own_split(run: Path) -> None:
     assert len(held.absent) == 3  # evenly spread: every second class
 
 
+def test_a_run_is_tested_on_the_fold_it_has_not_heard(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data", splits=("fold1", "fold2"))
+    runs = tuple(write_run(tmp_path, data, name=f"run{fold}", fold=fold) for fold in (2, 1))
+    found = evaluated(runs=runs, fps=(25.0,), batch_size=20)
+    assert [(each.model, each.fold, each.splits) for each in found] == [
+        ("run2", 2, ("fold2",)),
+        ("run1", 1, ("fold1",)),
+    ]
+    assert [each.clips for each in found] == [CLIPS // 2] * 2
+    assert [subject.run and subject.run.fold for subject in subjects(Request(runs=runs))] == [2, 1]
+
+
 def test_only_a_runs_own_result_belongs_to_it(run: Path, tmp_path: Path) -> None:
     def owner(**how: object) -> object:
         (found,) = subjects(Request(runs=(run,), **how))  # type: ignore[arg-type]
