@@ -203,9 +203,9 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         page = measure(options.data, options.rounds, Path(folder))
-    print(page)
-    if options.write:
-        PAGE.write_text(page, encoding="utf-8")
+        print(page, flush=True)  # before a hundred thousand files are removed
+        if options.write:
+            PAGE.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -161,7 +161,8 @@ def _one_thread() -> Iterator[None]:
 
 def _serve(pipe: Connection) -> None:
     """A worker's life: do jobs until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
+    # The parent decides when to stop. (Where there are signal masks, `_uninterrupted` has seen to it.)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     told: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
