@@ -111,7 +111,7 @@ def test_what_needs_ffmpeg_is_tried_again_once_it_is_there(tmp_path, monkeypatch
     assert_holds(cache, [clip_of(music)])
 
 
-@pytest.mark.parametrize("damage", ["cut short", "index", "emptied", "removed"])
+@pytest.mark.parametrize("damage", ["cut short", "index", "scribbled", "emptied", "removed"])
 def test_a_damaged_shard_is_made_again(tmp_path, damage):
     clips = some(tmp_path / "in", 20)
     build(clips, tmp_path / "cache")
@@ -119,8 +119,9 @@ def test_a_damaged_shard_is_made_again(tmp_path, damage):
     data = bytearray(path.read_bytes())
     path.unlink()
     data[-200] ^= 1
+    left = {"cut short": data[:-100], "index": data, "scribbled": b"\xff" * 1000, "emptied": b""}
     if damage != "removed":
-        path.write_bytes({"cut short": data[:-100], "index": data, "emptied": b""}[damage])
+        path.write_bytes(left[damage])
     cache, decoded = build(clips, tmp_path / "cache")
     assert decoded == 16
     assert_holds(cache, clips)
