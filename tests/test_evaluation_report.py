@@ -104,5 +104,7 @@ def test_classes_without_clips_are_told(three: list[Evaluation]) -> None:
 def test_folds_are_told_in_short(three: list[Evaluation]) -> None:
     held = [replace(three[0], splits=(f"fold{i}",), fold=i) for i in (1, 2, 3)]
     assert report.where(held) == "folds 1 to 3"
+    assert report.where([replace(three[0], splits=("fold2", "fold3"))]) == "folds 2 to 3"
     assert report.where([held[0], held[2]]) == "fold1, fold3"
+    assert report.where([replace(three[0], splits=("train", "test"))]) == "train, test"
     assert report.where(held[1:2]) == "fold2"

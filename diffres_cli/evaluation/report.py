@@ -83,10 +83,11 @@ def heading(found: Sequence[Evaluation]) -> str:
 
 def where(found: Sequence[Evaluation]) -> str:
     """The splits or folds that were tested, in words."""
-    folds = sorted({each.fold or 0 for each in found})
-    if len(folds) > 1 and folds == list(range(folds[0], folds[-1] + 1)) and folds[0]:
-        return f"folds {folds[0]} to {folds[-1]}"
-    return ", ".join(dict.fromkeys(",".join(each.splits) for each in found))
+    splits = list(dict.fromkeys(split for each in found for split in each.splits))
+    first = int(splits[0].removeprefix("fold")) if splits[0].startswith("fold") else 0
+    if len(splits) > 1 and splits == [f"fold{first + i}" for i in range(len(splits))]:
+        return f"folds {first} to {first + len(splits) - 1}"
+    return ", ".join(splits)
 
 
 def cell(name: str, value: Spread) -> str:
