@@ -15,6 +15,7 @@ from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.melconfig import MelConfig
 
 FORMAT = "diffres/1"
+ARCHITECTURES = ("efficientnet_b0", "efficientnet_b2", "mobilenet_v3_large")
 
 
 @dataclass(frozen=True)

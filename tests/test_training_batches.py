@@ -54,6 +54,14 @@ def test_processes_share_out_what_one_would_hear(plan: Plan, leg: int) -> None:
         assert [one.clips[part.mine].tolist() for part in parts] == [part.clips.tolist() for part in parts]
 
 
+@pytest.mark.parametrize("parts", [2, 4])
+def test_an_update_in_parts_hears_what_a_whole_one_hears(parts: int) -> None:
+    whole = [b.clips.tolist() for b in Plan(50, 16, seed=3, leg=2).leg_batches(0)]
+    cut = [b.clips.tolist() for b in Plan(50, 16, seed=3, accumulate=parts, leg=2 * parts).leg_batches(0)]
+    together = [[clip for part in cut[i : i + parts] for clip in part] for i in range(0, len(cut), parts)]
+    assert together == whole
+
+
 def test_epochs_and_seeds_differ_and_repeat() -> None:
     plan = Plan(50, 10, seed=1)
     orders = [plan.order(0), plan.order(1), replace(plan, seed=2).order(0)]

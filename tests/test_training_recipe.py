@@ -11,6 +11,7 @@ from command import invoke
 from diffres_cli.errors import UsageError
 from diffres_cli.training.recipe import Recipe
 from diffres_cli.training.recipefile import RECIPES, parse_settings, read_recipe, recipe_for
+from diffres_cli.training.rules import checked
 from diffres_cli.training.schedule import share
 
 # Table 4: learning rate, epochs, batch size; from which epoch, times what, every how many. Table 5: seconds.
@@ -45,7 +46,7 @@ def test_every_shipped_recipe_can_be_carried_out(path: Path) -> None:
     recipe = read_recipe(path)
     if path.stem == "soft-labels":
         recipe = recipe.changed({"data.soft_labels": "somewhere"}, "--set")
-    assert recipe.check().rate.minimum < recipe.rate.maximum  # elastic
+    assert checked(recipe).rate.minimum < recipe.rate.maximum  # elastic
 
 
 def test_a_recipe_survives_its_file(tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def test_all_faults_are_told_at_once() -> None:
         {"rate.minimum": 0.0, "training.ema": 1.0, "optimizer.schedule": "linear"}, "--set"
     )
     with pytest.raises(UsageError) as caught:
-        recipe.check()
+        checked(recipe)
     for word in ("data.dataset", "rate is 0 to 100", "training.ema is 1", "linear"):
         assert word in str(caught.value)
 

@@ -110,7 +110,7 @@ def train(
 ) -> None:
     """Train a tagger that serves any frame rate, or go on with a run that was stopped.
 
-    The run folder holds the recipe, the best network (model.safetensors), the last checkpoint, logs, and
+    The run folder holds the recipe, the best network (weights.safetensors), the last checkpoint, logs, and
     what is needed to repeat it. `diffres eval RUN` tests it, `diffres export RUN -o FOLDER` makes it ready
     to ship.
     """
@@ -133,7 +133,7 @@ def train(
             emit(_text(chosen))
             return
         folder = fit.train(chosen, _folder(output, chosen), place, *how)
-    if fit._is_main():
+    if fit.is_main():
         emit(f"{folder.path}\n")
 
 
@@ -180,14 +180,13 @@ def _rates(fps: str) -> dict[str, Any]:
 
 def _recipe(path: Path | None, dataset: str, fields: dict[str, Any]) -> Recipe:
     from diffres_cli.training.recipefile import read_recipe, recipe_for
+    from diffres_cli.training.rules import checked
     from diffres_cli.training.start import inherited_fields
 
-    recipe = (
-        read_recipe(path)
-        if path
-        else recipe_for(dataset or ("soft-labels" if fields.get("data.soft_labels") else ""))
-    )
-    return recipe.changed({**inherited_fields(str(fields.get("model.init", ""))), **fields}, "--set").check()
+    default = dataset or ("soft-labels" if "data.soft_labels" in fields else "")
+    recipe = read_recipe(path) if path else recipe_for(default)
+    inherited = inherited_fields(str(fields.get("model.init", "")))
+    return checked(recipe.changed({**inherited, **fields}, "--set"))
 
 
 def _text(recipe: Recipe) -> str:
@@ -197,7 +196,9 @@ def _text(recipe: Recipe) -> str:
 
 
 def _folder(output: Path | None, recipe: Recipe) -> Path:
-    if _RUN in os.environ:
+    from diffres_cli.training.fit import is_main
+
+    if not is_main() and _RUN in os.environ:
         return Path(os.environ[_RUN])
     time = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = output or Path("runs") / f"{recipe.data.dataset}-{time}"

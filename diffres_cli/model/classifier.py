@@ -11,6 +11,7 @@ from torchvision.models import efficientnet_b0, efficientnet_b2, mobilenet_v3_la
 from torchvision.models.mobilenetv3 import InvertedResidual
 from torchvision.ops.misc import SqueezeExcitation
 
+from diffres_cli.card import ARCHITECTURES
 from diffres_cli.errors import UsageError
 
 
@@ -112,6 +113,5 @@ def build_classifier(architecture: str, classes: int, width: float = 1.0) -> nn.
     if architecture in ("efficientnet_b0", "efficientnet_b2"):
         return EfficientNetClassifier(architecture.removeprefix("efficientnet_"), classes)
     raise UsageError(
-        f"unknown architecture {architecture!r}: "
-        "choose efficientnet_b0, efficientnet_b2 or mobilenet_v3_large"
+        f"unknown architecture {architecture!r}: choose {', '.join(ARCHITECTURES)}"
     )

@@ -15,7 +15,7 @@ from diffres_cli.training.runfolder import RunFolder
 
 
 class Keeper(lightning.Callback):
-    """Writes model.safetensors when validation says so, and last.safetensors at the end of each leg.
+    """Writes weights.safetensors when validation says so, and last.safetensors at the end of each leg.
 
     In this order: killed between the two, the run repeats the leg, and finds the same network again.
     """
@@ -33,7 +33,7 @@ class Keeper(lightning.Callback):
         score = -float(values[LOSS]) if self.by_loss else float(values[MAIN_METRIC])
         if self.keep == "best" and not score > self.best:
             return
-        self.best, self.best_epoch = score, epoch_of(module)
+        self.best, self.best_epoch = score, module.epoch
         self._write(
             module, {name: float(value) for name, value in values.items() if name.startswith("validation/")}
         )
@@ -59,7 +59,7 @@ class Keeper(lightning.Callback):
 class Meter(lightning.Callback):
     """Logs the learning rate and how many clips a second are trained on."""
 
-    def __init__(self, every: int = 10) -> None:
+    def __init__(self, every: int) -> None:
         self.every = every
         self._since = 0.0
 
@@ -86,11 +86,4 @@ class Teller(lightning.Callback):
     def on_validation_end(self, trainer: Any, module: Any) -> None:
         """Tell the epoch and its metrics."""
         if not trainer.sanity_checking and trainer.is_global_zero:
-            self.tell(
-                epoch_of(module), {name: float(value) for name, value in trainer.callback_metrics.items()}
-            )
-
-
-def epoch_of(module: TrainingModule) -> int:
-    """The epoch at hand, counted from 1: Lightning's epochs are our legs."""
-    return int(module.current_epoch) // module.plan.legs + 1
+            self.tell(module.epoch, {name: float(value) for name, value in trainer.callback_metrics.items()})

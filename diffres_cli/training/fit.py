@@ -16,17 +16,20 @@ import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 from diffres_cli.datasets.locks import locked
 from diffres_cli.errors import TrainingError, UsageError
+from diffres_cli.model.network import DiffResNetwork
 from diffres_cli.training.batches import LegSampler, Plan
 from diffres_cli.training.callbacks import Keeper, Meter, Teller
 from diffres_cli.training.material import Material, Tested, TestedClips, TrainingClips
 from diffres_cli.training.module import TrainingModule
 from diffres_cli.training.prepare import Prepared, prepare
 from diffres_cli.training.recipe import Recipe
-from diffres_cli.training.runfolder import RunFolder, now, surroundings
+from diffres_cli.training.rules import checked
+from diffres_cli.training.runfolder import RunFolder, surroundings
 from diffres_cli.training.start import starting_network
 from diffres_cli.training.state import SafetensorsIO
 
@@ -62,6 +65,19 @@ class Place:
         return "gpu" if self.device == "cuda" or (self.device == "auto" and found >= self.devices) else "cpu"
 
 
+@dataclass(frozen=True)
+class Job:
+    """A run that is ready to begin or to go on."""
+
+    recipe: Recipe
+    prepared: Prepared
+    network: DiffResNetwork
+    place: Place
+    accelerator: str
+    tell: Tell
+    bar: bool
+
+
 def train(recipe: Recipe, path: Path, place: Place, tell: Tell, progress: Progress, bar: bool) -> RunFolder:
     """Begin a run in a new folder and finish it.
 
@@ -72,14 +88,17 @@ def train(recipe: Recipe, path: Path, place: Place, tell: Tell, progress: Progre
     Raises:
         DiffresError: the recipe, the data, the folder or the loss forbid it.
     """
-    folder, main = RunFolder(path), _is_main()
+    folder, main = RunFolder(path), is_main()
     accelerator = place.accelerator
-    recipe = recipe.check()
+    recipe = checked(recipe)
+    if main:
+        folder.refuse_taken()
     prepared = prepare(recipe, place.world, progress)
+    network = starting_network(recipe, prepared.dataset, path.name)
     if main:
         folder.begin(recipe, {"seed": recipe.training.seed, "data": prepared.facts, **surroundings()})
         folder.report(prepared.problems)
-    _run(folder, recipe, prepared, place, accelerator, tell, bar)
+    _run(folder, Job(recipe, prepared, network, place, accelerator, tell, bar))
     return folder
 
 
@@ -96,61 +115,43 @@ def resume(path: Path, place: Place, tell: Tell, progress: Progress, bar: bool) 
         raise UsageError(f"{path}: the run is finished; its network is {folder.model}")
     prepared = prepare(recipe, place.world, progress)
     folder.refuse_other_data(prepared.facts)
-    _run(folder, recipe, prepared, place, place.accelerator, tell, bar)
+    network = starting_network(recipe, prepared.dataset, path.name)
+    _run(folder, Job(recipe, prepared, network, place, place.accelerator, tell, bar))
     return folder
 
 
-def _run(
-    folder: RunFolder,
-    recipe: Recipe,
-    prepared: Prepared,
-    place: Place,
-    accelerator: str,
-    tell: Tell,
-    bar: bool,
-) -> None:
-    if not _is_main():
-        _fit(folder, recipe, prepared, place, accelerator, tell, 0, False)
+def _run(folder: RunFolder, job: Job) -> None:
+    if not is_main():
+        _fit(folder, job, 0)
         return
     with locked(folder.path / ".lock", wait=False) as held:
         if not held:
             raise UsageError(f"{folder.path}: another process is at work on this run")
-        session = folder.begin_session(devices=place.world, accelerator=accelerator)
+        session = folder.begin_session(devices=job.place.world, accelerator=job.accelerator)
         began = time.monotonic()
         try:
-            _fit(folder, recipe, prepared, place, accelerator, tell, session, bar)
+            _fit(folder, job, session)
         except BaseException as error:
-            folder.update(status="stopped")
-            folder.note_session(
-                ended=now(), seconds=round(time.monotonic() - began, 1), why=type(error).__name__
-            )
+            why = type(error).__name__
+            folder.end_session("stopped", seconds=round(time.monotonic() - began, 1), why=why)
             raise
-        folder.update(status="finished")
-        folder.note_session(ended=now(), seconds=round(time.monotonic() - began, 1))
+        folder.end_session("finished", seconds=round(time.monotonic() - began, 1))
 
 
-def _fit(
-    folder: RunFolder,
-    recipe: Recipe,
-    prepared: Prepared,
-    place: Place,
-    accelerator: str,
-    tell: Tell,
-    session: int,
-    bar: bool,
-) -> None:
+def _fit(folder: RunFolder, job: Job, session: int) -> None:
     _hush()
-    plan = _plan(recipe, prepared.train)
-    network = starting_network(recipe, prepared.dataset, folder.path.name)
-    module = TrainingModule(network, recipe, plan)
-    trainer = _trainer(folder, recipe, plan, place, accelerator, tell, session, bar)
-    material = Loaders(recipe, plan, prepared)
+    plan = _plan(job.recipe, job.prepared.train)
+    module = TrainingModule(job.network, job.recipe, plan)
+    trainer = _trainer(folder, job, plan, session)
+    material = Loaders(job.recipe, plan, job.prepared)
     try:
         trainer.fit(module, datamodule=material, ckpt_path=folder.state if folder.state.exists() else None)
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+    except SIGTERMException as error:
+        raise TrainingError(f"told to stop: `diffres train --resume {folder.path}` goes on") from error
+    except (MemoryError, RuntimeError) as error:
         if not _is_memory(error):
             raise
-        training = recipe.training
+        training = job.recipe.training
         raise TrainingError(
             f"out of memory with training.batch_size {training.batch_size} in {training.accumulate} parts; "
             f"training.accumulate={training.accumulate * 2} gives the same updates in smaller parts, "
@@ -207,26 +208,19 @@ def _plan(recipe: Recipe, material: Material) -> Plan:
     )
 
 
-def _trainer(
-    folder: RunFolder,
-    recipe: Recipe,
-    plan: Plan,
-    place: Place,
-    accelerator: str,
-    tell: Tell,
-    session: int,
-    bar: bool,
-) -> lightning.Trainer:
+def _trainer(folder: RunFolder, job: Job, plan: Plan, session: int) -> lightning.Trainer:
+    recipe, place, accelerator = job.recipe, job.place, job.accelerator
     training = recipe.training
     precision = {"auto": "bf16-mixed" if accelerator == "gpu" else "32-true"}.get(
         training.precision, training.precision
     )
     save, name, version = folder.path, "logs", str(session)
+    every = min(10, plan.leg_length(0))
     callbacks: list[lightning.Callback] = [
-        Meter(),
+        Meter(every),
         Keeper(folder, training.keep, bool(recipe.data.soft_labels)),
     ]
-    callbacks += [Teller(tell), *([RichProgressBar(console_kwargs={"stderr": True})] if bar else [])]
+    callbacks += [Teller(job.tell), *([RichProgressBar(console_kwargs={"stderr": True})] if job.bar else [])]
     return lightning.Trainer(
         accelerator=accelerator,
         devices=place.devices,
@@ -241,18 +235,21 @@ def _trainer(
         gradient_clip_val=training.clip_norm or None,
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
-        log_every_n_steps=10,
+        log_every_n_steps=every,
         logger=[CSVLogger(save, name, version), TensorBoardLogger(save, name, version)],
         callbacks=callbacks,
         plugins=[SafetensorsIO()],
         enable_checkpointing=False,
-        enable_progress_bar=bar,
+        enable_progress_bar=job.bar,
         enable_model_summary=False,
     )
 
 
-def _is_main() -> bool:
-    """Lightning starts the same command again for each further process, with LOCAL_RANK and NODE_RANK set."""
+def is_main() -> bool:
+    """Whether this process tells and writes.
+
+    Lightning starts the same command again for each further process, with LOCAL_RANK and NODE_RANK set.
+    """
     return all(int(os.environ.get(name, 0)) == 0 for name in ("LOCAL_RANK", "NODE_RANK"))
 
 

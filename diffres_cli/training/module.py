@@ -22,6 +22,7 @@ from diffres_cli.training.material import Heard, Tested
 from diffres_cli.training.objective import cross_entropy, objective
 from diffres_cli.training.recipe import Recipe
 from diffres_cli.training.schedule import share
+from diffres_cli.training.start import batch_norms
 
 MAIN_METRIC = "validation/metric"
 LOSS = "validation/loss"
@@ -38,6 +39,8 @@ class TrainingModule(lightning.LightningModule):
         super().__init__()
         self.network, self.recipe, self.plan = network, recipe, plan
         self.average = _averaged(network, recipe.training.ema)
+        # Checked before frames are merged: rows that are no numbers would be looked up.
+        network.importance.register_forward_hook(lambda _, __, logits: self._refuse_nan(logits, "importance"))
         card = network.card
         self.metrics = nn.ModuleDict(
             {f"{fps:g}": metrics(len(card.classes), card.multi_label) for fps in recipe.rate.validation}
@@ -48,14 +51,16 @@ class TrainingModule(lightning.LightningModule):
         """The weights to keep: averaged ones where they are."""
         return self.network if self.average is None else cast("DiffResNetwork", self.average.module)
 
-    def train(self, mode: bool = True) -> TrainingModule:
-        """As any module, but frozen BatchNorm stays in evaluation mode."""
-        super().train(mode)
-        if mode and self.recipe.model.freeze_batch_norm:
-            for module in self.network.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
-        return self
+    def on_train_epoch_start(self) -> None:
+        """Freeze BatchNorm once its epoch has come: in evaluation mode it keeps its statistics."""
+        frozen = 0 < self.recipe.model.freeze_batch_norm <= self.epoch
+        for module in batch_norms(self.network):
+            module.train(not frozen)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch at hand, counted from 1: Lightning's epochs are our legs."""
+        return self.current_epoch // self.plan.legs + 1
 
     def training_step(self, batch: Heard, index: int) -> Tensor:
         """One batch: shifted, mixed, masked, classified at its frame rate, compared."""
@@ -66,7 +71,7 @@ class TrainingModule(lightning.LightningModule):
         slots = self._slots(batch.fps, mel)
         output = self.network.from_mel(mel, slots, _mixed_lengths(batch))
         terms = objective(output, targets, slots, self.recipe.loss)
-        self._refuse_nan(terms.total, index)
+        self._refuse_nan(terms.total, "loss")
         logged = {f"train/{name}": value for name, value in terms._asdict().items()}
         self.log_dict(logged, on_step=True, on_epoch=False)
         self.log("train/fps", batch.fps)
@@ -117,12 +122,12 @@ class TrainingModule(lightning.LightningModule):
     def _slots(self, fps: float, mel: Tensor) -> int:
         return slots_at(fps, mel.shape[2], self.network.card.mel.frame_rate)
 
-    def _refuse_nan(self, loss: Tensor, index: int) -> None:
-        if not torch.isfinite(loss):
-            epoch = self.current_epoch // self.plan.legs + 1
+    def _refuse_nan(self, values: Tensor, what: str) -> None:
+        if not torch.isfinite(values).all():
             raise TrainingError(
-                f"the loss became {loss.item()} in epoch {epoch}, update {self.global_step + 1}; the last "
-                "checkpoint is from before: try a smaller optimizer.lr or training.clip_norm=1"
+                f"the {what} became {values.detach().sum().item()} in epoch {self.epoch}, update "
+                f"{self.global_step + 1}; the last checkpoint is from before: try a smaller optimizer.lr, or "
+                "training.clip_norm=1"
             )
 
 

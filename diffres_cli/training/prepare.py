@@ -50,7 +50,7 @@ def prepare(recipe: Recipe, world: int, progress: Callable[[str, int, int], None
     data = recipe.data
     dataset, soft = _dataset(data)
     names = split_names(data, dataset)
-    splits = {split: clips_of(dataset, split, names[split]) for split in ("train", "validation")}
+    splits = {split: _clips(dataset, split, names[split]) for split in ("train", "validation")}
     rate = FRONT_ENDS[recipe.model.front_end].sample_rate
     made = {
         split: _material(clips, dataset, soft, rate, partial(progress, split))
@@ -102,20 +102,10 @@ def split_names(data: Data, dataset: Dataset) -> dict[str, tuple[str, ...]]:
     return {"train": tuple(fold for fold in folds if fold != held), "validation": (held,), "test": (held,)}
 
 
-def clips_of(dataset: Dataset, use: str, splits: tuple[str, ...]) -> tuple[Clip, ...]:
-    """The clips of some splits.
-
-    Raises:
-        DataError: there are none.
-    """
-    clips = dataset.of(*splits)
-    if not clips:
-        raise DataError(
-            f"{dataset.name} in {dataset.root}: no clips for {use} in {', '.join(splits) or 'no split'}; "
-            f"it has {', '.join(f'{split} ({len(dataset.of(split))})' for split in dataset.splits)}: "
-            f"set data.{use}"
-        )
-    return clips
+def _clips(dataset: Dataset, use: str, splits: tuple[str, ...]) -> tuple[Clip, ...]:
+    if not splits:
+        raise DataError(f"data.{use} is empty; {dataset.name} has the splits {', '.join(dataset.splits)}")
+    return dataset.of(*splits)
 
 
 def _dataset(data: Data) -> tuple[Dataset, SoftLabels | None]:

@@ -59,14 +59,18 @@ class RunFolder:
         Raises:
             UsageError: it holds something. OutputError: it cannot be written.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise UsageError(
-                f"{self.path}: is not empty; name another folder with -o, or go on with --resume {self.path}"
-            )
+        self.refuse_taken()
         make_folder(self.path)
         text = tomli_w.dumps(recipe.plain())
         write_atomically(self.recipe, text.encode())
         self._write({"recipe_sha256": _sha256(text), **facts, "sessions": []})
+
+    def refuse_taken(self) -> None:
+        """Raises UsageError if the folder holds something."""
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UsageError(
+                f"{self.path}: is not empty; name another folder with -o, or go on with --resume {self.path}"
+            )
 
     def read(self) -> dict[str, Any]:
         """What run.json says.
@@ -116,11 +120,11 @@ class RunFolder:
         """Change some facts."""
         self._write({**self.read(), **facts})
 
-    def note_session(self, **facts: Any) -> None:
-        """Change facts of the session at hand, the last one."""
+    def end_session(self, status: str, **facts: Any) -> None:
+        """Say how the session at hand, the last one, ended."""
         held = self.read()
-        held["sessions"][-1].update(facts)
-        self._write(held)
+        held["sessions"][-1].update({"ended": now(), **facts})
+        self._write({**held, "status": status})
 
     def begin_session(self, **facts: Any) -> int:
         """Say that a process works on the run now; its number."""

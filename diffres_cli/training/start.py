@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ from diffres_cli.training.recipe import Recipe
 FRONT_ENDS = {"paper": PAPER, "audioset-small": AUDIOSET_SMALL}
 IMAGENET = "imagenet"
 
+BatchNorm: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d
+
 
 def starting_network(recipe: Recipe, dataset: Dataset, name: str) -> DiffResNetwork:
     """The network before the first step, a function of recipe and dataset alone.
@@ -33,9 +35,16 @@ def starting_network(recipe: Recipe, dataset: Dataset, name: str) -> DiffResNetw
         _take_imagenet(network, recipe.model.architecture)
     elif init:
         _take(network, load_network(find_model(init, weights=True)), init)
+    for module in batch_norms(network):
+        module.momentum = recipe.model.batch_norm_momentum
     # Steps of EfficientNet-B0 take 0.6 of the time so on a CPU, and half precision on a GPU wants it too.
     network.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+def batch_norms(network: DiffResNetwork) -> list[BatchNorm]:
+    """The layers of a network that keep statistics of what they saw."""
+    return [module for module in network.modules() if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))]
 
 
 def inherited_fields(init: str) -> dict[str, Any]:

@@ -1,0 +1,255 @@
+"""Whole runs of `diffres train`: what they leave behind, and what they refuse."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import dataset_trees
+import numpy as np
+import pytest
+import torch
+from command import invoke, spawn
+from training_runs import differing, facts, options, write_clips
+
+from diffres_cli.checkpoint import find_model
+from diffres_cli.model.weights import load_network
+from diffres_cli.training.recipefile import read_recipe
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One cache for all runs here."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("DIFFRES_DATA", str(tmp_path_factory.mktemp("home")))
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clips(tmp_path_factory.mktemp("data") / "clips")
+
+
+@pytest.fixture(scope="module")
+def run(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    folder = tmp_path_factory.mktemp("runs") / "done"
+    result = invoke(*options(clips, folder, training__ema=0.5, training__clip_norm=1.0))
+    assert result.code == 0, result.err
+    assert result.out == f"{folder}\n"
+    assert [line.split(":")[0] for line in result.err.splitlines()][-2:] == ["diffres"] * 2
+    assert "epoch 2: loss " in result.err
+    return folder
+
+
+def test_a_run_holds_what_is_needed_to_repeat_it(run: Path, clips: Path) -> None:
+    held = facts(run)
+    assert held["status"] == "finished"
+    assert held["seed"] == 0
+    assert held["data"]["clips"] == {"train": 32, "validation": 8}
+    assert held["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert held["command"][0] == "diffres"
+    assert len(held["sessions"]) == 1
+    assert held["sessions"][0]["seconds"] > 0
+    recipe = read_recipe(run / "recipe.toml")
+    assert (recipe.data.root, recipe.training.ema, recipe.model.width) == (str(clips), 0.5, 0.1)
+
+
+def test_the_network_of_a_run_tags(run: Path, tmp_path: Path) -> None:
+    network = load_network(find_model(run, weights=True))
+    assert network.card.classes == ("bell", "bird", "phone", "rain")
+    assert (network.card.minimum_fps, network.card.maximum_fps) == (25, 100)
+    assert not network.card.multi_label
+    result = invoke(
+        "tag", dataset_trees.EXAMPLES / "rain.ogg", "-m", run, "--backend", "torch", "-f", "json", "-c", "0"
+    )
+    assert result.code == 0, result.err
+    (recording,) = json.loads(result.out)
+    assert {label["label"] for label in recording["labels"]} == set(network.card.classes)
+
+
+def test_every_step_is_logged(run: Path) -> None:
+    with (run / "logs" / "0" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    columns = set(rows[0])
+    for name in ("total", "classification", "guide", "activeness", "fps", "lr", "clips_per_second"):
+        assert f"train/{name}" in columns, name
+    for name in ("accuracy", "mAP", "AUC", "d_prime", "loss"):
+        for fps in (25, 100):
+            assert f"validation/{name}@{fps}" in columns
+    assert list((run / "logs" / "0").glob("events.out.tfevents.*"))
+
+
+def test_the_best_network_is_the_one_that_is_kept(run: Path) -> None:
+    best = facts(run)["best"]
+    accuracy = np.mean([best[f"validation/accuracy@{fps}"] for fps in (25, 100)])
+    assert best["validation/metric"] == pytest.approx(accuracy)
+    assert all(math.isfinite(value) or "d_prime" in name for name, value in best.items())
+
+
+def test_the_same_seed_gives_the_same_network_and_another_another(
+    run: Path, clips: Path, tmp_path: Path
+) -> None:
+    same = {"training__ema": 0.5, "training__clip_norm": 1.0}
+    assert invoke(*options(clips, tmp_path / "again", **same)).code == 0
+    assert invoke(*options(clips, tmp_path / "other", **same), "--seed", "1").code == 0
+    assert not differing(run, tmp_path / "again")
+    assert differing(run, tmp_path / "other")
+
+
+@pytest.mark.parametrize("name", ["audioset", "fsd50k", "esc50", "speechcommands", "nsynth", "arabic"])
+def test_every_datasets_recipe_trains_an_epoch_on_its_official_layout(name: str, tmp_path: Path) -> None:
+    build: dict[str, Callable[[Path], Path]] = {
+        "audioset": _audioset, "fsd50k": dataset_trees.fsd50k, "esc50": dataset_trees.esc50,
+        "speechcommands": dataset_trees.speech_commands,
+        "nsynth": dataset_trees.nsynth, "arabic": dataset_trees.arabic,
+    }  # fmt: skip
+    root = build[name](tmp_path / "data")
+    dataset = {"arabic": "arabic-speechcommands"}.get(name, name)
+    # A short window and the smallest of the networks: what is tested is the way from files to weights.
+    less = [
+        "data.seconds=0.25",
+        "training.epochs=1",
+        "training.batch_size=2",
+        "model.architecture=efficientnet_b0",
+    ]
+    less += ["rate.validation=[25.0]", "training.validate_every=1"]
+    result = invoke(
+        "train", "--dataset", dataset, "--data", root, "-o", tmp_path / "run", "--device", "cpu",
+        *(word for field in less for word in ("--set", field)),
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    network = load_network(tmp_path / "run" / "weights.safetensors")
+    classes = {"audioset": 527, "fsd50k": 200, "esc50": 50, "speechcommands": 35, "nsynth": 11, "arabic": 40}
+    assert len(network.card.classes) == classes[name]
+    assert facts(tmp_path / "run")["status"] == "finished"
+
+
+def _audioset(root: Path) -> Path:
+    ids = [f"{number:011}" for number in range(6)]
+    for clip in ids:
+        dataset_trees.sound(root / "audio" / f"Y{clip}.flac")
+    rows = [(clip, "/m/09x0r,/m/04rlf" if i % 2 else "/m/09x0r") for i, clip in enumerate(ids)]
+    return dataset_trees.audioset(root, balanced_train=rows[:3], unbalanced_train=rows[3:5], eval=rows[5:])
+
+
+def test_soft_labels_are_learned(tmp_path: Path, clips: Path) -> None:
+    from test_training_state import soft_folder
+
+    root = soft_folder(tmp_path / "soft")
+    result = invoke(
+        "train", "--soft-labels", root, "-o", tmp_path / "run", "--device", "cpu", "--epochs", "1",
+        *(w for f in ("data.validation=['siren']", "data.seconds=0.5", "training.batch_size=2",
+                      "model.architecture=mobilenet_v3_large", "model.width=0.1", "optimizer.warmup=0",
+                      "rate.validation=[25.0]") for w in ("--set", f)),
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    assert load_network(tmp_path / "run" / "weights.safetensors").card.multi_label
+    assert math.isfinite(facts(tmp_path / "run")["best"]["validation/loss"])
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(
+    clips: Path, tmp_path: Path
+) -> None:
+    result = invoke(*options(clips, tmp_path / "run", optimizer__lr=1e30, training__epochs=4))
+    assert result.code == 3
+    last = result.err.splitlines()[-1]
+    assert "the importance became nan in epoch 1" in last
+    assert "optimizer.lr" in last
+    assert facts(tmp_path / "run")["status"] == "stopped"
+
+
+def test_a_full_disk_leaves_the_checkpoint_that_stood(run: Path, clips: Path, tmp_path: Path) -> None:
+    # Room for weights and logs, not for a checkpoint, which holds Adam's moments too.
+    size = (run / "weights.safetensors").stat().st_size * 3 // 2
+    limit = f"import resource, signal; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+    result = spawn(
+        *options(clips, tmp_path / "run"),
+        code=f"{limit}; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)",
+        timeout=120,
+    )
+    assert result.code == 3
+    assert "last.safetensors: File too large" in result.err.splitlines()[-1]
+    assert not list((tmp_path / "run").glob("*.part"))
+    assert facts(tmp_path / "run")["status"] == "stopped"
+
+
+def test_a_finished_run_is_not_resumed(run: Path) -> None:
+    result = invoke("train", "--resume", run)
+    assert (result.code, "the run is finished" in result.complaint) == (2, True)
+
+
+@pytest.mark.parametrize("what", ["recipe", "data", "state", "facts"])
+def test_a_run_that_changed_is_not_resumed(what: str, run: Path, clips: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    held = facts(folder)
+    held["status"] = "stopped"
+    if what == "data":
+        held["data"]["sha256"] = "0" * 64
+    (folder / "run.json").write_text(json.dumps(held))
+    if what == "recipe":
+        text = (folder / "recipe.toml").read_text()
+        (folder / "recipe.toml").write_text(text.replace("lr = 0.001", "lr = 0.002"))
+    if what == "state":
+        (folder / "last.safetensors").write_bytes(b"junk")
+    if what == "facts":
+        (folder / "run.json").write_text("{")
+    result = invoke("train", "--resume", folder)
+    words = {
+        "recipe": "recipe.toml was changed since the run began",
+        "data": "the data changed since the run began",
+        "state": "damaged checkpoint",
+        "facts": "run.json: damaged",
+    }
+    assert words[what] in result.err.splitlines()[-1]
+    assert result.code == (2 if what == "facts" else 3)
+
+
+def test_a_folder_that_holds_something_is_not_written_to(run: Path, clips: Path) -> None:
+    before = facts(run)
+    result = invoke(*options(clips, run))
+    assert (result.code, "is not empty" in result.err) == (2, True)
+    assert facts(run) == before
+
+
+def test_clips_that_cannot_be_heard_are_reported_and_stop_a_run_above_a_share(tmp_path: Path) -> None:
+    clips = write_clips(tmp_path / "data")
+    with clips.open("a") as table:
+        table.write("gone.wav,rain,0,0.5,train\nnoise.wav,rain,0,0.5,train\n")
+    (tmp_path / "data" / "noise.wav").write_bytes(b"no audio at all")
+    refused = invoke(*options(clips, tmp_path / "run", data__maximum_missing=0.01))
+    assert refused.code == 2
+    assert "2 of 42 clips are missing or cannot be decoded" in refused.err.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+    assert invoke(*options(clips, tmp_path / "run", data__maximum_missing=0.1, training__epochs=1)).code == 0
+    with (tmp_path / "run" / "clips.csv").open() as file:
+        problems = {
+            row["clip"].partition("#")[0].partition(" ")[0]: row["problem"] for row in csv.DictReader(file)
+        }
+    assert {name.split("@")[0].split(":")[0] for name in problems} == {"gone.wav", "noise.wav"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data__train": ["training"]}, "no clips in split 'training'; there are train (32), validation (8)"),
+        ({"data__fold": 2}, "has no folds but train, validation"),
+        ({"training__accumulate": 3}, "training.accumulate is 3, must divide batch_size (8)"),
+        (
+            {"model__architecture": "efficientnet_b9"},
+            'model.architecture is "efficientnet_b9", must be efficientnet_b0',
+        ),
+    ],
+)
+def test_runs_that_cannot_be_are_refused(
+    changes: dict[str, object], words: str, clips: Path, tmp_path: Path
+) -> None:
+    result = invoke(*options(clips, tmp_path / "run", **changes))
+    assert result.code == 2
+    assert words in result.err.splitlines()[-1]
