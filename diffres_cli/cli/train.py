@@ -124,6 +124,9 @@ def train(
             f"diffres train needs PyTorch and Lightning ({error.name}): pip install 'diffres[train]'"
         ) from error
     place = fit.Place(_device(device), devices, nodes)
+    if nodes > 1 and not (output or resume):
+        raise UsageError(f"--nodes {nodes}: name the run folder with -o, one that all of them see")
+    quiet = quiet or not fit.is_main()
     how = (_teller(quiet), _progress(quiet), sys.stderr.isatty() and not quiet)
     if resume:
         folder = fit.resume(resume, place, *how)

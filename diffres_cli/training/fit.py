@@ -16,7 +16,6 @@ import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 from diffres_cli.datasets.locks import locked
@@ -32,6 +31,8 @@ from diffres_cli.training.rules import checked
 from diffres_cli.training.runfolder import RunFolder, surroundings
 from diffres_cli.training.start import starting_network
 from diffres_cli.training.state import SafetensorsIO
+
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 
 Progress = Callable[[str, int, int], None]
 Tell = Callable[[int, dict[str, float]], None]
@@ -146,7 +147,9 @@ def _fit(folder: RunFolder, job: Job, session: int) -> None:
     material = Loaders(job.recipe, plan, job.prepared)
     try:
         trainer.fit(module, datamodule=material, ckpt_path=folder.state if folder.state.exists() else None)
-    except SIGTERMException as error:
+    except SystemExit as error:  # SIGTERM, or what Lightning makes of Ctrl-C
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise
         raise TrainingError(f"told to stop: `diffres train --resume {folder.path}` goes on") from error
     except (MemoryError, RuntimeError) as error:
         if not _is_memory(error):
@@ -248,9 +251,10 @@ def _trainer(folder: RunFolder, job: Job, plan: Plan, session: int) -> lightning
 def is_main() -> bool:
     """Whether this process tells and writes.
 
-    Lightning starts the same command again for each further process, with LOCAL_RANK and NODE_RANK set.
+    Lightning starts the same command again for each further process and says by LOCAL_RANK which it is;
+    torchrun and Slurm do so on each node.
     """
-    return all(int(os.environ.get(name, 0)) == 0 for name in ("LOCAL_RANK", "NODE_RANK"))
+    return all(int(os.environ.get(name) or 0) == 0 for name in _RANKS)
 
 
 def _is_memory(error: BaseException) -> bool:

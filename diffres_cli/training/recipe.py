@@ -48,6 +48,7 @@ class Model:
         freeze_batch_norm: the epoch, counted from 1, from which BatchNorm keeps its statistics; 0: never.
             The statistics of 25 fps are not those of 100: unless a network learns with the ones it will
             be used with, it is good at neither.
+        dropout: what the architecture drops at random, channels before the classifier and whole blocks.
         batch_norm_momentum: how much a batch counts in those statistics.
     """
 
@@ -57,6 +58,7 @@ class Model:
     init: str = ""
     freeze_batch_norm: int = 0
     batch_norm_momentum: float = 0.02
+    dropout: bool = True
 
 
 @dataclass(frozen=True)

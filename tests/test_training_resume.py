@@ -1,0 +1,107 @@
+"""Runs that are killed, told to stop, shared by two processes: the network at the end is the same."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from command import PROGRAM, invoke
+from training_runs import differing, facts, options, write_clips
+
+from diffres_cli.model.weights import load_network
+
+SEED = int(os.environ.get("TEST_SEED", time.time()))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clips(tmp_path_factory.mktemp("data") / "clips")
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIFFRES_DATA", str(tmp_path / "home"))
+
+
+def begin(*arguments: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for_a_newer(path: Path, than: int, process: subprocess.Popen[str]) -> None:
+    while process.poll() is None and (not path.exists() or path.stat().st_mtime_ns <= than):
+        time.sleep(0.002)
+
+
+def test_killed_three_times_it_ends_where_an_uninterrupted_run_ends(clips: Path, tmp_path: Path) -> None:
+    chance = random.Random(SEED)
+    print(f"TEST_SEED={SEED}")
+    more = {
+        "training__epochs": 8,
+        "training__ema": 0.7,
+        "training__accumulate": 2,
+        "training__batch_size": 16,
+    }
+    assert invoke(*options(clips, tmp_path / "whole", **more)).code == 0
+    command, state = options(clips, tmp_path / "cut", **more), tmp_path / "cut" / "last.safetensors"
+    for _ in range(3):
+        stood = state.stat().st_mtime_ns if state.exists() else 0
+        process = begin(*command)
+        wait_for_a_newer(state, stood, process)
+        time.sleep(chance.uniform(0.0, 0.3))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, process.communicate()
+        command = ["train", "--resume", str(tmp_path / "cut")]
+    assert facts(tmp_path / "cut")["status"] == "running"
+    process = begin(*command)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert not differing(tmp_path / "whole", tmp_path / "cut")
+    assert facts(tmp_path / "cut")["best"] == facts(tmp_path / "whole")["best"]
+    assert [len(facts(tmp_path / run)["sessions"]) for run in ("whole", "cut")] == [1, 4]
+
+
+def test_told_to_stop_it_says_how_to_go_on(clips: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = begin(*options(clips, run, training__epochs=500))
+    wait_for_a_newer(run / "last.safetensors", 0, process)
+    other = invoke("train", "--resume", run)
+    assert (other.code, "another process is at work on this run" in other.err) == (2, True)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert err.splitlines()[-1] == f"diffres: told to stop: `diffres train --resume {run}` goes on"
+    assert process.returncode == 3
+    assert facts(run)["status"] == "stopped"
+
+
+def test_interrupted_it_is_said_in_one_line(clips: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = begin(*options(clips, run, training__epochs=500))
+    wait_for_a_newer(run / "last.safetensors", 0, process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.splitlines()[-1]) == (130, "diffres: interrupted")
+    assert "Traceback" not in err
+
+
+def test_two_processes_give_what_one_gives(clips: Path, tmp_path: Path) -> None:
+    # Statistics and dropout are each process's own: without them nothing depends on how a batch is shared.
+    more = {"model__freeze_batch_norm": 1, "model__dropout": False, "training__epochs": 2, "loss__guide": 0.0}
+    for name, devices in (("one", "1"), ("two", "2")):
+        process = begin(*options(clips, tmp_path / name, **more), "--devices", devices)
+        out, err = process.communicate(timeout=180)
+        assert process.returncode == 0, err
+        assert out == f"{tmp_path / name}\n"
+        assert len([line for line in err.splitlines() if "epoch 2" in line]) == 1
+    one, two = (facts(tmp_path / name) for name in ("one", "two"))
+    assert one["best"] == pytest.approx(two["best"], abs=1e-4)
+    assert [held["sessions"][0]["devices"] for held in (one, two)] == [1, 2]
+    weights = [load_network(tmp_path / name / "weights.safetensors").state_dict() for name in ("one", "two")]
+    for name, values in weights[0].items():
+        assert (values.float() - weights[1][name].float()).abs().max() < 1e-3, name
