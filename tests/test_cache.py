@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from diffres_cli.datasets.cache import build_cache
-from diffres_cli.datasets.decoding import key_of
+from diffres_cli.datasets.decoding import Form, key_of
+from diffres_cli.datasets.lookup import look_up
+from diffres_cli.datasets.plan import plan
 from diffres_cli.datasets.shards import ShardWriter, quantized
 from diffres_cli.errors import UsageError
 
@@ -140,6 +142,19 @@ def test_parts_of_a_list_in_any_order_are_found(tmp_path):
     cache, decoded = build(part, tmp_path / "cache")
     assert decoded == 0
     assert_holds(cache, part)
+
+
+def test_what_is_missing_is_planned_as_the_whole_list_would_be(tmp_path):
+    clips = [clip_of(tmp_path / f"{i:04}.wav") for i in range(1000)]
+    keys = [f"{i:032x}".encode() for i in range(1000)]
+    nothing = look_up(tmp_path, keys)
+    jobs = plan(tmp_path, Form(8000, None), clips, keys, nothing)
+    assert [key for job in jobs for key in job.keys] == keys
+    first = len(jobs[0].keys)
+    nothing.shards[: first + 1] = 0  # the first job was done, and a clip of the second
+    rest = plan(tmp_path, Form(8000, None), clips, keys, nothing)
+    assert rest[0].keys == jobs[1].keys[1:]
+    assert [job.name for job in rest[1:]] == [job.name for job in jobs[2:]]
 
 
 def test_a_clip_that_is_listed_twice_is_decoded_once(tmp_path):
