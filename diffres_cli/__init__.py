@@ -22,12 +22,15 @@ The map, in the order the data flows:
     outputs/        one writer per format: table, JSON (Lines), CSV, Parquet, Audacity, Raven, Praat
     job.py          many recordings through one tagger: the good written, the bad reported
     batch/          folders at scale: plan, workers, ledger, run
+    datasets/       labelled clips: official layouts read, archives fetched, waveforms at memory speed
     picture.py      predictions -> what a picture shows: decibels, joined windows, columns of pixels
     figure/         mel | importance | warp | merged mel, as PNG/SVG/PDF
     terminal.py     the same for a terminal
     config.py       settings from diffres.toml and DIFFRES_* variables: found, read, checked
     cli/            one file per command: parse, one call, print
     model/          the paper, in torch (extra `train`): mel, importance, warp, classifier, network, export
+    evaluation/     a model on a dataset at each frame rate: metrics, tables, plots (extra `train`)
+    training/       a recipe (recipes/*.toml) and a dataset -> a run folder, with Lightning (extra `train`)
 
 Importing this package, tagging and drawing never import torch.
 """

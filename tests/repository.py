@@ -21,7 +21,7 @@ class Import(NamedTuple):
     path: Path
     line: int
     name: str  # dotted, with what is imported from it: "numpy.typing.NDArray"
-    lazy: bool  # inside a function
+    lazy: bool  # inside a function, or for types alone
 
     def __str__(self) -> str:
         return f"{self.path.relative_to(ROOT)}:{self.line} imports {self.name}"
@@ -41,7 +41,12 @@ def imports_of(paths: list[Path]) -> Iterator[Import]:
         functions = [
             node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         ]
-        lazy = {id(node) for function in functions for node in ast.walk(function)}
+        for_types = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        ]
+        lazy = {id(node) for block in (*functions, *for_types) for node in ast.walk(block)}
         for node in ast.walk(tree):
             for name in imported_names(node, path):
                 yield Import(path, node.lineno, name, id(node) in lazy)

@@ -243,7 +243,7 @@ def test_clips_that_cannot_be_heard_are_reported_and_stop_a_run_above_a_share(tm
         ({"training__accumulate": 3}, "training.accumulate is 3, must divide batch_size (8)"),
         (
             {"model__architecture": "efficientnet_b9"},
-            'model.architecture is "efficientnet_b9", must be efficientnet_b0',
+            "model.architecture is efficientnet_b9, must be efficientnet_b0",
         ),
     ],
 )

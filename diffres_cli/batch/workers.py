@@ -93,7 +93,7 @@ class Workers:
 
     def _replace(self, worker: _Worker, task: Task) -> Outcome | None:
         worker.process.join()
-        death = _death(worker.process.exitcode)
+        death = death_of(worker.process.exitcode)
         self._deaths += 1
         if self._deaths >= _DEATHS:
             raise ModelError(f"{self._deaths} workers died one after the other ({death}): try -j 1")
@@ -109,7 +109,7 @@ class Workers:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
         process = context.Process(target=_serve, args=(there, self.setup), daemon=True)
-        with _uninterrupted():
+        with uninterrupted():
             process.start()
         there.close()  # so that the worker's death closes the pipe
         return _Worker(process, here)
@@ -161,7 +161,7 @@ def _work(pipe: Connection, setup: Setup) -> None:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
+def uninterrupted() -> Iterator[None]:
     """Ctrl-C goes to all processes of a terminal: what starts within this block is deaf to it until `_serve`
     takes care, and this process stops only after the block, with the newcomer fully started."""
     if not hasattr(signal, "pthread_sigmask"):
@@ -181,7 +181,8 @@ def _uninterrupted() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-def _death(code: int | None) -> str:
+def death_of(code: int | None) -> str:
+    """Words for how a process died, from its exit code."""
     try:
         return f"signal {signal.Signals(-(code or 0)).name}"
     except ValueError:

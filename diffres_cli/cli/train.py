@@ -119,6 +119,7 @@ def train(
         raise UsageError(f"--resume {resume}: takes its recipe from the run; leave the other options out")
     try:
         from diffres_cli.training import fit
+        from diffres_cli.training.recipefile import to_toml
     except ImportError as error:
         raise MissingDependencyError(
             f"diffres train needs PyTorch and Lightning ({error.name}): pip install 'diffres[train]'"
@@ -133,7 +134,7 @@ def train(
     else:
         chosen = _recipe(recipe, dataset, fields)
         if show:
-            emit(_text(chosen))
+            emit(to_toml(chosen))
             return
         folder = fit.train(chosen, _folder(output, chosen), place, *how)
     if fit.is_main():
@@ -190,12 +191,6 @@ def _recipe(path: Path | None, dataset: str, fields: dict[str, Any]) -> Recipe:
     recipe = read_recipe(path) if path else recipe_for(default)
     inherited = inherited_fields(str(fields.get("model.init", "")))
     return checked(recipe.changed({**inherited, **fields}, "--set"))
-
-
-def _text(recipe: Recipe) -> str:
-    import tomli_w
-
-    return tomli_w.dumps(recipe.plain())
 
 
 def _folder(output: Path | None, recipe: Recipe) -> Path:

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType, TracebackType
 
-from diffres_cli.batch.workers import _death, _uninterrupted
+from diffres_cli.batch.workers import death_of, uninterrupted
 from diffres_cli.datasets.decoding import Done, Job, do
 from diffres_cli.errors import DiffresError
 
@@ -111,7 +111,7 @@ class Pool:
         assert job is not None
         self._in_a_row += 1
         if self._in_a_row >= _DEATHS:
-            death = _death(worker.process.exitcode)
+            death = death_of(worker.process.exitcode)
             raise DiffresError(f"{self._in_a_row} decoding processes died one after the other ({death})")
         self._deaths.update(died_at)
         self.on_decoded(-worker.decoded)
@@ -124,7 +124,7 @@ class Pool:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
         process = context.Process(target=_serve, args=(there,), daemon=True)
-        with _uninterrupted(), _one_thread():
+        with uninterrupted(), _one_thread():
             process.start()
         there.close()  # so that the worker's death closes the pipe
         return _Worker(process, here)
@@ -161,7 +161,7 @@ def _one_thread() -> Iterator[None]:
 
 def _serve(pipe: Connection) -> None:
     """A worker's life: do jobs until the pipe closes."""
-    # The parent decides when to stop. (Where there are signal masks, `_uninterrupted` has seen to it.)
+    # The parent decides when to stop. (Where there are signal masks, `uninterrupted` has seen to it.)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     told: list[int] = []
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from diffres_cli.config import parse_toml
 from diffres_cli.errors import UsageError
 from diffres_cli.files import reason
@@ -32,6 +34,11 @@ def read_recipe(path: Path) -> Recipe:
             raise UsageError(f"{path}: {table} stands in no table; {nearest(table, Recipe().flat())}")
         values.update({f"{table}.{name}": value for name, value in held.items()})
     return Recipe().changed(values, str(path))
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The recipe as `read_recipe` reads it."""
+    return tomli_w.dumps(recipe.plain())
 
 
 def recipe_for(dataset: str) -> Recipe:

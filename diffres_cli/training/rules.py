@@ -3,11 +3,64 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from diffres_cli.card import ARCHITECTURES
 from diffres_cli.errors import UsageError
 from diffres_cli.training.recipe import Recipe
+
+Rule = tuple[Callable[[Any], bool], str]
+
+
+def _within(least: float, most: float) -> Rule:
+    return lambda value: least <= value <= most, f"{least:g} to {most:g}"
+
+
+def _above(least: float, most: float = math.inf) -> Rule:
+    words = f"above {least:g}" + (f", at most {most:g}" if most < math.inf else "")
+    return lambda value: least < value <= most and value < math.inf, words
+
+
+def _one_of(*words: str) -> Rule:
+    return lambda value: value in words, ", ".join(words[:-1]) + f" or {words[-1]}"
+
+
+_COUNT: Rule = (lambda value: value >= 1, "at least 1")
+_SHARE = _within(0, 1)
+_FIELDS: dict[str, Rule] = {
+    "data.seconds": _above(0, 3600),
+    "data.maximum_missing": _SHARE,
+    "model.architecture": _one_of(*ARCHITECTURES),
+    "model.width": _above(0, 10),
+    "model.front_end": _one_of("paper", "audioset-small"),
+    "model.batch_norm_momentum": _above(0, 1),
+    "rate.minimum": _above(0, 100),
+    "rate.maximum": _above(0, 100),
+    "rate.validation": (bool, "one rate or more"),
+    "optimizer.lr": _above(0),
+    "optimizer.weight_decay": _within(0, 10),
+    "optimizer.betas": (lambda value: len(value) == 2 and all(0 <= beta < 1 for beta in value), "two shares"),
+    "optimizer.schedule": _one_of("step", "cosine"),
+    "optimizer.factor": _above(0, 1),
+    "optimizer.every": _COUNT,
+    "training.epochs": _COUNT,
+    "training.batch_size": _COUNT,
+    "training.accumulate": _COUNT,
+    "training.precision": _one_of("auto", "32-true", "bf16-mixed"),
+    "training.clip_norm": _within(0, 1e9),
+    "training.ema": (lambda value: 0 <= value < 1, "0 or more, below 1"),
+    "training.seed": _within(0, 2**32 - 1),
+    "training.validate_every": _COUNT,
+    "training.keep": _one_of("best", "last"),
+    "training.checkpoint_every": _COUNT,
+    "training.workers": _within(0, 256),
+    "augment.mixup": _SHARE,
+    "augment.mixup_alpha": _above(0),
+    "augment.frequency_mask": _SHARE,
+    "augment.time_mask": _SHARE,
+    "augment.shift": _SHARE,
+}
 
 
 def checked(recipe: Recipe) -> Recipe:
@@ -16,81 +69,32 @@ def checked(recipe: Recipe) -> Recipe:
     Raises:
         UsageError: all its faults at once.
     """
-    faults = [message for holds, message in _rules(recipe) if not holds]
+    values = recipe.flat()
+    faults = [
+        f"{name} is {values[name]}, must be {words}"
+        for name, (holds, words) in _FIELDS.items()
+        if not holds(values[name])
+    ]
+    # What depends on other fields can only be judged where those are sound.
+    faults = faults or list(_contradictions(recipe))
+    if not (recipe.data.dataset or recipe.data.soft_labels):
+        faults.append("data.dataset is empty: give --dataset NAME (see `diffres data list`)")
     if faults:
         raise UsageError("recipe: " + "; ".join(faults))
     return recipe
 
 
-def _rules(recipe: Recipe) -> list[tuple[bool, str]]:
-    data, model, rate, training = recipe.data, recipe.model, recipe.rate, recipe.training
-    augment, optimizer = recipe.augment, recipe.optimizer
-    return [
-        (
-            bool(data.dataset or data.soft_labels),
-            "data.dataset is empty: give --dataset NAME (see `diffres data list`)",
-        ),
-        (0 < data.seconds <= 3600, f"data.seconds is {data.seconds:g}, must be above 0, at most 3600"),
-        (0 <= data.maximum_missing <= 1, f"data.maximum_missing is {data.maximum_missing:g}, must be 0 to 1"),
-        (
-            0 <= model.freeze_batch_norm <= training.epochs,
-            f"model.freeze_batch_norm is {model.freeze_batch_norm}, must be 0 to {training.epochs}, an epoch",
-        ),
-        (
-            0 < model.batch_norm_momentum <= 1,
-            f"model.batch_norm_momentum is {model.batch_norm_momentum:g}, must be above 0, at most 1",
-        ),
-        (
-            model.architecture in ARCHITECTURES,
-            f'model.architecture is "{model.architecture}", must be {", ".join(ARCHITECTURES)}',
-        ),
-        (
-            model.front_end in ("paper", "audioset-small"),
-            f'model.front_end is "{model.front_end}", must be "paper" or "audioset-small"',
-        ),
-        (
-            0 < rate.minimum <= rate.maximum <= 100,
-            f"rate is {rate.minimum:g} to {rate.maximum:g}, must lie above 0, at most 100",
-        ),
-        (
-            rate.minimum <= rate.default <= rate.maximum,
-            f"rate.default is {rate.default:g}, must be {rate.minimum:g} to {rate.maximum:g}",
-        ),
-        (
-            bool(rate.validation) and all(rate.minimum <= fps <= rate.maximum for fps in rate.validation),
-            f"rate.validation is {list(rate.validation)}, must be {rate.minimum:g} to {rate.maximum:g}",
-        ),
-        (0 < optimizer.lr < math.inf, f"optimizer.lr is {optimizer.lr:g}, must be above 0"),
-        (len(optimizer.betas) == 2, f"optimizer.betas is {list(optimizer.betas)}, must be two numbers"),
-        (
-            optimizer.schedule in ("step", "cosine"),
-            f'optimizer.schedule is "{optimizer.schedule}", must be "step" or "cosine"',
-        ),
-        (optimizer.every >= 1, f"optimizer.every is {optimizer.every}, must be at least 1"),
-        (training.epochs >= 1, f"training.epochs is {training.epochs}, must be at least 1"),
-        (training.batch_size >= 1, f"training.batch_size is {training.batch_size}, must be at least 1"),
-        (
-            training.accumulate >= 1 and training.batch_size % max(1, training.accumulate) == 0,
-            f"training.accumulate is {training.accumulate}, must divide batch_size ({training.batch_size})",
-        ),
-        (
-            training.precision in ("auto", "32-true", "bf16-mixed"),
-            f'training.precision is "{training.precision}", must be "auto", "32-true" or "bf16-mixed"',
-        ),
-        (0 <= training.ema < 1, f"training.ema is {training.ema:g}, must be 0 or more, below 1"),
-        (training.keep in ("best", "last"), f'training.keep is "{training.keep}", must be "best" or "last"'),
-        (
-            training.validate_every >= 1 and training.epochs % max(1, training.validate_every) == 0,
-            f"training.validate_every is {training.validate_every}, must divide epochs ({training.epochs})",
-        ),
-        (
-            training.checkpoint_every >= 1,
-            f"training.checkpoint_every is {training.checkpoint_every}, must be at least 1",
-        ),
-        *(
-            (0 <= share <= 1, f"augment.{name} is {share:g}, must be 0 to 1")
-            for name, share in asdict(augment).items()
-            if name != "mixup_alpha"
-        ),
-        (augment.mixup_alpha > 0, f"augment.mixup_alpha is {augment.mixup_alpha:g}, must be above 0"),
-    ]
+def _contradictions(recipe: Recipe) -> Iterator[str]:
+    rate, training, frozen = recipe.rate, recipe.training, recipe.model.freeze_batch_norm
+    if rate.minimum > rate.maximum:
+        yield f"rate.minimum is {rate.minimum:g}, must be at most rate.maximum ({rate.maximum:g})"
+    for name, rates in (("default", [rate.default]), ("validation", rate.validation)):
+        if any(not rate.minimum <= fps <= rate.maximum for fps in rates):
+            given = ", ".join(f"{fps:g}" for fps in rates)
+            yield f"rate.{name} is {given}, must be {rate.minimum:g} to {rate.maximum:g}"
+    if training.batch_size % training.accumulate:
+        yield f"training.accumulate is {training.accumulate}, must divide batch_size ({training.batch_size})"
+    if training.epochs % training.validate_every:
+        yield f"training.validate_every is {training.validate_every}, must divide epochs ({training.epochs})"
+    if not 0 <= frozen <= training.epochs:
+        yield f"model.freeze_batch_norm is {frozen}, must be an epoch, 1 to {training.epochs}, or 0 for none"

@@ -15,14 +15,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
 from diffres_cli import __version__
 from diffres_cli.checkpoint import WEIGHTS_NAME
 from diffres_cli.errors import TrainingError, UsageError
 from diffres_cli.files import make_folder, reason, write_atomically
 from diffres_cli.training.recipe import Recipe
-from diffres_cli.training.recipefile import read_recipe
+from diffres_cli.training.recipefile import read_recipe, to_toml
 
 _PACKAGES = ("torch", "torchaudio", "torchvision", "lightning", "torchmetrics", "numpy", "soundfile", "soxr")
 
@@ -61,7 +59,7 @@ class RunFolder:
         """
         self.refuse_taken()
         make_folder(self.path)
-        text = tomli_w.dumps(recipe.plain())
+        text = to_toml(recipe)
         write_atomically(self.recipe, text.encode())
         self._write({"recipe_sha256": _sha256(text), **facts, "sessions": []})
 
