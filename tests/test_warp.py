@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,9 +16,9 @@ from torch.nn.functional import avg_pool1d, max_pool1d
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from diffres_cli.model.importance import rescale
-from diffres_cli.model.warp import Overlaps, merge_max, merge_mean, overlaps, resolution_encoding, sinusoids
+from diffres_cli.model.warp import Overlaps, merge_max, merge_mean, overlaps, resolution_encoding
 
-SHAPES = [(1, 1), (2, 1), (7, 3), (8, 8), (32, 9), (33, 32), (50, 49), (60, 15), (101, 1), (101, 99)]
+SHAPES = [(1, 1), (2, 1), (7, 3), (8, 8), (33, 32), (50, 49), (60, 15), (101, 25), (101, 99)]
 EXACT = 1e-12  # float64, sums of some hundred terms near 1
 
 
@@ -34,10 +33,12 @@ def frames_of(length: int, batch: int = 1, bins: int = 4, dtype: torch.dtype = t
 
 
 def matrix(where: Overlaps) -> Tensor:
-    """The warp matrix, [B, t, T]: what merging makes of one frame at a time."""
-    batch, length = where.rows.shape
-    single = torch.eye(length, dtype=torch.float64).expand(batch, -1, -1)
-    return merge_mean(single, where).transpose(1, 2)
+    """The warp matrix the overlaps stand for, [B, t, T]."""
+    (batch, length), slots = where.rows.shape, where.carried.shape[1]
+    clips = torch.arange(batch)[:, None]
+    warp = torch.zeros(batch, slots, length, dtype=torch.float64)
+    warp = warp.index_put((clips, where.rows, torch.arange(length)), where.weights, accumulate=True)
+    return warp.index_put((clips, torch.arange(slots), where.carried), where.carried_weights, accumulate=True)
 
 
 @st.composite
@@ -126,17 +127,12 @@ def test_full_rate_is_the_identity_to_the_last_bit(length: int) -> None:
     scores = torch.rand(2, length, generator=torch.Generator().manual_seed(3)) ** 5
     where = overlaps(rescale(scores, length), length)
     frames = frames_of(length, batch=2, dtype=torch.float32)
+    time = torch.arange(length)
     assert torch.equal(merge_mean(frames, where), frames)
     assert torch.equal(merge_max(frames, where), frames)
-    encoding = sinusoids(length, 4, frames)[:, :length].transpose(1, 2)
-    assert torch.equal(resolution_encoding(where, 4), encoding.expand(2, -1, -1))
-
-
-def test_the_encoding_of_late_frames_is_as_exact_as_of_early_ones() -> None:
-    rate, frame = 10000.0 ** (-2 / 6), 99_999
-    expected = [fun(frame * w) for w in (1, rate, rate**2) for fun in (math.sin, math.cos)]
-    got = sinusoids(frame + 1, 6, torch.ones(1))
-    np.testing.assert_allclose(got[0, frame], expected, atol=3e-7)  # float32
+    encoding = resolution_encoding(where, 4)
+    assert torch.equal(encoding[0, 0], time.float().sin())
+    assert torch.equal(encoding[1, 1], time.float().cos())
 
 
 @pytest.mark.parametrize("group", [1, 2, 5])
@@ -177,14 +173,6 @@ def test_rows_past_a_padded_clips_share_are_empty() -> None:
     assert (merged[1, :, :10] > 0).all()
     assert (merged[1, :, 10:].abs() < EXACT).all()
     assert (merge_max(frames_of(40, batch=2), where)[1, :, 10:].abs() < EXACT).all()
-
-
-def test_mixed_precision_leaves_the_sums_alone() -> None:
-    where, frames = overlaps(importance_of(50, 20), 20), frames_of(50, dtype=torch.float32)
-    with torch.autocast("cpu", torch.bfloat16):
-        merged, encoding = merge_mean(frames, where), resolution_encoding(where, 4)
-    assert torch.equal(merged, merge_mean(frames, where))
-    assert torch.equal(encoding, resolution_encoding(where, 4))
 
 
 # --- gradients
@@ -265,12 +253,12 @@ class LargestTensor(TorchDispatchMode):
         return result
 
 
-def test_forward_and_backward_hold_hardly_more_than_the_frames() -> None:
+def test_forward_and_backward_never_hold_more_than_the_frames() -> None:
     # Neither the matrix, t T, nor its product with the frames, F t T, may ever exist.
     importance = importance_of(2000, 1000).requires_grad_()
-    frames = frames_of(2000, bins=64).requires_grad_()
+    frames = frames_of(2000, bins=16).requires_grad_()
     with LargestTensor() as record:
         where = overlaps(importance, 1000)
-        encoding = resolution_encoding(where, 64)
+        encoding = resolution_encoding(where, 16)
         (merge_mean(frames, where).sum() + merge_max(frames, where).sum() + encoding.sum()).backward()
-    assert frames.numel() <= record.elements < 1.1 * frames.numel()  # a block of 32 makes up to 34 rows
+    assert record.elements == frames.numel()
