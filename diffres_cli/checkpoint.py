@@ -72,7 +72,8 @@ def find_model(model: str | Path, *, weights: bool = False, offline: bool = Fals
     asking the network whether its branch has moved: `install_model` does that.
 
     Args:
-        weights: prefer a folder's torch weights to its graph. offline: never use the network.
+        weights: a folder's torch weights, not its graph; they stand in for it where there is none, too.
+        offline: never use the network.
 
     Raises:
         UsageError: nothing of that name. OutputError: no room to download it.
@@ -213,6 +214,8 @@ def _stated_sums(folder: Path) -> dict[str, str]:
 
 def _in_folder(folder: Path, weights: bool) -> Path:
     wanted = folder / (WEIGHTS_NAME if weights else ONNX_NAME)
+    if not weights and not wanted.exists() and (folder / WEIGHTS_NAME).exists():
+        return folder / WEIGHTS_NAME  # a training run's, which torch can run
     if not wanted.exists():
         raise ModelError(f"{folder}: a checkpoint folder must hold {wanted.name}, and this one does not")
     return wanted

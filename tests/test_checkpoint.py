@@ -58,6 +58,13 @@ def test_the_torch_backend_gets_the_weights(folder: Path) -> None:
     assert find_model(folder, weights=True) == folder / "weights.safetensors"
 
 
+def test_weights_alone_stand_in_for_a_graph(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    weights.symlink_to(find_model("audioset-small", weights=True))
+    assert find_model(tmp_path) == weights
+    assert len(load_tagger(tmp_path).card.classes) == 527
+
+
 @pytest.mark.parametrize("typed", ["audioset-smal", "audioset_small", "audioset"])
 def test_a_misspelt_name_gets_the_nearest(typed: str) -> None:
     with pytest.raises(UsageError, match=f"unknown model '{typed}': did you mean audioset-small"):

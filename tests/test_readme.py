@@ -46,6 +46,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
         hub.add("org/small", ROOT / "checkpoints" / "audioset-small")
         monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
         monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
+        monkeypatch.setenv("DIFFRES_DATA", str(home / "data"))
         monkeypatch.delenv("HF_TOKEN", raising=False)
         for name, value in settings(hub, home / "hub").items():
             monkeypatch.setenv(name, value)

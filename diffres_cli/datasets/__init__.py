@@ -9,6 +9,11 @@
     labelled.py   a table of paths and labels, CSV or Parquet, as people write them
     audioset.py, fsd50k.py, esc50.py, speechcommands.py, nsynth.py, arabic.py, folder.py
                   one dataset each: its facts, and the reader of its official layout
+    cache.py      waveforms of clips, decoded once: build_cache, WaveformCache
+    plan.py, pool.py, decoding.py, excerpts.py
+                  what is missing -> jobs -> worker processes -> clips cut from recordings
+    shards.py, lookup.py, locks.py
+                  the file format, which shard has which clip, sharing work between processes
     catalog.py    all of them by name: load_dataset
 
 Nothing here imports torch.

@@ -263,7 +263,7 @@ def _is_memory(error: BaseException) -> bool:
 
 def _hush() -> None:
     """Lightning's advice is for people who write their own loops."""
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning", "tensorboardX"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
