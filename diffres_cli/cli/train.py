@@ -120,11 +120,12 @@ def train(
     try:
         from diffres_cli.training import fit
         from diffres_cli.training.recipefile import to_toml
+        from diffres_cli.training.trainer import Place
     except ImportError as error:
         raise MissingDependencyError(
             f"diffres train needs PyTorch and Lightning ({error.name}): pip install 'diffres[train]'"
         ) from error
-    place = fit.Place(_device(device), devices, nodes)
+    place = Place(_device(device), devices, nodes)
     if nodes > 1 and not (output or resume):
         raise UsageError(f"--nodes {nodes}: name the run folder with -o, one that all of them see")
     quiet = quiet or not fit.is_main()

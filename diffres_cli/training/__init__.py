@@ -15,6 +15,8 @@
     module.py      the LightningModule: steps, validation at several rates, optimizer
     state.py       Lightning's checkpoint as one safetensors file
     callbacks.py   the best network, the log, and the run's status
+    loaders.py     a run's data, as Lightning asks for it
+    trainer.py     Lightning's Trainer, set up for a run
     fit.py         all of it put together
 
 Recipes are read and refused without torch.

@@ -98,7 +98,7 @@ class Training:
         precision: "32-true", "bf16-mixed", or "auto": the latter on a GPU.
         clip_norm: largest norm of the gradient, 0 for any.
         ema: decay of the averaged weights, which are the ones kept; 0 for none.
-        validate_every: epochs. keep: "best" by validation, or "last".
+        validate_every: epochs; the last one is always validated. keep: "best" by validation, or "last".
         checkpoint_every: batches between checkpoints, at most; there is one at each epoch's end too.
         workers: processes that read the cache ahead; 0 reads between steps.
     """

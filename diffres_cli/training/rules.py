@@ -34,6 +34,7 @@ _FIELDS: dict[str, Rule] = {
     "model.architecture": _one_of(*ARCHITECTURES),
     "model.width": _above(0, 10),
     "model.front_end": _one_of("paper", "audioset-small"),
+    "model.freeze_batch_norm": _within(0, 1_000_000),
     "model.batch_norm_momentum": _above(0, 1),
     "rate.minimum": _above(0, 100),
     "rate.maximum": _above(0, 100),
@@ -85,7 +86,7 @@ def checked(recipe: Recipe) -> Recipe:
 
 
 def _contradictions(recipe: Recipe) -> Iterator[str]:
-    rate, training, frozen = recipe.rate, recipe.training, recipe.model.freeze_batch_norm
+    rate, training = recipe.rate, recipe.training
     if rate.minimum > rate.maximum:
         yield f"rate.minimum is {rate.minimum:g}, must be at most rate.maximum ({rate.maximum:g})"
     for name, rates in (("default", [rate.default]), ("validation", rate.validation)):
@@ -94,7 +95,5 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
             yield f"rate.{name} is {given}, must be {rate.minimum:g} to {rate.maximum:g}"
     if training.batch_size % training.accumulate:
         yield f"training.accumulate is {training.accumulate}, must divide batch_size ({training.batch_size})"
-    if training.epochs % training.validate_every:
+    if training.validate_every < training.epochs and training.epochs % training.validate_every:
         yield f"training.validate_every is {training.validate_every}, must divide epochs ({training.epochs})"
-    if not 0 <= frozen <= training.epochs:
-        yield f"model.freeze_batch_norm is {frozen}, must be an epoch, 1 to {training.epochs}, or 0 for none"
