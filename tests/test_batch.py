@@ -124,7 +124,7 @@ def test_a_line_cut_short_at_any_byte_costs_its_recording_only(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", [b"\0\0\0\n", b"[1]\n", b'"a"\n', b"7\n", b"{}\n", b"\xff\xfe\n", b'{"name": []}\n']
+    "line", [b"\0\0\0\n", b"[1]\n", b"{},{}\n", b'"a"\n', b"7\n", b"{}\n", b"\xff\xfe\n", b'{"name": []}\n']
 )
 def test_a_line_that_is_none_of_ours_is_passed_over(tmp_path, line):
     ledger_of(tmp_path)
@@ -133,6 +133,15 @@ def test_a_line_that_is_none_of_ours_is_passed_over(tmp_path, line):
     file.write_bytes(b"".join([lines[0], line, *lines[1:]]))
     ledger = Ledger(tmp_path)
     assert [ledger.record(task.name) for task in TASKS] == [{"file": task.name} for task in TASKS]
+
+
+def test_a_ledger_too_long_to_be_read_at_once(tmp_path):
+    records = [{"file": task.name, "labels": "x" * 700_000} for task in TASKS]
+    with Ledger(tmp_path) as ledger:
+        for task, record in zip(TASKS, records, strict=True):
+            ledger.add(task, "print", record)
+    ledger = Ledger(tmp_path)
+    assert [ledger.record(task.name) for task in TASKS] == records
 
 
 def test_the_newest_word_on_a_recording_stands(tmp_path, monkeypatch):

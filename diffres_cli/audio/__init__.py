@@ -17,7 +17,7 @@
 Importing this package loads NumPy only; libsndfile and soxr come in when a file needs them.
 """
 
-from diffres_cli.audio.find import MEDIA_EXTENSIONS, find_recordings, paths_from
+from diffres_cli.audio.find import MEDIA_EXTENSIONS, find_files, find_recordings, paths_from
 from diffres_cli.audio.recording import Recording, open_recording
 from diffres_cli.audio.sources import printable
 from diffres_cli.audio.windows import excerpt, windows
@@ -26,6 +26,7 @@ __all__ = [
     "MEDIA_EXTENSIONS",
     "Recording",
     "excerpt",
+    "find_files",
     "find_recordings",
     "open_recording",
     "paths_from",

@@ -7,7 +7,6 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator
-from operator import attrgetter
 from pathlib import Path
 
 from diffres_cli.audio.sources import STDIN, examine, printable
@@ -18,6 +17,7 @@ _AUDIO = ".aac .ac3 .aif .aifc .aiff .amr .ape .au .caf .dsf .flac .m4a .m4b .mk
 _AUDIO_TOO = ".rf64 .snd .spx .tta .voc .w64 .wav .wave .weba .wma .wv"
 _VIDEO = ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .ogv .webm .wmv"  # .ts is TypeScript, too
 MEDIA_EXTENSIONS = tuple(" ".join((_AUDIO, _AUDIO_TOO, _VIDEO)).split())
+_MEDIA = frozenset(MEDIA_EXTENSIONS)
 
 
 def find_recordings(inputs: Iterable[str | Path], recursive: bool = False) -> Iterator[Path | AudioError]:
@@ -27,25 +27,31 @@ def find_recordings(inputs: Iterable[str | Path], recursive: bool = False) -> It
     with `recursive`, for those in all folders below as well. An input that comes to nothing is
     yielded as the AudioError that says so: it costs only itself.
     """
-    seen: set[tuple[str, str]] = set()
-    folders: dict[str, str] = {}
+    for found in find_files(inputs, recursive):
+        yield found if isinstance(found, AudioError) else Path(found)
+
+
+def find_files(inputs: Iterable[str | Path], recursive: bool = False) -> Iterator[str | AudioError]:
+    """What `find_recordings` finds, as text: half a second less over 100,000."""
+    given_of: dict[str, set[str]] = {}  # real folder -> names in it that were given
+    # By the folder as it is written: a link may lead to it twice. A linked file is one of its own.
+    given_of_written: dict[str, set[str]] = {}
     for given in inputs:
         for found in _expand(str(given), recursive):
-            if isinstance(found, Path):
-                # The folder's real name, as a link may lead to it twice; a linked file is one of its own.
-                folder, name = os.path.split(found)
-                if folder not in folders:
-                    folders[folder] = os.path.realpath(folder)
-                key = folders[folder], name
-                if key in seen:
+            if isinstance(found, str):
+                start = found.rfind(os.sep) + 1
+                folder, name = found[:start], found[start:]
+                if folder not in given_of_written:
+                    given_of_written[folder] = given_of.setdefault(os.path.realpath(folder), set())
+                if name in given_of_written[folder]:
                     continue
-                seen.add(key)
+                given_of_written[folder].add(name)
             yield found
 
 
-def _expand(given: str, recursive: bool) -> Iterator[Path | AudioError]:
+def _expand(given: str, recursive: bool) -> Iterator[str | AudioError]:
     if given == STDIN:
-        yield Path(given)
+        yield given
     elif glob.has_magic(given) and not os.path.lexists(given):
         yield from _matches(given, recursive)
     else:
@@ -58,10 +64,10 @@ def _expand(given: str, recursive: bool) -> Iterator[Path | AudioError]:
         if stat.S_ISDIR(status.st_mode):
             yield from _in_folder(path, recursive)
         else:
-            yield path.absolute() if str(path) == STDIN else path  # ./- is a file, - is not
+            yield str(path.absolute() if str(path) == STDIN else path)  # ./- is a file, - is not
 
 
-def _matches(pattern: str, recursive: bool) -> Iterator[Path | AudioError]:
+def _matches(pattern: str, recursive: bool) -> Iterator[str | AudioError]:
     # Not glob.glob: its ** follows links, in a folder with a few loops practically for ever.
     root, hidden = Path(pattern).anchor, _is_hidden(Path(pattern))
     try:
@@ -80,18 +86,22 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") and part != ".." for part in path.parts)
 
 
-def _in_folder(folder: Path, recursive: bool) -> Iterator[Path | AudioError]:
+def _in_folder(folder: Path, recursive: bool) -> Iterator[str | AudioError]:
     errors: list[AudioError] = []
     files = list(_walk(folder, recursive, errors))
-    media = [path for path in files if path.name.lower().endswith(MEDIA_EXTENSIONS)]
-    media.sort(key=attrgetter("parts"))  # as paths compare, but without asking them a million times
+    media = [path for path in files if _is_media(path)]
+    media.sort(key=lambda path: path.replace(os.sep, "\0"))  # as paths compare, part by part
     if not media and not errors:
         errors.append(AudioError(f"{printable(str(folder))}: {_why_none(folder, len(files), recursive)}"))
     yield from media
     yield from errors
 
 
-def _walk(folder: Path, recursive: bool, errors: list[AudioError]) -> Iterator[Path]:
+def _is_media(path: str) -> bool:
+    return path[path.rfind(".") :].lower() in _MEDIA
+
+
+def _walk(folder: Path, recursive: bool, errors: list[AudioError]) -> Iterator[str]:
     """The files in a folder that are not hidden; a folder reached twice, by a link, is read once."""
 
     def failed(error: OSError) -> None:
@@ -105,14 +115,15 @@ def _walk(folder: Path, recursive: bool, errors: list[AudioError]) -> Iterator[P
             continue
         visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
-        yield from (Path(root, name) for name in files if not name.startswith("."))
+        below = str(Path(root, "-"))[:-1]  # as paths are written, with the separator
+        yield from (below + name for name in files if not name.startswith("."))
 
 
 def _why_none(folder: Path, count: int, recursive: bool) -> str:
     where = "it and the folders below" if recursive else "it"
     reason = f"no audio in this folder ({count} other {'file' if count == 1 else 'files'} in {where})"
     below = () if recursive else _walk(folder, recursive=True, errors=[])
-    if any(path.suffix.lower() in MEDIA_EXTENSIONS for path in below):
+    if any(map(_is_media, below)):
         return f"{reason}; its sub-folders hold some: add -r"
     return reason
 

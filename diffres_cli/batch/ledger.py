@@ -12,6 +12,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple
@@ -19,6 +20,8 @@ from typing import IO, Any, NamedTuple
 from diffres_cli.batch.plan import Task
 from diffres_cli.errors import OutputError
 from diffres_cli.files import reason
+
+_READ_AT_ONCE = 2**20  # bytes
 
 
 class Entry(NamedTuple):
@@ -113,11 +116,25 @@ def _read_all(folder: Path) -> Iterator[tuple[str, Entry]]:
     for file in sorted(folder.glob("*.jsonl")):
         offset = 0
         with file.open("rb") as stream:
-            for line in stream:
-                try:
-                    value = json.loads(line)
-                    entry = Entry(value["size"], value["modified"], value["fingerprint"], file, offset)
-                    yield value["name"], entry
-                except (ValueError, KeyError, TypeError):
-                    pass
-                offset += len(line)
+            while lines := stream.readlines(_READ_AT_ONCE):
+                for line, value in zip(lines, _values(lines), strict=True):
+                    with suppress(KeyError, TypeError):
+                        entry = Entry(value["size"], value["modified"], value["fingerprint"], file, offset)
+                        yield value["name"], entry
+                    offset += len(line)
+
+
+def _values(lines: list[bytes]) -> list[Any]:
+    """What each line says; None where it is not JSON."""
+    with suppress(ValueError):  # all at once takes a third of the time
+        values: list[Any] = json.loads(b"[" + b",".join(lines) + b"]")
+        if len(values) == len(lines):
+            return values
+    return [_value(line) for line in lines]
+
+
+def _value(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None

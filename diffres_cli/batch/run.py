@@ -109,10 +109,10 @@ def run(
     if order.setup.mirror is not None:
         make_folder(order.setup.mirror)
     number, count = order.shard
-    mine = [task for task in tasks if shard_of(task.name, count) == number]
+    mine = tasks if count == 1 else [task for task in tasks if shard_of(task.name, count) == number]
     with Ledger(order.ledger) as ledger:
         sweep(_folders(order, mine))
-        todo = [task for task in mine if not _is_done(order, ledger, task, fingerprint, summary)]
+        todo = mine if order.force else list(_todo(order, ledger, mine, fingerprint, summary))
         if on_start:
             on_start(len(todo))
         for outcome in engine(order.setup, todo):
@@ -131,18 +131,21 @@ def in_process(setup: Setup, tasks: Iterable[Task]) -> Iterator[Outcome]:
         yield do(tagger, setup, task)
 
 
-def _is_done(order: Order, ledger: Ledger, task: Task, fingerprint: str, summary: Run) -> bool:
-    entry = ledger.entries.get(task.name)
-    if entry is None or order.force or task.path == STDIN:
-        return False
-    if not entry.covers(task, fingerprint):
-        summary.changed += entry.covers(task, entry.fingerprint)
-        return False
-    mirror = order.setup.mirror
-    if mirror is not None and not _holds(os.path.join(mirror, task.name + order.suffix)):  # noqa: PTH118
-        return False
-    summary.skipped += 1
-    return True
+def _todo(order: Order, ledger: Ledger, tasks: list[Task], fingerprint: str, summary: Run) -> Iterator[Task]:
+    """The tasks that are not done; what is, and what no longer is, is counted."""
+    mirror, suffix = order.setup.mirror, order.suffix
+    folder = None if mirror is None else os.path.join(mirror, "")  # noqa: PTH118
+    for task in tasks:
+        entry = ledger.entries.get(task.name)
+        if entry is None or task.path == STDIN:
+            yield task
+        elif not entry.covers(task, fingerprint):
+            summary.changed += entry.covers(task, entry.fingerprint)
+            yield task
+        elif folder is not None and not _holds(folder + task.name + suffix):
+            yield task
+        else:
+            summary.skipped += 1
 
 
 def _holds(result: str) -> bool:

@@ -82,7 +82,7 @@ class Targets:
 
 
 def tag_folder(
-    targets: Targets, setup: Setup, found: list[Path | AudioError], inputs: list[str], quiet: bool
+    targets: Targets, setup: Setup, found: list[str | AudioError], inputs: list[str], quiet: bool
 ) -> int:
     """Tag what is not done yet and report. Stopped by Ctrl-C or SIGTERM, it says how to go on."""
     from diffres_cli.batch.plan import plan

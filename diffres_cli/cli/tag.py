@@ -116,7 +116,7 @@ def _setup(model: str, settings: Settings, backend: str, device: str, offline: b
 
 def _tag(
     tagger: Tagger,
-    found: list[Path | AudioError],
+    found: list[str | AudioError],
     settings: Settings,
     format_: str,
     output: Path | None,
@@ -134,7 +134,7 @@ def _tag(
     tagged: deque[Prediction] = deque(maxlen=1)
     with bar, open_sink(output, before=bar.clear) as sink:
         summary = tag_all(
-            tagger, found, settings, make_writer(format_), sink,
+            tagger, map(_as_path, found), settings, make_writer(format_), sink,
             wants_spectrogram=is_drawable if drawn else None, on_window=bar.show, on_done=tagged.append,
             on_failure=print_exception if debug else None,
         )  # fmt: skip
@@ -145,6 +145,10 @@ def _tag(
     if drawn and tagged:
         _draw(tagged[0])
     return summary.exit_code
+
+
+def _as_path(item: str | AudioError) -> Path | AudioError:
+    return Path(item) if isinstance(item, str) else item
 
 
 def _refuse_typed(context: typer.Context, why: str, *names: str) -> None:
