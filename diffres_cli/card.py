@@ -7,6 +7,7 @@ and the mel settings are JSON, since both formats store strings.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -15,6 +16,9 @@ from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.melconfig import MelConfig
 
 FORMAT = "diffres/1"
+_ON_HUB = re.compile(
+    r"mit|apache-2\.0|cc0-1\.0|bsd-[23]-clause|l?gpl-[23]\.[01]|cc-by(-nc)?(-sa|-nd)?-[234]\.[05]"
+)
 ARCHITECTURES = ("efficientnet_b0", "efficientnet_b2", "mobilenet_v3_large")
 
 
@@ -49,6 +53,17 @@ class ModelCard:
     def sample_rate(self) -> int:
         """Rate the model listens at, Hz."""
         return self.mel.sample_rate
+
+    @property
+    def hub_license(self) -> str:
+        """The licence as the hub's front matter has it; "other" for one it has no word for.
+
+        >>> from diffres_cli.melconfig import PAPER
+        >>> ModelCard("x", "efficientnet_b0", (), (), PAPER, "CC BY 4.0", "").hub_license
+        'cc-by-4.0'
+        """
+        word = self.license.lower().replace(" ", "-")
+        return word if _ON_HUB.fullmatch(word) else "other"
 
     def check_fps(self, fps: float) -> float:
         """`fps` when the model serves it.

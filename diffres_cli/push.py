@@ -90,7 +90,7 @@ def _of_front_matter(path: Path, card: ModelCard) -> list[str]:
         return [f"{CARD_NAME} has no valid front matter ({str(error).partition(chr(10))[0]})"]
     wanted = {
         "library_name": "diffres",
-        "license": card.license.lower(),
+        "license": card.hub_license,
         "pipeline_tag": "audio-classification",
     }
     return [

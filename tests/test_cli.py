@@ -14,6 +14,7 @@ from diffres_cli.__main__ import main
 
 SIREN = EXAMPLES / "siren.ogg"
 COMMANDS = ([], ["tag"], ["viz"], ["export"], ["models"], ["models", "info"], ["models", "list"])
+COMMANDS += (["train"], ["eval"], ["data"], ["data", "list"], ["data", "check"])
 
 
 def refused(*arguments: str) -> str:

@@ -97,7 +97,7 @@ def card_markdown(network: DiffResNetwork, notes: str) -> str:
     }
     rows = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
     return (
-        f"---\nlibrary_name: diffres\nlicense: {card.license.lower()}\npipeline_tag: audio-classification\n"
+        f"---\nlibrary_name: diffres\nlicense: {card.hub_license}\npipeline_tag: audio-classification\n"
         f"tags: [diffres, audio, onnx]\n---\n\n# {card.name}\n\n| | |\n|---|---|\n{rows}\n\n{notes}".rstrip()
         + "\n"
     )
