@@ -207,3 +207,15 @@ class Backbone(nn.Module):
         """[B, 3, F, t] -> [B, classes]."""
         probabilities: Tensor = self.backbone(picture)[0]
         return probabilities
+
+
+class Product(nn.Module):
+    """One matrix product."""
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(weights)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """[B, n, depth] -> [B, n, width]."""
+        return rows @ self.weights

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 import lightning.pytorch as lightning
@@ -9,7 +11,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from torchmetrics import MetricCollection
 
 from diffres_cli.errors import TrainingError
@@ -134,9 +136,22 @@ class TrainingModule(lightning.LightningModule):
 def _averaged(network: DiffResNetwork, decay: float) -> AveragedModel | None:
     if not decay:
         return None
-    follow = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-    average = AveragedModel(network, multi_avg_fn=follow, use_buffers=True)
+    average = AveragedModel(network, multi_avg_fn=partial(_follow, decay), use_buffers=True)
     return average.requires_grad_(False)
+
+
+@torch.no_grad()
+def _follow(
+    decay: float, averages: Sequence[Tensor], values: Sequence[Tensor], updates: Tensor | int
+) -> None:
+    """Exponential moving average; at first over the updates so far, so that the start is soon forgotten."""
+    count = int(updates)
+    weight = 1 - min(decay, (1 + count) / (10 + count))
+    for average, value in zip(averages, values, strict=True):
+        if average.is_floating_point():
+            average.lerp_(value, weight)
+        else:
+            average.copy_(value)  # a counter
 
 
 def _mixed_lengths(batch: Heard) -> Tensor | None:

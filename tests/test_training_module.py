@@ -1,0 +1,150 @@
+"""What a step computes: against loops, one piece at a time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from diffres_cli.card import ModelCard
+from diffres_cli.errors import TrainingError
+from diffres_cli.melconfig import PAPER
+from diffres_cli.model.network import DiffResNetwork
+from diffres_cli.model.objectives import guide_loss
+from diffres_cli.training.batches import Plan
+from diffres_cli.training.material import Heard
+from diffres_cli.training.module import TrainingModule, _follow, _mixed_lengths
+from diffres_cli.training.objective import cross_entropy, objective
+from diffres_cli.training.recipe import Loss, Recipe
+from diffres_cli.training.start import batch_norms
+
+CLASSES = ("a", "b", "c")
+CARD = ModelCard("tiny", "mobilenet_v3_large", CLASSES, CLASSES, PAPER, "MIT", "nothing", width=0.1)
+
+
+def heard(lengths: tuple[int, ...] = (8000, 8000), shares: tuple[float, ...] = (1.0, 1.0)) -> Heard:
+    count = len(lengths)
+    return Heard(
+        torch.randn(count, 8000) * 0.1, torch.tensor(lengths), torch.eye(3)[:count],
+        torch.zeros(count, dtype=torch.int64), torch.tensor(shares), torch.zeros(count, 4), 50.0, 7,
+    )  # fmt: skip
+
+
+def module(**changes: object) -> TrainingModule:
+    recipe = Recipe().changed({name.replace("__", "."): value for name, value in changes.items()}, "test")
+    torch.manual_seed(0)
+    return TrainingModule(DiffResNetwork(CARD), recipe, Plan(8, 2, 0))
+
+
+def test_cross_entropy_is_the_textbooks() -> None:
+    probabilities = torch.tensor([[0.9, 0.2], [0.0, 1.0]])
+    targets = torch.tensor([[1.0, 0.0], [0.3, 1.0]])
+    terms = [-math.log(0.9), -math.log(0.8), -0.3 * math.log(1e-7), 0.0]
+    assert cross_entropy(probabilities, targets).item() == pytest.approx(sum(terms) / 4, rel=1e-4)
+
+
+def test_cross_entropy_survives_half_precision() -> None:
+    probabilities = torch.tensor([[1.0, 0.0]], dtype=torch.bfloat16)
+    assert math.isfinite(cross_entropy(probabilities, torch.tensor([[0.0, 1.0]])).item())
+
+
+def test_the_objective_is_the_sum_of_its_weighted_terms() -> None:
+    network = DiffResNetwork(CARD).eval()
+    waveform = torch.randn(2, 8000) * 0.1
+    waveform[:, :3000] = 0.0  # something for the guide loss
+    with torch.no_grad():
+        output = network(waveform, 25)
+    targets = torch.eye(3)[:2]
+    terms = objective(output, targets, 25, Loss(guide=0.7, tolerance=0.5, saturation=0.3))
+    parts = [
+        cross_entropy(output.probabilities, targets),
+        0.7 * guide_loss(output.importance, output.mel, 25, 0.5),
+        0.3 * output.importance_logits.mean() ** 2,
+    ]
+    assert parts[1] > 0
+    assert terms.total.item() == pytest.approx(sum(part.item() for part in parts), rel=1e-6)
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.99])
+def test_the_average_follows_as_a_loop_says(decay: float) -> None:
+    average, expected = torch.zeros(1), 0.0
+    for count, value in enumerate([3.0, -1.0, 4.0, 4.0, 2.0] * 8):
+        _follow(decay, [average], [torch.tensor([value])], count)
+        kept = min(decay, (1 + count) / (10 + count))
+        expected = kept * expected + (1 - kept) * value
+    assert average.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_counters_are_copied_not_averaged() -> None:
+    average = torch.tensor([1])
+    _follow(0.99, [average], [torch.tensor([50])], 100)
+    assert average.item() == 50
+
+
+def test_padding_after_mixing_is_what_neither_clip_fills() -> None:
+    assert _mixed_lengths(heard()) is None
+    lengths = _mixed_lengths(heard((4000, 8000, 2000, 1000), (0.7, 1.0, 1.0, 0.6)))
+    assert lengths is not None
+    assert lengths.tolist() == [8000, 8000, 2000, 2000]
+
+
+def test_a_shift_moves_the_end_of_a_clip() -> None:
+    batch = heard((4000, 8000))._replace(shifts=torch.tensor([500, -500]))
+    lengths = _mixed_lengths(batch)
+    assert lengths is not None
+    assert lengths.tolist() == [4500, 8000]
+
+
+def test_frozen_statistics_stay_and_weights_move() -> None:
+    tiny = module(model__freeze_batch_norm=1)
+    tiny.train()
+    tiny.on_train_epoch_start()
+    norms = batch_norms(tiny.network)
+    before = [norm.running_mean.clone() for norm in norms]
+    tiny.log = tiny.log_dict = lambda *_, **__: None  # type: ignore[method-assign,assignment]
+    tiny.training_step(heard(), 0).backward()
+    assert all(torch.equal(norm.running_mean, kept) for norm, kept in zip(norms, before, strict=True))
+    assert norms[0].weight.grad is not None
+    assert tiny.network.training  # dropout is not frozen
+
+
+def test_statistics_move_before_they_are_frozen() -> None:
+    tiny = module(model__freeze_batch_norm=2)
+    tiny.train()
+    tiny.on_train_epoch_start()
+    before = [norm.running_mean.clone() for norm in batch_norms(tiny.network)]
+    tiny.log = tiny.log_dict = lambda *_, **__: None  # type: ignore[method-assign,assignment]
+    tiny.training_step(heard(), 0)
+    after = [norm.running_mean for norm in batch_norms(tiny.network)]
+    assert not any(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+def test_the_same_batch_is_dropped_out_the_same_way() -> None:
+    tiny = module()
+    tiny.train()
+    tiny.log = tiny.log_dict = lambda *_, **__: None  # type: ignore[method-assign,assignment]
+    batch = heard()
+    losses = [tiny.training_step(batch, 0).item() for _ in range(2)]
+    other = tiny.training_step(batch._replace(seed=8), 0).item()
+    assert any(isinstance(part, nn.Dropout) and part.p > 0 for part in tiny.network.modules())
+    assert losses[0] == losses[1] != other
+
+
+def test_a_network_that_has_lost_its_numbers_is_said_to() -> None:
+    tiny = module()
+    with torch.no_grad():
+        next(tiny.network.importance.parameters()).fill_(math.nan)
+    tiny.log = tiny.log_dict = lambda *_, **__: None  # type: ignore[method-assign,assignment]
+    with pytest.raises(TrainingError, match=r"the importance became nan in epoch 1, update 1"):
+        tiny.training_step(heard(), 0)
+
+
+def test_the_kept_network_is_the_average_where_there_is_one() -> None:
+    assert module().best is not None
+    averaged = module(training__ema=0.9)
+    assert averaged.best is not averaged.network
+    assert replace(averaged.best.card) == CARD
+    assert all(not parameter.requires_grad for parameter in averaged.best.parameters())
