@@ -110,5 +110,22 @@ def test_attention_listens_where_it_is_drawn_to() -> None:
 
 
 def test_an_unknown_architecture_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="'resnet50': choose efficientnet_b0, efficientnet_b2 or mobilenet"):
+    with pytest.raises(UsageError, match="'resnet50': choose efficientnet_b0, efficientnet_b2, mobilenet"):
         build_classifier("resnet50", 10)
+
+
+@pytest.mark.parametrize("architecture", ["efficientnet_b0", "mobilenet_v3_large"])
+def test_scores_keep_full_precision_under_mixed_precision(architecture: str) -> None:
+    network = build_classifier(architecture, 5, 0.2).eval()
+    for name, parameter in network.named_parameters():
+        if not name.startswith("features"):
+            nn.init.normal_(parameter)  # scores that are not all a half
+    picture = torch.randn(2, 3, 128, 40)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        mixed = network(picture)
+    with torch.no_grad():
+        exact = network(picture)
+    assert {part.dtype for part in mixed} == {torch.float32}
+    assert not torch.equal(mixed.embedding, exact.embedding)  # the features are in half precision
+    assert (mixed.probabilities - exact.probabilities).abs().max() < 0.02
+    assert not torch.equal(mixed.framewise, mixed.framewise.bfloat16().float())  # not rounded to it

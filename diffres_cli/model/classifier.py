@@ -73,8 +73,10 @@ class EfficientNetClassifier(nn.Module):
     def forward(self, x: Tensor) -> Scores:
         """[B, 3, F, t] -> Scores."""
         columns = self.dropout(self.features(x).mean(2))
-        probabilities, framewise = self.head(columns)
-        return Scores(probabilities, framewise, columns.mean(2))
+        with _full_precision(x):
+            columns = columns.float()
+            probabilities, framewise = self.head(columns)
+            return Scores(probabilities, framewise, columns.mean(2))
 
 
 class MobileNetClassifier(nn.Module):
@@ -94,9 +96,16 @@ class MobileNetClassifier(nn.Module):
     def forward(self, x: Tensor) -> Scores:
         """[B, 3, F, t] -> Scores."""
         columns = self.features(x).mean(2)
-        embedding = columns.mean(2)
-        framewise = self.classifier(columns.transpose(1, 2)).sigmoid()
-        return Scores(self.classifier(embedding).sigmoid(), framewise, embedding)
+        with _full_precision(x):
+            columns = columns.float()
+            embedding = columns.mean(2)
+            framewise = self.classifier(columns.transpose(1, 2)).sigmoid()
+            return Scores(self.classifier(embedding).sigmoid(), framewise, embedding)
+
+
+def _full_precision(x: Tensor) -> torch.autocast:
+    """Scores are probabilities: in half precision those near 1 would all be 1."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def build_classifier(architecture: str, classes: int, width: float = 1.0) -> nn.Module:
