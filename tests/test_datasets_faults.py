@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from diffres_cli.datasets import SOURCES, load_dataset
+from diffres_cli.datasets.download import STAGE
 from diffres_cli.datasets.listing import Listing, relative
 from diffres_cli.datasets.tables import read_columns, read_rows
 from diffres_cli.errors import DataError
@@ -243,3 +244,14 @@ def test_reading_lists_loads_neither_torch_nor_a_decoder():
     loaded = set(python(code).stdout.decode().split())
     assert "diffres_cli.datasets.catalog" in loaded
     assert not loaded & {"torch", "soundfile", "soxr", "pyarrow", "pooch"}
+
+
+def test_a_download_that_was_cut_off_is_no_dataset_yet(tmp_path):
+    root = nsynth(tmp_path / "nsynth", parts=("train", "test"))
+    stage = root / STAGE / "unpacked"
+    stage.mkdir(parents=True)
+    with pytest.raises(DataError, match="its download was cut off: `diffres data download nsynth` goes on"):
+        load_dataset("nsynth", root)
+    assert load_dataset("nsynth", root, unfinished=True).splits == ("train", "test")
+    stage.rmdir()
+    assert load_dataset("nsynth", root).splits == ("train", "test")

@@ -113,7 +113,7 @@ def check(
     from diffres_cli.datasets.download import is_unfinished
 
     source = find_source(name)
-    dataset = load_dataset(name, data)
+    dataset = load_dataset(name, data, unfinished=True)
     found = _problems(dataset, deep, jobs)
     unfinished = is_unfinished(folder := _folder(source, data))
     if unfinished:

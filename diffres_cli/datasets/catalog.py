@@ -46,17 +46,20 @@ def find_source(name: str) -> Source:
     raise UsageError(f"no dataset {name!r}; {advice}")
 
 
-def load_dataset(name: str, root: Path | None = None) -> Dataset:
+def load_dataset(name: str, root: Path | None = None, *, unfinished: bool = False) -> Dataset:
     """The dataset of this name, as found in a folder.
 
     Args:
         name: one of SOURCES.
         root: its folder, for "folder" a table, too; None: where `diffres data download` puts it.
+        unfinished: take what is there of a download that was cut off.
 
     Raises:
         UsageError: the name is unknown.
-        DataError: it is not there, or not what it should be.
+        DataError: it is not there, or not what it should be, or its download was cut off.
     """
+    from diffres_cli.datasets.download import is_unfinished
+
     source = find_source(name)
     if root is None:
         if source is folder.SOURCE:
@@ -65,7 +68,9 @@ def load_dataset(name: str, root: Path | None = None) -> Dataset:
     if not root.exists():
         raise DataError(_absent(source, root))
     with _no_garbage_collection():
-        return source.read(root)
+        if not unfinished and is_unfinished(root):
+        raise DataError(f"{root}: its download was cut off: `diffres data download {name}` goes on with it")
+    return source.read(root)
 
 
 @contextmanager
