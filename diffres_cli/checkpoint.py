@@ -18,6 +18,7 @@ ONNX_NAME, WEIGHTS_NAME, SUMS_NAME = "model.onnx", "weights.safetensors", "SHA25
 INT8_NAME = "model.int8.onnx"  # beside the float graph, and never chosen in its place
 CARD_NAME, LABELS_NAME = "README.md", "labels.csv"
 REQUIRED = (SUMS_NAME, CARD_NAME, LABELS_NAME, ONNX_NAME)
+OPTIONAL = (WEIGHTS_NAME, INT8_NAME)
 _HERE = Path(__file__).parent
 
 
@@ -93,11 +94,12 @@ def find_model(model: str | Path, *, weights: bool = False, offline: bool = Fals
     return path
 
 
-def install_model(model: str, *, weights: bool = False, offline: bool = False) -> Path:
+def install_model(model: str, *, weights: bool = False, int8: bool = True, offline: bool = False) -> Path:
     """Download hf:ORG/NAME[@REVISION], or what is missing or damaged of it, at what its branch is now.
 
     Args:
-        weights: the torch weights too. offline: fail instead of using the network.
+        weights: the torch weights too. int8: the INT8 graph too, where there is one.
+        offline: fail instead of using the network.
 
     Returns:
         Its folder, every file of which has been verified.
@@ -113,7 +115,9 @@ def install_model(model: str, *, weights: bool = False, offline: bool = False) -
         *((WEIGHTS_NAME,) if weights else ()),
         ONNX_NAME,
     )  # the graph last: then all is there
-    return download(Reference.parse(model), names, partial(_refuse_problems, model), offline=offline)
+    twin = (INT8_NAME,) if int8 else ()
+    check = partial(_refuse_problems, model)
+    return download(Reference.parse(model), names, check, optional=twin, offline=offline)
 
 
 def remove_model(model: str) -> list[str]:
@@ -143,7 +147,7 @@ def check_folder(folder: Path, *, complete: bool = False) -> list[str]:
         complete: all that SHA256SUMS states must be there, and not only what every checkpoint holds.
     """
     stated = _stated_sums(folder)
-    expected = {*REQUIRED, *(name for name in (WEIGHTS_NAME,) if (folder / name).exists())}
+    expected = {*REQUIRED, *(name for name in OPTIONAL if (folder / name).exists())}
     expected |= stated.keys() if complete else set()
     problems = {name: _problem(folder / name, stated.get(name)) for name in sorted(expected - {SUMS_NAME})}
     none = [f"{SUMS_NAME} is missing or empty"] if not stated else []
@@ -172,9 +176,10 @@ def _on_hub(reference: Reference, weights: bool, offline: bool) -> Path:
     name = WEIGHTS_NAME if weights else ONNX_NAME
     folder = snapshot(reference)
     if folder is None:
-        folder = install_model(str(reference), weights=weights, offline=offline)
+        folder = install_model(str(reference), weights=weights, int8=False, offline=offline)
     elif not (folder / name).exists() or name not in _stated_sums(folder):  # cut off, or other software's
-        folder = install_model(str(reference.at(folder.name)), weights=weights, offline=offline)
+        pinned = str(reference.at(folder.name))
+        folder = install_model(pinned, weights=weights, int8=False, offline=offline)
     return folder / name
 
 
