@@ -67,10 +67,10 @@ def load_dataset(name: str, root: Path | None = None, *, unfinished: bool = Fals
         root = data_folder(source.folder)
     if not root.exists():
         raise DataError(_absent(source, root))
-    with _no_garbage_collection():
-        if not unfinished and is_unfinished(root):
+    if not unfinished and is_unfinished(root):
         raise DataError(f"{root}: its download was cut off: `diffres data download {name}` goes on with it")
-    return source.read(root)
+    with _no_garbage_collection():
+        return source.read(root)
 
 
 @contextmanager
