@@ -151,9 +151,9 @@ def _fields(
 
     given = {
         "data.dataset": dataset or None,
-        "data.root": str(data.absolute()) if data else None,
+        "data.root": str(data.resolve()) if data else None,
         "data.fold": fold,
-        "data.soft_labels": str(soft_labels.absolute()) if soft_labels else None,
+        "data.soft_labels": str(soft_labels.resolve()) if soft_labels else None,
         "model.init": init or None,
         "training.epochs": epochs,
         "training.seed": seed,
