@@ -166,6 +166,14 @@ def test_exporting_without_torch(tmp_path: Path) -> None:
     assert re.search(r"needs PyTorch.*pip install 'diffres\[train\]'", result.complaint)
 
 
+@pytest.mark.parametrize("package", ["torch", "lightning", "tomli_w"])
+def test_training_without_what_it_needs(package: str, tmp_path: Path) -> None:
+    code = f"import sys; sys.modules[{package!r}] = None"
+    result = spawn("train", "--dataset", "esc50", "-o", tmp_path / "run", code=code)
+    assert (result.code, result.out, names(tmp_path)) == (3, "", [])
+    assert re.search(r"needs PyTorch and Lightning.*pip install 'diffres\[train\]'", result.complaint)
+
+
 @pytest.mark.parametrize(
     "command", [["models"], ["models", "info"], ["viz", SIREN, "-o", "x.png"], ["--help"]]
 )

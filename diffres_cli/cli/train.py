@@ -73,8 +73,8 @@ def train(
         Path | None,
         typer.Option(
             "--soft-labels",
-            metavar="FILE",
-            help="Train against this table of probabilities.",
+            metavar="PATH",
+            help="Train against probabilities: a table, or a folder of tables beside their audio.",
             show_default=False,
         ),
     ] = None,
@@ -114,9 +114,6 @@ def train(
     what is needed to repeat it. `diffres eval RUN` tests it, `diffres export RUN -o FOLDER` makes it ready
     to ship.
     """
-    fields = _fields(dataset, data, setting, fps, epochs, init, soft_labels, fold, seed)
-    if resume and (fields or recipe or output):
-        raise UsageError(f"--resume {resume}: takes its recipe from the run; leave the other options out")
     try:
         from diffres_cli.training import fit
         from diffres_cli.training.recipefile import to_toml
@@ -125,6 +122,9 @@ def train(
         raise MissingDependencyError(
             f"diffres train needs PyTorch and Lightning ({error.name}): pip install 'diffres[train]'"
         ) from error
+    fields = _fields(dataset, data, setting, fps, epochs, init, soft_labels, fold, seed)
+    if resume and (fields or recipe or output):
+        raise UsageError(f"--resume {resume}: takes its recipe from the run; leave the other options out")
     place = Place(_device(device), devices, nodes)
     if nodes > 1 and not (output or resume):
         raise UsageError(f"--nodes {nodes}: name the run folder with -o, one that all of them see")
@@ -200,7 +200,7 @@ def _folder(output: Path | None, recipe: Recipe) -> Path:
     if not is_main() and _RUN in os.environ:
         return Path(os.environ[_RUN])
     time = datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = output or Path("runs") / f"{recipe.data.dataset}-{time}"
+    folder = output or Path("runs") / f"{recipe.data.dataset or 'soft-labels'}-{time}"
     os.environ[_RUN] = str(folder.absolute())
     return folder
 
