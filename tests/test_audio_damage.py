@@ -159,6 +159,29 @@ def test_the_length_a_pipe_could_not_know_is_no_promise(tmp_path: Path, size: in
     assert (recording.frames, recording.warnings) == (None, [])
 
 
+@pytest.mark.parametrize("whole", [0, 36, 0xFFFFFFFF, 0x7FFFF024], ids=hex)
+@pytest.mark.parametrize("sound", [noise(2), np.zeros(9999)], ids=["noise", "silence"])
+def test_a_size_of_nothing_in_front_of_samples_is_none(tmp_path: Path, whole: int, sound: np.ndarray) -> None:
+    path = write(tmp_path / "a.wav", sound, subtype="PCM_16")
+    expected = truth(path)
+    data = bytearray(path.read_bytes())
+    data[4:8], data[40:44] = whole.to_bytes(4, "little"), bytes(4)
+    path.write_bytes(data)
+    for source in (path, bytes(data)):
+        got, recording = read(source)
+        assert np.array_equal(got, expected)
+        assert (recording.frames, recording.warnings) == (None, [])
+
+
+def test_what_follows_no_samples_is_no_samples(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", np.zeros(0), subtype="PCM_16")
+    note = b"LIST" + (16).to_bytes(4, "little") + b"INFOICMT" + (4).to_bytes(4, "little") + b"none"
+    data = bytearray(path.read_bytes()[:44] + note)
+    data[4:8] = (len(data) - 8).to_bytes(4, "little")
+    path.write_bytes(data)
+    assert refusal(path) == "a.wav: it holds no samples"
+
+
 @pytest.mark.parametrize(("extension", "subtype"), [("mp3", None), ("ogg", "VORBIS")])
 def test_damage_inside_other_formats_is_told(
     tmp_path: Path, extension: str, subtype: str, capfd: pytest.CaptureFixture[str]

@@ -5,6 +5,7 @@
     sndfile.py    the formats libsndfile reads
     promise.py    how long a header says a recording is
     mpeg.py       the same for MP3, which may not say
+    wave.py       WAV that says 0 although there are samples
     flac.py       where FLAC goes on behind damage
     quiet.py      silence for a library that writes to standard error
     ffmpeg.py     everything else, through an ffmpeg on the PATH

@@ -14,6 +14,7 @@ from diffres_cli.audio.mpeg import states_length, with_length
 from diffres_cli.audio.promise import promised_frames
 from diffres_cli.audio.quiet import quiet_stderr
 from diffres_cli.audio.sources import OpenFile
+from diffres_cli.audio.wave import unstated_size, with_unknown_size
 
 if TYPE_CHECKING:
     import soundfile
@@ -53,13 +54,21 @@ class SndfileDecoder:
 
     def _promise(self) -> int | None:
         if self._sound.subtype != "MPEG_LAYER_III":
-            return promised_frames(self._sound)
+            place = unstated_size(self._given) if self._sound.frames == 0 else None
+            if place is None:
+                return promised_frames(self._sound)
+            self._reopen(with_unknown_size(self._given, place))
+            return None
         if states_length(self._given):
             return int(self._sound.frames)
-        self._sound.close()
-        self._file = with_length(self._given)
-        self._sound = _open(self._file)
+        self._reopen(with_length(self._given))
         return None
+
+    def _reopen(self, copy: OpenFile) -> None:
+        """Go on with a copy whose header makes no promise."""
+        self._sound.close()
+        self._file = copy
+        self._sound = _open(copy)
 
     def read(self, frames: int) -> Samples:
         """See `Decoder.read`."""
