@@ -113,7 +113,8 @@ class Tagger:
         allowed = chosen.allowed(self.card)
         scores: Floats | None = None
         found, heard = list[WindowPrediction](), list[Event]()
-        for window in self.windows(recording, chosen, spectrogram=spectrogram, framewise=framewise):
+        outputs = _outputs(chosen, spectrogram, framewise)
+        for window in self._windows(recording, chosen, allowed, outputs):
             scores = pool(scores, window.probabilities)
             if chosen.events:
                 heard += self._heard(window, chosen, allowed)
@@ -148,13 +149,17 @@ class Tagger:
         Only windows of equal length share a batch, so no score depends on its neighbours.
         """
         chosen = settings.resolve(self.card)
-        allowed = chosen.allowed(self.card)
         outputs = _outputs(chosen, spectrogram, framewise)
-        for batch in _batches(self._cut(recording, chosen), _BATCH[self.device]):
+        yield from self._windows(recording, chosen, chosen.allowed(self.card), outputs)
+
+    def _windows(
+        self, recording: Recording, settings: Settings, allowed: Indices | None, outputs: Sequence[str]
+    ) -> Iterator[WindowPrediction]:
+        for batch in _batches(self._cut(recording, settings), _BATCH[self.device]):
             waveform = np.stack([samples for _, samples in batch])
-            results = listen(self._runtime, waveform, _given(chosen.fps), outputs, allowed)
+            results = listen(self._runtime, waveform, _given(settings.fps), outputs, allowed)
             for (first, samples), heard in zip(batch, results, strict=True):
-                yield self._prediction(heard, first, len(samples), chosen, allowed)
+                yield self._prediction(heard, first, len(samples), settings, allowed)
 
     def _cut(self, recording: Recording, settings: Settings) -> Iterator[tuple[int, Floats]]:
         rate = self.card.sample_rate
