@@ -124,6 +124,16 @@ def test_a_folder_without_audio_says_what_it_holds_and_where_there_is_some() -> 
     assert found("empty") == ["<empty: no audio in this folder (0 other files in it)>"]
 
 
+def test_a_folder_that_leads_back_to_itself_is_read_once() -> None:
+    lay("d/notes.txt", "d/sub/more.txt")
+    for link, target in (("d/loop", "."), ("d/sub/up", ".."), ("d/self", "self")):
+        Path(link).symlink_to(target)
+    # Each file counts once, and the link that leads nowhere; followed round and round they would be dozens.
+    assert found("d", recursive=True) == [
+        "<d: no audio in this folder (3 other files in it and the folders below)>"
+    ]
+
+
 def test_a_folder_one_may_not_list_is_reported(here: Path) -> None:
     lay("d/a.wav", "d/closed/b.wav")
     for folder in (here, here.parent, here.parent.parent):

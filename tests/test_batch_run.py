@@ -68,8 +68,23 @@ def test_options_reach_the_workers(folder, tmp_path):
     assert (record["fps"], record["min_confidence"], len(record["labels"])) == (20, 0, 2)
 
 
+STRANGE = ["new\nline", "it's", 'a "quote"', "🐦", "-", "caf\udce9", " ", "a=b,c;d", "100%", "\x1b[2J"]
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_the_bad_by_names_nobody_would_choose_are_a_line_each(tmp_path, jobs):
+    (tmp_path / "in").mkdir()
+    for stem in STRANGE:
+        (tmp_path / "in" / f"{stem}.wav").write_bytes(b"RIFF, but no more")
+    *failures, count = said(invoke("tag", tmp_path / "in", "-o", tmp_path / "out", "-j", jobs))
+    assert count == f"0 tagged, {len(STRANGE)} failed"
+    listed = [line.partition(".wav: ")[0].removeprefix(f"{tmp_path}/in/") for line in failures]
+    shown = {"new\nline": r"new\nline", "caf\udce9": r"caf\xe9", "\x1b[2J": r"\x1b[2J"}
+    assert sorted(listed) == sorted(shown.get(stem, stem) for stem in STRANGE)
+
+
 def test_names_nobody_would_choose(tmp_path):
-    stems = ["new\nline", "it's", 'a "quote"', "🐦", "-", "caf\udce9", " ", "a=b,c;d", "100%"]
+    stems = STRANGE
     (tmp_path / "in").mkdir()
     for stem in stems:
         write(tmp_path / "in" / "x.wav", noise(0.3)).rename(tmp_path / "in" / f"{stem}.wav")
