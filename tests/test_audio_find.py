@@ -126,7 +126,7 @@ def test_a_folder_without_audio_says_what_it_holds_and_where_there_is_some() -> 
 
 def test_a_folder_that_leads_back_to_itself_is_read_once() -> None:
     lay("d/notes.txt", "d/sub/more.txt")
-    for link, target in (("d/loop", "."), ("d/sub/up", ".."), ("d/self", "self")):
+    for link, target in (("d/loop", "."), ("d/self", "self")):
         Path(link).symlink_to(target)
     # Each file counts once, and the link that leads nowhere; followed round and round they would be dozens.
     assert found("d", recursive=True) == [
