@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from diffres_cli.adaptive import Heard, listen
 from diffres_cli.audio import Recording, excerpt, open_recording, printable, windows
 from diffres_cli.card import ModelCard
-from diffres_cli.checkpoint import DEFAULT_MODEL, find_model, read_model
+from diffres_cli.checkpoint import DEFAULT_MODEL, ModelFile, find_model, read_model
 from diffres_cli.errors import AudioError, MissingDependencyError, UsageError
 from diffres_cli.events import join, runs
 from diffres_cli.labels import Indices, best, pool, rank
@@ -238,19 +238,28 @@ def load_tagger(
     if backend not in BACKENDS:
         raise UsageError(f"--backend {backend}: choose {' or '.join(BACKENDS)}")
     file = find_model(model, weights=backend == "torch", offline=offline)
-    if file.suffix == ".onnx":
-        return Tagger(OnnxRuntime(read_model(file), device, threads))
-    return Tagger(_torch_runtime(file, device))
+    return tagger_of(read_model(file), device, threads)
 
 
-def _torch_runtime(path: Path, device: str) -> Runtime:
+def tagger_of(model: ModelFile, device: str = "auto", threads: int = 0) -> Tagger:
+    """The same for a model file that has been read.
+
+    Raises:
+        UsageError, ModelError, MissingDependencyError: see `load_tagger`.
+    """
+    if model.is_onnx:
+        return Tagger(OnnxRuntime(model, device, threads))
+    return Tagger(_torch_runtime(model, device))
+
+
+def _torch_runtime(model: ModelFile, device: str) -> Runtime:
     try:
         from diffres_cli.model.backend import TorchRuntime
     except ImportError as error:
         raise MissingDependencyError(
-            f"running {path.name} needs PyTorch: pip install 'diffres[train]', or use an .onnx model"
+            f"running {model.path.name} needs PyTorch: pip install 'diffres[train]', or use an .onnx model"
         ) from error
-    return TorchRuntime(read_model(path), device)
+    return TorchRuntime(model, device)
 
 
 def _outputs(settings: Settings, spectrogram: bool, framewise: bool) -> Sequence[str]:

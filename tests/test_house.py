@@ -4,7 +4,6 @@ import ast
 import os
 import re
 import sys
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +35,10 @@ TORCH_ROOMS = {"model", "evaluation", "training"}
 DOORS = {"tagger": {"model"}, "cli": {"model", "evaluation", "training"}}
 
 # The files of each extra, which say what to install where the package is missing.
-OPTIONAL = {"parquet": {PACKAGE / "outputs" / "parquet.py", PACKAGE / "datasets" / "parquet.py"}}
+OPTIONAL = {
+    "parquet": {PACKAGE / "outputs" / "parquet.py", PACKAGE / "datasets" / "parquet.py"},
+    "ray": {PACKAGE / "batch" / "ray_engine.py", PACKAGE / "batch" / "remote.py"},
+}
 
 # What bench/peers.py compares us with: no dependencies of ours.
 PEERS = {"transformers", "panns_inference", "librosa"}

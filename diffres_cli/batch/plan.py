@@ -23,7 +23,8 @@ class Task(NamedTuple):
     Attributes:
         path: as the user gave it. name: below the folder all inputs share; where its result goes in a
             mirrored tree, and what decides its shard.
-        size, modified: bytes, and nanoseconds since the epoch, when it was listed; 0 for standard input.
+        size, modified: bytes, and nanoseconds since the epoch, when it was listed; 0 for what is no file
+            here: standard input, or a URL.
     """
 
     path: str

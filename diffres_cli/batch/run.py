@@ -80,6 +80,18 @@ class Run(Summary):
         """0 all done, now or before, 1 some inputs failed, 3 nothing succeeded."""
         return SOME_FAILED if self.failures and self.skipped else super().exit_code
 
+    def note(self, outcome: Outcome) -> bool:
+        """Count an outcome; whether it has a result."""
+        name = printable(outcome.task.path)
+        if outcome.error is not None or outcome.record is None:
+            self.failures.append(outcome.error or f"{name}: no result")
+            return False
+        self.done += 1
+        self.effort += outcome.effort
+        self.warnings += [text for text in outcome.warnings if text not in self.warnings]
+        self.warnings += [f"{name}: {text}" for text in outcome.record.get("warnings", ())]
+        return True
+
 
 def run(
     order: Order,
@@ -116,7 +128,9 @@ def run(
         if on_start:
             on_start(len(todo))
         for outcome in engine(order.setup, todo):
-            _note(order, ledger, outcome, fingerprint, summary)
+            if summary.note(outcome):
+                kept = outcome.record if order.combined is not None else None
+                ledger.add(outcome.task, fingerprint, kept)
             if on_outcome:
                 on_outcome(outcome)
         if order.combined is not None and summary.done + summary.skipped:
@@ -163,18 +177,6 @@ def _folders(order: Order, tasks: list[Task]) -> Iterator[Path]:
     if order.setup.mirror is not None:
         names = {os.path.dirname(task.name) for task in tasks}  # noqa: PTH120 (100,000 of these count)
         yield from (order.setup.mirror / name for name in names)
-
-
-def _note(order: Order, ledger: Ledger, outcome: Outcome, fingerprint: str, summary: Run) -> None:
-    if outcome.error is not None or outcome.record is None:
-        summary.failures.append(outcome.error or f"{printable(outcome.task.path)}: no result")
-        return
-    name = printable(outcome.task.path)
-    summary.done += 1
-    summary.effort += outcome.effort
-    summary.warnings += [text for text in outcome.warnings if text not in summary.warnings]
-    summary.warnings += [f"{name}: {text}" for text in outcome.record.get("warnings", ())]
-    ledger.add(outcome.task, fingerprint, outcome.record if order.combined is not None else None)
 
 
 def _combine(order: Order, path: Path, ledger: Ledger, tasks: list[Task], fingerprint: str) -> None:

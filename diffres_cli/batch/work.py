@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from diffres_cli.adaptive import Effort
-from diffres_cli.audio import open_recording, printable
-from diffres_cli.batch.plan import STDIN, Task
+from diffres_cli.audio import Recording, open_recording, printable
+from diffres_cli.batch.plan import Task
 from diffres_cli.checkpoint import find_model
 from diffres_cli.errors import AudioError, OutputError, UsageError
 from diffres_cli.files import make_folder, write_atomically
@@ -74,14 +75,19 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
-def do(tagger: Tagger, setup: Setup, task: Task) -> Outcome:
+def do(
+    tagger: Tagger, setup: Setup, task: Task, open_: Callable[[str], Recording] = open_recording
+) -> Outcome:
     """Tag one recording and, in a mirrored tree, write its result.
+
+    Args:
+        open_: how to open what the task's path names.
 
     Raises:
         UsageError: settings out of range. OutputError: the result cannot be written.
     """
     try:
-        with open_recording(task.path) as recording:
+        with open_(task.path) as recording:
             prediction = tagger.tag_recording(recording, setup.settings)
         _refuse_changed(task)
     except UsageError:
@@ -110,7 +116,7 @@ def mirrored(folder: Path, task: Task, format_: str) -> Path:
 
 def _refuse_changed(task: Task) -> None:
     """A file that grew or was replaced meanwhile may have been read half old, half new."""
-    if task.path == STDIN:
+    if not task.modified:
         return
     try:
         now = Path(task.path).stat()

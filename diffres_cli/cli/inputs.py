@@ -12,8 +12,13 @@ from diffres_cli.errors import AudioError, UsageError
 _BINARY = re.compile(r"[\x00-\x08\x0e-\x1f]")
 
 
-def find(inputs: list[str], files_from: str | None, recursive: bool) -> list[str | AudioError]:
+def find(
+    inputs: list[str], files_from: str | None, recursive: bool, anywhere: bool = False
+) -> list[str | AudioError]:
     """The recordings that arguments and list name, and an error for each that comes to nothing.
+
+    Args:
+        anywhere: by URL too.
 
     Raises:
         UsageError: nothing is named, or standard input is named twice.
@@ -25,6 +30,8 @@ def find(inputs: list[str], files_from: str | None, recursive: bool) -> list[str
     if files_from == "-" and "-" in inputs:
         raise UsageError("standard input cannot be both the audio (-) and the list (--files-from -)")
     listed = _listed(files_from) if files_from is not None else []
+    if anywhere:
+        from diffres_cli.batch.remote import find_anywhere as find_files
     if listed or files_from is None:
         return list(find_files([*inputs, *listed], recursive))
     return [*find_files(inputs, recursive), AudioError(f"--files-from {files_from}: the list is empty")]

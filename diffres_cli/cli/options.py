@@ -77,8 +77,14 @@ Format = Annotated[
     ),
 ]
 Output = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="A file; or a folder that mirrors the inputs' tree, resumable."),
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATH|URL",
+        help="A file; or a folder that mirrors the inputs' tree, resumable. With --engine ray, a folder of "
+        "Parquet files, by path or URL.",
+    ),
 ]
 Combined = Annotated[
     Path | None, typer.Option("--combined", metavar="FILE", help="One file of all results, resumable.")
@@ -89,6 +95,21 @@ Jobs = Annotated[
         "--jobs",
         "-j",
         help="Worker processes for a folder of results. [default: by cores]",
+        show_default=False,
+    ),
+]
+Engine = Annotated[
+    str,
+    setting(
+        "--engine", help="local, or ray: a cluster, with the extra `ray`; inputs may be URLs such as s3://."
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    setting(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="The cluster's, for --engine ray. [default: RAY_ADDRESS, or one started here]",
         show_default=False,
     ),
 ]

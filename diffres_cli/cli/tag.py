@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffres_cli.cli import options
+from diffres_cli.cli.cluster import Cluster, choose_engine, refuse_local, tag_on_cluster
 from diffres_cli.cli.config import is_typed
 from diffres_cli.cli.console import emit, say, show
 from diffres_cli.cli.folder import Targets, is_folder, tag_folder
@@ -56,7 +57,7 @@ def tag(
     device: options.Device = "auto",
     backend: options.Backend = "onnx",
     format_: options.Format = None,
-    output: options.Output = None,
+    target: options.Output = None,
     combined: options.Combined = None,
     events: options.Events = False,
     merge_gap: options.MergeGap = 0.0,
@@ -65,6 +66,8 @@ def tag(
     importance: options.Importance = False,
     embeddings: options.Embeddings = False,
     jobs: options.Jobs = None,
+    engine: options.Engine = "local",
+    ray_address: options.RayAddress = None,
     shard: options.Shard = None,
     force: options.Force = False,
     offline: options.Offline = False,
@@ -81,13 +84,21 @@ def tag(
 
     if not events:
         _refuse_typed(context, "works on events: add --events", "merge_gap", "min_duration")
+    output = None if target is None else Path(target)
     format_ = _overruled(context, format_, combined or output)
-    found = find(inputs or [], files_from, recursive)
+    if choose_engine(engine) == "ray":
+        refuse_local(context, format_)
+    else:
+        _refuse_typed(context, "works on a cluster: add --engine ray", "ray_address")
+    found = find(inputs or [], files_from, recursive, anywhere=engine == "ray")
     settings = Settings(
         options.frame_rate(fps), top_k, min_confidence, window, overlap,
         labels=options.label_names(labels), events=events, merge_gap=merge_gap, min_duration=min_duration,
         importance=importance, embeddings=embeddings,
     )  # fmt: skip
+    if engine == "ray":
+        cluster = Cluster(target, ray_address, jobs, force, quiet, debug)
+        return tag_on_cluster(cluster, _setup(model, settings, backend, device, offline), found, inputs or [])
     if is_folder(output) or combined is not None:
         targets = Targets(output, combined, format_, jobs, shard, force)
         return tag_folder(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _NUMBERS = {"start", "end", "score", "fps", "min_confidence", "frame_rate"}
 _LISTS = {"importance", "embedding"}
+_KEY = "diffres"
 _VALUES = 1 << 19  # numbers in a row group: about 60,000 labels, or an hour with importance and embedding
 
 
@@ -55,6 +56,10 @@ class ParquetWriter:
             if self._values >= _VALUES:
                 yield self._flush()
 
+    def annotate(self, text: str) -> None:
+        """Keep a text in the file, beside its columns, once it has a record: see `annotation`."""
+        self._open({"windows": []}).add_key_value_metadata({_KEY: text})
+
     def end(self) -> bytes:
         """The last row group, and the index at the end of the file."""
         last = self._flush()
@@ -75,6 +80,19 @@ class ParquetWriter:
         self._rows.clear()
         self._values = 0
         return self._stream.taken()
+
+
+def annotation(stream: IO[bytes]) -> str | None:
+    """The text that `ParquetWriter.annotate` left in a file; None for a file of somebody else's.
+
+    Raises:
+        ValueError: not Parquet.
+    """
+    import pyarrow.parquet
+
+    metadata = pyarrow.parquet.read_metadata(stream).metadata or {}
+    text = metadata.get(_KEY.encode())
+    return None if text is None else str(text, "utf-8")
 
 
 class _Stream(io.RawIOBase):

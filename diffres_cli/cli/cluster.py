@@ -1,0 +1,176 @@
+"""`diffres tag --engine ray`: from anywhere, by many machines, into a folder of Parquet files anywhere."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from diffres_cli.audio import printable
+from diffres_cli.cli.config import is_typed
+from diffres_cli.cli.console import say
+from diffres_cli.cli.folder import INTERRUPTED, TERMINATED, Terminated, available_cores, report, terminable
+from diffres_cli.errors import AudioError, OutputError, UsageError
+from diffres_cli.outputs import check_format
+
+if TYPE_CHECKING:
+    from diffres_cli.batch.plan import Task
+    from diffres_cli.batch.ray_engine import Job, RayEngine
+    from diffres_cli.batch.run import Run
+    from diffres_cli.batch.work import Setup
+    from diffres_cli.checkpoint import ModelFile
+
+ENGINES = ("local", "ray")
+
+
+def choose_engine(name: str) -> str:
+    """The engine asked for.
+
+    Raises:
+        UsageError: we have none of that name.
+    """
+    if name not in ENGINES:
+        raise UsageError(f"--engine {name}: choose {' or '.join(ENGINES)}")
+    return name
+
+
+def refuse_local(context: typer.Context, format_: str | None) -> None:
+    """Refuse options that only a run on this machine has; set by a variable or a file they wait for one.
+
+    Raises:
+        UsageError: one of them was typed.
+    """
+    for name in ("combined", "shard"):
+        if is_typed(context, name):
+            raise UsageError(
+                f"--{name} works with --engine local; with ray, -o names a folder of Parquet files"
+            )
+    if is_typed(context, "format_") and format_ != "parquet":
+        raise UsageError(f"--format {format_}: --engine ray writes parquet")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The options of `diffres tag` that a run on Ray has.
+
+    Attributes:
+        output: a folder, by path or URL. address: of the cluster. jobs: workers.
+    """
+
+    output: str | None
+    address: str | None
+    jobs: int | None
+    force: bool
+    quiet: bool
+    debug: bool
+
+    @property
+    def where(self) -> str:
+        """The folder of results.
+
+        Raises:
+            UsageError: none is named.
+        """
+        if self.output is None:
+            raise UsageError(
+                "--engine ray writes a folder of Parquet files: name it with -o, by a path that all machines "
+                "share or a URL such as s3://birds/tags"
+            )
+        return self.output
+
+    @property
+    def engine(self) -> RayEngine:
+        """What runs the tasks.
+
+        Raises:
+            UsageError: jobs below 1.
+        """
+        from diffres_cli.batch.ray_engine import RayEngine
+
+        if self.jobs is not None and self.jobs < 1:
+            raise UsageError(f"--jobs {self.jobs}: must be at least 1")
+        return RayEngine(self.address, self.jobs, available_cores(), loud=self.debug)
+
+
+def tag_on_cluster(cluster: Cluster, setup: Setup, found: list[str | AudioError], inputs: list[str]) -> int:
+    """Tag what is not done yet and report, as `tag_folder` does."""
+    from diffres_cli.batch.ray_engine import Job, done_in
+    from diffres_cli.batch.remote import Store
+    from diffres_cli.batch.run import Order, Run
+
+    if any(item == "-" for item in found):
+        raise UsageError("--engine ray: its workers have no standard input; name files or URLs")
+    engine, store, summary = cluster.engine, Store(cluster.where), Run()
+    settings = setup.settings
+    check_format(
+        "parquet", recordings=2, events=settings.events, arrays=settings.importance or settings.embeddings
+    )
+    setup = setup.pinned()
+    model = _checked(setup)
+    job = Job(setup, store.path, Order(setup).fingerprint, str(Path.cwd()))
+    store.make()
+    for name in store.parts() if cluster.force else ():
+        store.remove(name)
+    todo = _todo(_planned(found, inputs), done_in(store, job.fingerprint), summary)
+    if summary.skipped and not cluster.quiet:
+        say(f"{summary.skipped} recordings are done already, {len(todo)} to go (--force tags all again)")
+    return _run(engine, job, model, todo, summary, cluster.quiet)
+
+
+def _checked(setup: Setup) -> ModelFile:
+    """The model that every worker will load; what is wrong with it, or the settings, is said before."""
+    from diffres_cli.checkpoint import read_model
+    from diffres_cli.tagger import tagger_of
+
+    model = read_model(Path(setup.model))
+    setup.settings.resolve(tagger_of(model, "cpu").card)  # a GPU may be where the workers are
+    return model
+
+
+def _planned(found: list[str | AudioError], inputs: list[str]) -> list[Task | AudioError]:
+    from diffres_cli.batch.plan import Task, plan
+    from diffres_cli.batch.remote import is_url
+
+    here = [item for item in found if isinstance(item, AudioError) or not is_url(item)]
+    there = [item for item in found if isinstance(item, str) and is_url(item)]
+    return [*plan(here, [text for text in inputs if not is_url(text)]), *(Task(url, url) for url in there)]
+
+
+def _todo(items: list[Task | AudioError], done: dict[str, Task], summary: Run) -> list[Task]:
+    """The tasks that are not done; the rest, and what cannot be done, is counted."""
+    todo: list[Task] = []
+    for item in items:
+        if isinstance(item, AudioError):
+            summary.failures.append(str(item))
+        elif item.path not in done:
+            todo.append(item)
+        elif done[item.path] == item:
+            summary.skipped += 1
+        else:
+            name = printable(item.path)
+            summary.failures.append(f"{name}: changed since it was tagged; --force tags all again")
+    return todo
+
+
+def _run(engine: RayEngine, job: Job, model: ModelFile, todo: list[Task], summary: Run, quiet: bool) -> int:
+    from diffres_cli.cli.progress import Bar
+
+    bar = Bar(len(todo), shown=sys.stderr.isatty() and not quiet)
+    try:
+        with terminable(), engine.connected() if todo else nullcontext(), terminable(), bar:
+            for outcome in engine.run(job, model, todo) if todo else ():
+                summary.note(outcome)
+                duration = outcome.record["duration"] if outcome.record else 0.0
+                bar.show(Path(outcome.task.path), duration, duration)
+    except (KeyboardInterrupt, Terminated) as stop:
+        say(f"stopped: {summary.done} tagged; the same command goes on from here")
+        return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED
+    except OutputError:
+        report(summary, quiet)
+        raise
+    report(summary, quiet)
+    return summary.exit_code
