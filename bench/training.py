@@ -31,7 +31,7 @@ from diffres_cli.training.augment import masked, mix, shifted
 from diffres_cli.training.batches import LegSampler, Plan
 from diffres_cli.training.material import Heard, Material, TrainingClips
 from diffres_cli.training.objective import objective
-from diffres_cli.training.prepare import prepare
+from diffres_cli.training.prepare import find, prepare
 from diffres_cli.training.recipe import Recipe
 from diffres_cli.training.recipefile import recipe_for
 from diffres_cli.training.start import starting_network
@@ -73,9 +73,9 @@ def main() -> None:
 
 
 def measure(recipe: Recipe, device: torch.device, steps: int, rounds: int) -> str:
-    prepare(recipe, 1, lambda *_: None)  # decoded by now, whatever was there before
+    prepare(find(recipe, 1), recipe, lambda *_: None)  # decoded by now, whatever was there before
     began = time.perf_counter()
-    prepared = prepare(recipe, 1, lambda *_: None)
+    prepared = prepare(find(recipe, 1), recipe, lambda *_: None)
     loader = batches(recipe, prepared.train)
     kept = next(loader)
     start = time.perf_counter() - began

@@ -133,6 +133,48 @@ def test_the_same_batch_is_dropped_out_the_same_way() -> None:
     assert losses[0] == losses[1] != other
 
 
+def test_padding_counts_neither_for_guide_nor_for_saturation() -> None:
+    network = DiffResNetwork(CARD).eval()
+    waveform = torch.zeros(1, 24_000)
+    waveform[:, 4000:8000] = torch.randn(4000) * 0.1  # half of what is heard is silent, and padding is
+    with torch.no_grad():
+        padded = network(waveform, 140, torch.tensor([8000]))
+        terms = objective(padded, torch.eye(3)[:1], 140, Loss())
+    assert padded.mask is not None
+    heard_frames = int(padded.mask.sum())
+    assert heard_frames == PAPER.frames(8000)
+    mean_importance = 140 / padded.mel.shape[2]
+    silent = padded.mel[0, :, :heard_frames].mean(0).sqrt() < 1e-4
+    excess = (padded.importance[0, :heard_frames] / mean_importance - 0.5).clamp_min(0)[silent]
+    assert terms.guide.item() == pytest.approx(excess.mean().item(), rel=1e-5)
+    assert terms.saturation.item() == pytest.approx(padded.importance_logits[padded.mask].mean().item() ** 2)
+    assert terms.guide > 0
+
+
+def test_synchronised_statistics_are_frozen_too() -> None:
+    network = nn.SyncBatchNorm.convert_sync_batchnorm(DiffResNetwork(CARD))
+    count = sum(isinstance(part, nn.SyncBatchNorm) for part in network.modules())
+    assert len(batch_norms(network)) == count > 0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e30])
+def test_ruined_weights_are_not_worth_a_checkpoint(value: float) -> None:
+    tiny = module()
+    tiny.refuse_ruin()
+    with torch.no_grad():
+        next(tiny.network.backbone.parameters()).view(-1)[0] = value
+    with pytest.raises(TrainingError, match=r"the weights backbone\.features"):
+        tiny.refuse_ruin()
+
+
+def test_an_average_that_has_lost_its_numbers_is_said_to() -> None:
+    tiny = module(training__ema=0.9)
+    with torch.no_grad():
+        next(tiny.best.importance.parameters()).fill_(math.nan)
+    with pytest.raises(TrainingError, match="the importance became nan"):
+        tiny.best(torch.randn(1, 8000), 25)
+
+
 def test_a_network_that_has_lost_its_numbers_is_said_to() -> None:
     tiny = module()
     with torch.no_grad():

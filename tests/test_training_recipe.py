@@ -122,7 +122,9 @@ def test_init_brings_its_architecture_and_front_end_along() -> None:
     [
         (["--dataset", "esc50", "--set", "optimizer.lrr=1"], ["optimizer.lrr", "optimizer.lr"]),
         (["--dataset", "esc50", "--fps", "fast"], ["--fps fast", "15-100"]),
-        (["--dataset", "esc50", "--fps", "200"], ["rate.minimum is 200.0", "at most 100"]),
+        (["--dataset", "esc50", "--fps", "200"], ["--fps 200", "at most 100"]),
+        (["--dataset", "esc50", "--fps", "100-25"], ["--fps 100-25", "the lower rate first"]),
+        (["--dataset", "esc50", "--set", "loss.guide=nan"], ["loss.guide is nan"]),
         (["--dataset", "esc05"], ["esc05", "esc50"]),
         ([], ["data.dataset", "--dataset"]),
         (["--resume", "run", "--epochs", "3"], ["--resume run", "leave the other options out"]),

@@ -15,9 +15,9 @@ from diffres_cli.checkpoint import find_model
 from diffres_cli.datasets import load_dataset
 from diffres_cli.errors import DataError, ModelError, UsageError
 from diffres_cli.model.weights import load_network
-from diffres_cli.training.prepare import split_names
 from diffres_cli.training.recipe import Data, Recipe
 from diffres_cli.training.softlabels import read_folder, read_table
+from diffres_cli.training.splits import split_names
 from diffres_cli.training.start import starting_network
 from diffres_cli.training.state import SafetensorsIO
 
@@ -87,6 +87,25 @@ def test_classes_can_be_named_beside_the_tables(tmp_path: Path) -> None:
     assert read_folder(root)[0].classes == ("wet", "dry")
 
 
+@pytest.mark.parametrize("lost", ["window", "sqrt_probability_255"])
+def test_a_source_whose_windows_and_rows_differ_is_refused(lost: str, tmp_path: Path) -> None:
+    root = soft_folder(tmp_path / "soft")
+    with np.load(root / "rain.npz") as held:
+        arrays = dict(held)
+    np.savez(root / "rain.npz", **arrays | {lost: arrays[lost][:1]})
+    with pytest.raises(DataError, match=r"rain\.npz has windows of shape"):
+        read_folder(root)
+
+
+def test_sources_with_other_classes_are_refused(tmp_path: Path) -> None:
+    root = soft_folder(tmp_path / "soft")
+    with np.load(root / "siren.npz") as held:
+        arrays = dict(held)
+    np.savez(root / "siren.npz", **arrays | {"sqrt_probability_255": arrays["sqrt_probability_255"][:, 1:]})
+    with pytest.raises(DataError, match=r"siren\.npz has \(526,\) classes"):
+        read_folder(root)
+
+
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no NAME\.npz"):
         read_folder(tmp_path)
@@ -110,8 +129,14 @@ def test_a_table_for_a_datasets_clips(tmp_path: Path) -> None:
     soft = read_table(tmp_path / "soft.npz", dataset)
     assert (soft.of(dataset.clips) / 255.0) ** 2 == pytest.approx(probability, abs=4e-3)
     np.savez(tmp_path / "soft.npz", name=names[1:], probability=probability[1:])
-    with pytest.raises(DataError, match=f"1 clips of esc50 are not in it, such as {names[0]}"):
-        read_table(tmp_path / "soft.npz", dataset)
+    short = read_table(tmp_path / "soft.npz", dataset)
+    assert len(short.of(dataset.clips[1:])) == len(names) - 1  # only the clips that are used must be there
+    with pytest.raises(DataError, match=f"1 clips are not in it, such as {names[0]}"):
+        short.of(dataset.clips)
+    for value in (np.nan, -0.1, 7.0):
+        np.savez(tmp_path / "soft.npz", name=names, probability=np.full_like(probability, value))
+        with pytest.raises(DataError, match="values that are not 0 to 1"):
+            read_table(tmp_path / "soft.npz", dataset)
     np.savez(tmp_path / "soft.npz", name=names, probability=probability[:, 1:])
     with pytest.raises(DataError, match="esc50 has 50 classes"):
         read_table(tmp_path / "soft.npz", dataset)
@@ -125,7 +150,12 @@ def test_the_shared_distillation_tables_are_read() -> None:
 
 
 SMALL = Recipe().changed(
-    {"model.architecture": "mobilenet_v3_large", "model.width": 0.4, "model.front_end": "audioset-small"},
+    {
+        "data.fold": 1,
+        "model.architecture": "mobilenet_v3_large",
+        "model.width": 0.4,
+        "model.front_end": "audioset-small",
+    },
     "--set",
 )
 
@@ -133,7 +163,9 @@ SMALL = Recipe().changed(
 def test_a_run_starts_from_a_models_weights_but_for_its_classes(tmp_path: Path) -> None:
     dataset = load_dataset("esc50", esc50(tmp_path / "esc"))
     source = load_network(find_model("audioset-small", weights=True))
-    network = starting_network(SMALL.changed({"model.init": "audioset-small"}, ""), dataset, "x")
+    network = starting_network(
+        SMALL.changed({"model.init": "audioset-small", "data.fold": 1}, ""), dataset, "x"
+    )
     ours, theirs = network.state_dict(), source.state_dict()
     other = {name for name in ours if not torch.equal(ours[name], theirs[name])}
     assert other == {"backbone.classifier.3.weight", "backbone.classifier.3.bias"}

@@ -12,7 +12,7 @@ import typer
 
 from diffres_cli.cli import options
 from diffres_cli.cli.console import emit, say
-from diffres_cli.errors import MissingDependencyError, UsageError
+from diffres_cli.errors import DiffresError, MissingDependencyError, UsageError
 
 if TYPE_CHECKING:
     from diffres_cli.training.recipe import Recipe
@@ -117,27 +117,34 @@ def train(
     try:
         from diffres_cli.training import fit
         from diffres_cli.training.recipefile import to_toml
-        from diffres_cli.training.trainer import Place
+        from diffres_cli.training.trainer import Listener, Place
     except ImportError as error:
         raise MissingDependencyError(
             f"diffres train needs PyTorch and Lightning ({error.name}): pip install 'diffres[train]'"
         ) from error
     fields = _fields(dataset, data, setting, fps, epochs, init, soft_labels, fold, seed)
-    if resume and (fields or recipe or output):
+    if resume and (fields.keys() - {"data.root"} or recipe or output):
         raise UsageError(f"--resume {resume}: takes its recipe from the run; leave the other options out")
     place = Place(_device(device), devices, nodes)
     if nodes > 1 and not (output or resume):
         raise UsageError(f"--nodes {nodes}: name the run folder with -o, one that all of them see")
     quiet = quiet or not fit.is_main()
-    how = (_teller(quiet), _progress(quiet), sys.stderr.isatty() and not quiet)
-    if resume:
-        folder = fit.resume(resume, place, *how)
-    else:
-        chosen = _recipe(recipe, dataset, fields)
-        if show:
-            emit(to_toml(chosen))
-            return
-        folder = fit.train(chosen, _folder(output, chosen), place, *how)
+    listener = Listener(
+        _teller(quiet), _progress(quiet), _notes(quiet), bar=sys.stderr.isatty() and not quiet
+    )
+    chosen = None if resume else _recipe(recipe, dataset, fields)
+    if chosen and show:
+        emit(to_toml(chosen))
+        return
+    try:
+        if chosen:
+            folder = fit.train(chosen, _folder(output, chosen), place, listener)
+        else:
+            folder = fit.resume(resume or Path(), place, listener, data.resolve() if data else None)
+    except DiffresError as error:
+        if fit.is_main():
+            raise
+        raise SystemExit(error.exit_code) from error  # the main process says it
     if fit.is_main():
         emit(f"{folder.path}\n")
 
@@ -154,7 +161,7 @@ def _fields(
         "data.root": str(data.resolve()) if data else None,
         "data.fold": fold,
         "data.soft_labels": str(soft_labels.resolve()) if soft_labels else None,
-        "model.init": init or None,
+        "model.init": str(Path(init).resolve()) if init and Path(init).exists() else init or None,
         "training.epochs": epochs,
         "training.seed": seed,
     }
@@ -174,6 +181,8 @@ def _rates(fps: str) -> dict[str, Any]:
         low, high = float(first), float(last if dash else first)
     except ValueError:
         raise UsageError(f"--fps {fps}: give one rate, such as 25, or a range, such as 15-100") from None
+    if not 0 < low <= high <= 100:
+        raise UsageError(f"--fps {fps}: must lie above 0, at most 100, the lower rate first")
     kept = [rate for rate in (25.0, 50.0, 100.0) if low <= rate <= high]
     return {
         "rate.minimum": low,
@@ -237,3 +246,7 @@ def _progress(quiet: bool) -> Any:
             say(f"decoding the {split} clips: {done} of {of}")
 
     return progress
+
+
+def _notes(quiet: bool) -> Any:
+    return (lambda message: None) if quiet else say

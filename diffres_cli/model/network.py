@@ -21,6 +21,7 @@ class NetworkOutput(NamedTuple):
         probabilities: [B, classes]. framewise: [B, t', classes]. importance: [B, T].
         mel: [B, F, T], linear power. merged: [B, F, t], linear power. embedding: [B, features].
         importance_logits: [B, T], before the sigmoid (a penalty on their mean keeps it from saturating).
+        mask: [B, T], True where a frame is not padding; None where none is.
     """
 
     probabilities: Tensor
@@ -30,6 +31,7 @@ class NetworkOutput(NamedTuple):
     merged: Tensor
     embedding: Tensor
     importance_logits: Tensor
+    mask: Tensor | None
 
 
 class DiffResNetwork(nn.Module):
@@ -54,11 +56,21 @@ class DiffResNetwork(nn.Module):
 
     def from_mel(self, mel: Tensor, slots: int, lengths: Tensor | None = None) -> NetworkOutput:
         """The rest of `forward`, from mel power [B, F, T] on; `lengths` are samples still."""
-        logits = self.importance(self.mel.log(mel))
-        importance = rescale(logits.sigmoid(), slots, self._mask(lengths, mel))
+        mask = self._mask(lengths, mel)
+        # Half precision has too few values between frames that matter and frames that matter a little more.
+        with torch.autocast(mel.device.type, enabled=False):
+            logits = self.importance(self.mel.log(mel))
+        importance = rescale(logits.sigmoid(), slots, mask)
         merged, scores = self.classify(mel, importance, slots)
         return NetworkOutput(
-            scores.probabilities, scores.framewise, importance.to(mel), mel, merged, scores.embedding, logits
+            probabilities=scores.probabilities,
+            framewise=scores.framewise,
+            importance=importance.to(mel),
+            mel=mel,
+            merged=merged,
+            embedding=scores.embedding,
+            importance_logits=logits,
+            mask=mask,
         )
 
     def classify(self, mel: Tensor, importance: Tensor, slots: int) -> tuple[Tensor, Scores]:
@@ -74,5 +86,7 @@ class DiffResNetwork(nn.Module):
     def _mask(self, lengths: Tensor | None, mel: Tensor) -> Tensor | None:
         if lengths is None:
             return None
-        frames = torch.tensor([self.card.mel.frames(int(n)) for n in lengths], device=mel.device)
+        config = self.card.mel
+        padded = lengths.to(mel.device).clamp_min(config.minimum_samples)
+        frames = (padded - int(bool(config.pre_emphasis))) // config.hop + 1
         return torch.arange(mel.shape[2], device=mel.device) < frames.unsqueeze(1)

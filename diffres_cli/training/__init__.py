@@ -9,6 +9,7 @@
     material.py    one split: cached waveforms and targets, by batch
     batches.py     which clips are in which batch, as a function of seed and epoch alone
     augment.py     mixup, time shift and SpecAugment, batched, on the device
+    splits.py      which of a dataset's splits serve for what
     start.py       the network a run starts from
     schedule.py    the learning rate at each update
     objective.py   the loss: binary cross entropy, guide loss, the penalty that keeps the sigmoid alive

@@ -9,6 +9,7 @@ from typing import Any
 import lightning.pytorch as lightning
 from lightning.pytorch.utilities import rank_zero_only
 
+from diffres_cli.errors import OutputError, TrainingError
 from diffres_cli.model.weights import save_network
 from diffres_cli.training.module import LOSS, MAIN_METRIC, TrainingModule
 from diffres_cli.training.runfolder import RunFolder
@@ -31,7 +32,8 @@ class Keeper(lightning.Callback):
             return
         values = trainer.callback_metrics
         score = -float(values[LOSS]) if self.by_loss else float(values[MAIN_METRIC])
-        if self.keep == "best" and not score > self.best:
+        # Where nothing can be compared, as without a class to rank, the first one is kept.
+        if self.keep == "best" and not score > self.best and self.best_epoch:
             return
         self.best, self.best_epoch = score, module.epoch
         self._write(
@@ -39,8 +41,14 @@ class Keeper(lightning.Callback):
         )
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """Save the state."""
-        trainer.save_checkpoint(self.folder.state)
+        """Save the state, if it is one worth going on with."""
+        module.refuse_ruin()
+        try:
+            trainer.save_checkpoint(self.folder.state)
+        except OutputError as error:
+            why = str(error).partition("; choose")[0]
+            resume = f"`diffres train --resume {self.folder.path}` goes on"
+            raise TrainingError(f"{why}; free some room, and {resume} from the checkpoint before") from error
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must know."""

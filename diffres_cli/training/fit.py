@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,57 +15,60 @@ from diffres_cli.training.batches import Plan
 from diffres_cli.training.loaders import Loaders
 from diffres_cli.training.material import Material
 from diffres_cli.training.module import TrainingModule
-from diffres_cli.training.prepare import prepare
+from diffres_cli.training.prepare import find, prepare
 from diffres_cli.training.recipe import Recipe
 from diffres_cli.training.rules import checked
 from diffres_cli.training.runfolder import RunFolder, surroundings
 from diffres_cli.training.start import starting_network
-from diffres_cli.training.trainer import Job, Place, Tell, hush, make_trainer
+from diffres_cli.training.trainer import Job, Listener, Place, hush, make_trainer
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 
-Progress = Callable[[str, int, int], None]
 
-
-def train(recipe: Recipe, path: Path, place: Place, tell: Tell, progress: Progress, bar: bool) -> RunFolder:
+def train(recipe: Recipe, path: Path, place: Place, listener: Listener) -> RunFolder:
     """Begin a run in a new folder and finish it.
-
-    Args:
-        tell: called with epoch and metrics after each validation. progress: while clips are decoded.
-        bar: show Lightning's progress bar on standard error.
 
     Raises:
         DiffresError: the recipe, the data, the folder or the loss forbid it.
     """
-    folder, main = RunFolder(path), is_main()
-    accelerator = place.accelerator
+    folder, accelerator = RunFolder(path), place.accelerator
     recipe = checked(recipe)
-    if main:
+    if is_main():
         folder.refuse_taken()
-    prepared = prepare(recipe, place.world, progress)
-    network = starting_network(recipe, prepared.dataset, path.name)
-    if main:
+    found = find(recipe, place.world)
+    network = starting_network(recipe, found.dataset, path.name)
+    prepared = prepare(found, recipe, listener.decoding)
+    if is_main():
         folder.begin(recipe, {"seed": recipe.training.seed, "data": prepared.facts, **surroundings()})
         folder.report(prepared.problems)
-    _run(folder, Job(recipe, prepared, network, place, accelerator, tell, bar))
+    if prepared.problems:
+        listener.note(
+            f"{len(prepared.problems)} clips are missing or cannot be decoded: {path}/clips.csv has them"
+        )
+    _run(folder, Job(recipe, prepared, network, place, accelerator, listener))
     return folder
 
 
-def resume(path: Path, place: Place, tell: Tell, progress: Progress, bar: bool) -> RunFolder:
+def resume(path: Path, place: Place, listener: Listener, root: Path | None = None) -> RunFolder:
     """Go on with a run that was stopped, from its last checkpoint.
 
+    Args:
+        root: where the data is now, if it was moved.
+
     Raises:
-        TrainingError: its recipe or its data changed, or it is finished, or at work elsewhere.
+        TrainingError: its recipe or its data changed. UsageError: it is finished, or at work elsewhere.
         DiffresError: as for `train`.
     """
     folder = RunFolder(path)
     recipe = folder.unchanged_recipe()
     if folder.read().get("status") == "finished":
         raise UsageError(f"{path}: the run is finished; its network is {folder.model}")
-    prepared = prepare(recipe, place.world, progress)
+    moved = recipe if root is None else recipe.changed({"data.root": str(root)}, "--data")
+    found = find(moved, place.world)
+    network = starting_network(recipe, found.dataset, path.name, resumed=folder.state.exists())
+    prepared = prepare(found, moved, listener.decoding)
     folder.refuse_other_data(prepared.facts)
-    network = starting_network(recipe, prepared.dataset, path.name)
-    _run(folder, Job(recipe, prepared, network, place, place.accelerator, tell, bar))
+    _run(folder, Job(recipe, prepared, network, place, place.accelerator, listener))
     return folder
 
 
@@ -77,7 +79,7 @@ def _run(folder: RunFolder, job: Job) -> None:
     with locked(folder.path / ".lock", wait=False) as held:
         if not held:
             raise UsageError(f"{folder.path}: another process is at work on this run")
-        session = folder.begin_session(devices=job.place.world, accelerator=job.accelerator)
+        session = folder.begin_session(devices=job.place.world, accelerator=job.accelerator, **surroundings())
         began = time.monotonic()
         try:
             _fit(folder, job, session)
@@ -107,7 +109,7 @@ def _fit(folder: RunFolder, job: Job, session: int) -> None:
         training = job.recipe.training
         raise TrainingError(
             f"out of memory with training.batch_size {training.batch_size} in {training.accumulate} parts; "
-            f"training.accumulate={training.accumulate * 2} gives the same updates in smaller parts, "
+            f"training.accumulate={training.accumulate * 2} hears as much in smaller parts, "
             "or lower training.batch_size"
         ) from error
 

@@ -165,10 +165,11 @@ def drawn_rate(random: np.random.Generator, minimum: float, maximum: float) -> f
 
 
 def fingerprint(dataset: Dataset, clips: Sequence[Clip], soft: SoftLabels | None = None) -> str:
-    """SHA-256 of what a run hears: classes, clips, their labels and files' sizes."""
+    """SHA-256 of what a run hears: classes, clips, labels, sizes and times of their files."""
     digest = hashlib.sha256("\n".join(dataset.classes).encode())
     digest.update(soft.sha256.encode() if soft else b"")
     for clip in clips:
-        facts = (clip.name, clip.labels, clip.split, clip.start, clip.end, clip.path.stat().st_size)
+        status = clip.path.stat()
+        facts = (clip.name, clip.labels, clip.split, clip.start, clip.end, status.st_size, status.st_mtime_ns)
         digest.update(repr(facts).encode())
     return digest.hexdigest()

@@ -28,6 +28,7 @@ from diffres_cli.training.start import batch_norms
 
 MAIN_METRIC = "validation/metric"
 LOSS = "validation/loss"
+RUINED = 1e12  # no weight of a network that still learns is as large
 
 
 class TrainingModule(lightning.LightningModule):
@@ -42,7 +43,8 @@ class TrainingModule(lightning.LightningModule):
         self.network, self.recipe, self.plan = network, recipe, plan
         self.average = _averaged(network, recipe.training.ema)
         # Checked before frames are merged: rows that are no numbers would be looked up.
-        network.importance.register_forward_hook(lambda _, __, logits: self._refuse_nan(logits, "importance"))
+        for each in {network, self.best}:
+            each.importance.register_forward_hook(self._refuse_nan_importance)
         card = network.card
         self.metrics = nn.ModuleDict(
             {f"{fps:g}": metrics(len(card.classes), card.multi_label) for fps in recipe.rate.validation}
@@ -108,6 +110,16 @@ class TrainingModule(lightning.LightningModule):
             counts.append(values["mAP" if self.network.card.multi_label else "accuracy"])
         self.log(MAIN_METRIC, torch.stack([value.float() for value in counts]).mean(), prog_bar=True)
 
+    def refuse_ruin(self) -> None:
+        """Look at every weight before it is saved.
+
+        Raises:
+            TrainingError: one of them is no number, or past any use.
+        """
+        for name, values in self.network.state_dict().items():
+            values = values.float()
+            self._refuse_nan(torch.where(values.abs() < RUINED, values, torch.nan), f"weights {name}")
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam, its rate a function of the update's number."""
         table, epochs = self.recipe.optimizer, self.recipe.training.epochs
@@ -124,11 +136,14 @@ class TrainingModule(lightning.LightningModule):
     def _slots(self, fps: float, mel: Tensor) -> int:
         return slots_at(fps, mel.shape[2], self.network.card.mel.frame_rate)
 
+    def _refuse_nan_importance(self, network: nn.Module, inputs: Any, logits: Tensor) -> None:
+        self._refuse_nan(logits, "importance")
+
     def _refuse_nan(self, values: Tensor, what: str) -> None:
         if not torch.isfinite(values).all():
             raise TrainingError(
                 f"the {what} became {values.detach().sum().item()} in epoch {self.epoch}, update "
-                f"{self.global_step + 1}; the last checkpoint is from before: try a smaller optimizer.lr, or "
+                f"{self.global_step + 1}, and no checkpoint was made of it: try a smaller optimizer.lr, or "
                 "training.clip_norm=1"
             )
 

@@ -32,8 +32,10 @@ def objective(output: NetworkOutput, targets: Tensor, slots: int, loss: Loss) ->
         targets: [B, classes], 0 to 1. slots: t.
     """
     classification = cross_entropy(output.probabilities, targets)
-    guide = guide_loss(output.importance, output.mel, slots, loss.tolerance)
-    saturation = output.importance_logits.float().mean().square()
+    guide = guide_loss(output.importance, output.mel, slots, loss.tolerance, output.mask)
+    logits = output.importance_logits.float()
+    logits = logits if output.mask is None else logits[output.mask]
+    saturation = logits.mean().square()
     total = classification + loss.guide * guide + loss.saturation * saturation
     active = activeness(output.importance.detach(), output.mel, slots).mean()
     return Objective(total, classification, guide, saturation, active)

@@ -16,9 +16,22 @@ from diffres_cli.errors import DataError, UsageError
 from diffres_cli.training.material import Material, SoftTargets, Targets, fingerprint
 from diffres_cli.training.recipe import Data, Recipe
 from diffres_cli.training.softlabels import SoftLabels, read_folder, read_table
+from diffres_cli.training.splits import split_names
 from diffres_cli.training.start import FRONT_ENDS
 
-REST = "rest"
+
+@dataclass(frozen=True)
+class Found:
+    """A recipe's data before anything is decoded.
+
+    Attributes:
+        clips: "train" and "validation" -> clips with a file. missing: names of those without.
+    """
+
+    dataset: Dataset
+    soft: SoftLabels | None
+    clips: dict[str, tuple[Clip, ...]]
+    missing: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -37,69 +50,57 @@ class Prepared:
     problems: dict[str, str]
 
 
-def prepare(recipe: Recipe, world: int, progress: Callable[[str, int, int], None]) -> Prepared:
-    """Find and decode the clips of a recipe.
+def find(recipe: Recipe, world: int) -> Found:
+    """The clips of a recipe; whatever can be refused before they are decoded is.
 
     Args:
-        world: processes that share each batch. progress: what is done, how much of it, and of how much.
+        world: processes that share each batch.
 
     Raises:
-        DataError: not there, no clips in a split, or more missing than `data.maximum_missing`.
+        DataError: not there, no clips in a split, one class, or too many missing.
         UsageError: the batch cannot be shared out.
     """
     data = recipe.data
     dataset, soft = _dataset(data)
+    if len(dataset.classes) < 2:
+        raise DataError(f"{dataset.name} in {dataset.root}: one class, {dataset.classes[0]}; two are needed")
     names = split_names(data, dataset)
-    splits = {split: _clips(dataset, split, names[split]) for split in ("train", "validation")}
-    rate = FRONT_ENDS[recipe.model.front_end].sample_rate
-    made = {
-        split: _material(clips, dataset, soft, rate, partial(progress, split))
-        for split, clips in splits.items()
-    }
-    problems = dict.fromkeys(dataset.missing, "missing")
-    for split, (_, cache) in made.items():
-        problems |= cache.failures
-        if not made[split][0].members.size:
-            raise DataError(
-                f"{dataset.name}: no clip of the split {split} can be decoded: {_first(cache.failures)}"
-            )
-    listed = len(dataset.missing) + sum(map(len, splits.values()))
-    _refuse_gaps(problems, listed, data.maximum_missing)
-    _refuse_uneven(recipe, len(made["train"][0]), world)
-    facts = {
-        "dataset": dataset.name,
-        "root": str(dataset.root),
-        "clips": {split: len(material) for split, (material, _) in made.items()},
-        "sha256": fingerprint(dataset, [clip for clips in splits.values() for clip in clips], soft),
-    }
-    return Prepared(dataset, made["train"][0], made["validation"][0], facts, problems)
+    clips = {split: _clips(dataset, split, names[split]) for split in ("train", "validation")}
+    missing = dataset.missing_of(*names["train"], *names["validation"])
+    found = Found(dataset, soft, clips, missing)
+    _refuse_gaps(found, dict.fromkeys(missing, "missing"), data)
+    _refuse_uneven(recipe, len(clips["train"]), world)
+    return found
 
 
-def split_names(data: Data, dataset: Dataset) -> dict[str, tuple[str, ...]]:
-    """Which of the dataset's splits serve for training, validation and test.
+def prepare(found: Found, recipe: Recipe, progress: Callable[[str, int, int], None]) -> Prepared:
+    """Decode what was found.
 
-    With folds, the one held out validates and tests, and the others train. "rest" stands for the splits
-    that are named nowhere else.
+    Args:
+        progress: what is done, how much of it, and of how much.
 
     Raises:
-        UsageError: a fold that the dataset does not have, or one asked for where there are none.
+        DataError: no clip of a split can be decoded, or too many cannot.
     """
-    folds = sorted(split for split in dataset.splits if split.startswith("fold"))
-    if not folds:
-        if data.fold:
-            raise UsageError(
-                f"data.fold is {data.fold}: {dataset.name} has no folds but {', '.join(dataset.splits)}"
-            )
-        named = {"train": data.train, "validation": data.validation, "test": data.test}
-        taken = {split for splits in named.values() for split in splits}
-        rest = tuple(split for split in dataset.splits if split not in taken)
-        return {use: rest if splits == (REST,) else splits for use, splits in named.items()}
-    held = f"fold{data.fold}"
-    if held not in folds:
-        raise UsageError(
-            f"data.fold is {data.fold}: {dataset.name} has {', '.join(folds)}; hold one of them out"
-        )
-    return {"train": tuple(fold for fold in folds if fold != held), "validation": (held,), "test": (held,)}
+    rate = FRONT_ENDS[recipe.model.front_end].sample_rate
+    made = {
+        split: _material(clips, found.dataset, found.soft, rate, partial(progress, split))
+        for split, clips in found.clips.items()
+    }
+    problems = dict.fromkeys(found.missing, "missing")
+    for split, (material, cache) in made.items():
+        problems |= cache.failures
+        if not len(material):
+            why = _first(cache.failures)
+            raise DataError(f"{found.dataset.name}: no clip for {split} can be decoded: {why}")
+    _refuse_gaps(found, problems, recipe.data)
+    facts = {
+        "dataset": found.dataset.name,
+        "root": str(found.dataset.root),
+        "clips": {split: len(material) for split, (material, _) in made.items()},
+        "sha256": fingerprint(found.dataset, [*found.clips["train"], *found.clips["validation"]], found.soft),
+    }
+    return Prepared(found.dataset, made["train"][0], made["validation"][0], facts, problems)
 
 
 def _clips(dataset: Dataset, use: str, splits: tuple[str, ...]) -> tuple[Clip, ...]:
@@ -112,6 +113,8 @@ def _dataset(data: Data) -> tuple[Dataset, SoftLabels | None]:
     path = Path(data.soft_labels)
     if data.soft_labels and path.is_dir():
         return read_folder(path)
+    if not data.dataset:
+        raise UsageError(f"--soft-labels {path}: is a table; say for which clips with --dataset NAME")
     dataset = load_dataset(data.dataset, Path(data.root) if data.root else None)
     return dataset, read_table(path, dataset) if data.soft_labels else None
 
@@ -131,22 +134,26 @@ def _material(
     return Material(cache, members, targets), cache
 
 
-def _refuse_gaps(problems: dict[str, str], listed: int, allowed: float) -> None:
-    if len(problems) > allowed * listed:
+def _refuse_gaps(found: Found, problems: dict[str, str], data: Data) -> None:
+    listed = len(found.missing) + sum(map(len, found.clips.values()))
+    if len(problems) > data.maximum_missing * listed:
+        where = f" --data {data.root}" if data.root else ""
         raise DataError(
             f"{len(problems)} of {listed} clips are missing or cannot be decoded ({_first(problems)}, ...), "
-            f"more than data.maximum_missing ({allowed:.0%}): see `diffres data check`"
+            f"more than data.maximum_missing ({data.maximum_missing:.0%}): see `diffres data check "
+            f"{found.dataset.name}{where}`"
         )
 
 
 def _refuse_uneven(recipe: Recipe, clips: int, world: int) -> None:
-    parts = recipe.training.accumulate * world
-    size = min(recipe.training.batch_size, clips)
-    if size % parts or (world > 1 and size // parts % 2):
+    batch, parts = recipe.training.batch_size, recipe.training.accumulate * world
+    if batch % parts:
         raise UsageError(
-            f"training.batch_size is {size}: must be a multiple of {2 * parts if world > 1 else parts}, "
-            f"to be shared by {world} processes in {recipe.training.accumulate} parts"
+            f"training.batch_size is {batch}: must be a multiple of {parts}, to be shared by {world} "
+            f"processes in {recipe.training.accumulate} parts"
         )
+    if clips < parts:
+        raise UsageError(f"{clips} clips to train on are too few to be shared out in {parts} parts")
 
 
 def _first(problems: dict[str, str]) -> str:

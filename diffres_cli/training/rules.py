@@ -31,6 +31,7 @@ _SHARE = _within(0, 1)
 _FIELDS: dict[str, Rule] = {
     "data.seconds": _above(0, 3600),
     "data.maximum_missing": _SHARE,
+    "data.fold": _within(0, 1000),
     "model.architecture": _one_of(*ARCHITECTURES),
     "model.width": _above(0, 10),
     "model.front_end": _one_of("paper", "audioset-small"),
@@ -42,6 +43,8 @@ _FIELDS: dict[str, Rule] = {
     "optimizer.lr": _above(0),
     "optimizer.weight_decay": _within(0, 10),
     "optimizer.betas": (lambda value: len(value) == 2 and all(0 <= beta < 1 for beta in value), "two shares"),
+    "optimizer.warmup": _within(0, 1e9),
+    "optimizer.first": _COUNT,
     "optimizer.schedule": _one_of("step", "cosine"),
     "optimizer.factor": _above(0, 1),
     "optimizer.every": _COUNT,
@@ -61,6 +64,9 @@ _FIELDS: dict[str, Rule] = {
     "augment.frequency_mask": _SHARE,
     "augment.time_mask": _SHARE,
     "augment.shift": _SHARE,
+    "loss.guide": _within(0, 1e6),
+    "loss.tolerance": _within(0, 1e6),
+    "loss.saturation": _within(0, 1e6),
 }
 
 
@@ -93,6 +99,8 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
         if any(not rate.minimum <= fps <= rate.maximum for fps in rates):
             given = ", ".join(f"{fps:g}" for fps in rates)
             yield f"rate.{name} is {given}, must be {rate.minimum:g} to {rate.maximum:g}"
+    if recipe.model.init == "imagenet" and recipe.model.width != 1:
+        yield f"model.width is {recipe.model.width:g}, must be 1 for ImageNet's weights"
     if training.batch_size % training.accumulate:
         yield f"training.accumulate is {training.accumulate}, must divide batch_size ({training.batch_size})"
     if training.validate_every < training.epochs and training.epochs % training.validate_every:

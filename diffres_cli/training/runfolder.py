@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import platform
 import subprocess
 import sys
@@ -66,6 +67,8 @@ class RunFolder:
     def refuse_taken(self) -> None:
         """Raises UsageError if the folder holds something."""
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            if not self.path.is_dir():
+                raise UsageError(f"{self.path}: is a file; name a folder with -o")
             raise UsageError(
                 f"{self.path}: is not empty; name another folder with -o, or go on with --resume {self.path}"
             )
@@ -78,10 +81,12 @@ class RunFolder:
         """
         try:
             facts: dict[str, Any] = json.loads(self.facts.read_text("utf-8"))
-        except OSError as error:
+        except FileNotFoundError as error:
             raise UsageError(
-                f"{self.path}: no run of diffres train: {self.facts.name}: {reason(error)}"
+                f"{self.path}: no run of diffres train, it holds no {self.facts.name}: name the folder of one"
             ) from error
+        except OSError as error:
+            raise UsageError(f"{self.facts}: {reason(error)}") from error
         except ValueError as error:
             raise UsageError(f"{self.facts}: damaged ({error})") from error
         return facts
@@ -141,7 +146,17 @@ class RunFolder:
         write_atomically(self.path / "clips.csv", text.getvalue().encode("utf-8", "surrogateescape"))
 
     def _write(self, facts: dict[str, Any]) -> None:
-        write_atomically(self.facts, (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
+        text = json.dumps(finite(facts), indent=2, ensure_ascii=False, allow_nan=False)
+        write_atomically(self.facts, (text + "\n").encode())
+
+
+def finite(value: Any) -> Any:
+    """`value` as JSON can hold it: null for what is no finite number, such as d' at an AUC of 1."""
+    if isinstance(value, dict):
+        return {key: finite(held) for key, held in value.items()}
+    if isinstance(value, list):
+        return [finite(held) for held in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def surroundings() -> dict[str, Any]:
@@ -162,7 +177,7 @@ def now() -> str:
 
 def _git_state() -> dict[str, Any] | None:
     """Commit of the code that runs, and whether it differs from that; None outside of a checkout."""
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     try:
         commit = _git(here, "rev-parse", "HEAD")
         return {"commit": commit.strip(), "changed": bool(_git(here, "status", "--porcelain", "--", "."))}

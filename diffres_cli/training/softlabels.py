@@ -10,6 +10,7 @@ Two forms. A folder holds, for each source of audio, `NAME.npz` beside `NAME.ogg
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from diffres_cli.checkpoint import LABELS_NAME, shipped_models
 from diffres_cli.datasets import Clip, Dataset
 from diffres_cli.datasets.tables import read_columns
 from diffres_cli.errors import DataError
+from diffres_cli.files import reason
 
 SAMPLE_RATE = 16_000
 NAME = "soft-labels"
@@ -33,11 +35,12 @@ class SoftLabels:
     """Probabilities of clips by name, as round(255 sqrt(p)).
 
     Attributes:
-        rows: clip name -> row of `table`, uint8 [n, classes]. sha256: of the table.
+        rows: clip name -> row of `table`, uint8 [n, classes]. path: where they were read.
     """
 
     rows: dict[str, int]
     table: NDArray[np.uint8]
+    path: str
 
     @property
     def sha256(self) -> str:
@@ -47,7 +50,14 @@ class SoftLabels:
         return digest.hexdigest()
 
     def of(self, clips: Sequence[Clip]) -> NDArray[np.uint8]:
-        """The rows of some clips, [len(clips), classes]."""
+        """The rows of some clips, [len(clips), classes].
+
+        Raises:
+            DataError: some are not in it.
+        """
+        missing = [clip.name for clip in clips if clip.name not in self.rows]
+        if missing:
+            raise DataError(f"{self.path}: {len(missing)} clips are not in it, such as {missing[0]}")
         return self.table[[self.rows[clip.name] for clip in clips]]
 
 
@@ -61,6 +71,7 @@ def read_folder(folder: Path) -> tuple[Dataset, SoftLabels]:
     if not tables:
         raise DataError(f"{folder}: no NAME.npz of probabilities in it; see diffres_cli.training.softlabels")
     read = {path.stem: _arrays(path, "window", "sqrt_probability_255") for path in tables}
+    _refuse_unlike(folder, read)
     clips = [clip for name, arrays in read.items() for clip in _clips(folder, name, arrays["window"])]
     table = np.concatenate([arrays["sqrt_probability_255"] for arrays in read.values()])
     classes, ids = _classes(folder, table.shape[1])
@@ -75,29 +86,44 @@ def read_folder(folder: Path) -> tuple[Dataset, SoftLabels]:
         citation=f"probabilities of a teacher, for audio of {len(tables)} sources: {', '.join(read)}",
         clips=tuple(clips),
     )
-    return dataset, SoftLabels({clip.name: row for row, clip in enumerate(clips)}, table)
+    rows = {clip.name: row for row, clip in enumerate(clips)}
+    return dataset, SoftLabels(rows, table, str(folder))
 
 
 def read_table(path: Path, dataset: Dataset) -> SoftLabels:
     """Probabilities for the clips of a dataset.
 
     Raises:
-        DataError: not of this form, of other classes, or clips of the dataset are missing from it.
+        DataError: not of this form, or of other classes.
     """
     arrays = _arrays(path, "name")
     roots = arrays.get("sqrt_probability_255")
     if roots is None:
-        roots = np.round(255 * np.sqrt(_arrays(path, "probability")["probability"].clip(0, 1)))
+        probability = _arrays(path, "probability")["probability"]
+        if not ((probability >= 0) & (probability <= 1)).all():  # NaN is neither
+            raise DataError(f"{path}: probability holds values that are not 0 to 1")
+        roots = np.round(255 * np.sqrt(probability))
     if roots.shape != (len(arrays["name"]), len(dataset.classes)):
         raise DataError(
             f"{path}: probabilities of shape {roots.shape} for {len(arrays['name'])} names; "
             f"{dataset.name} has {len(dataset.classes)} classes"
         )
     rows = {str(name): row for row, name in enumerate(arrays["name"])}
-    missing = [clip.name for clip in dataset.clips if clip.name not in rows]
-    if missing:
-        raise DataError(f"{path}: {len(missing)} clips of {dataset.name} are not in it, such as {missing[0]}")
-    return SoftLabels(rows, roots.astype(np.uint8))
+    return SoftLabels(rows, roots.astype(np.uint8), str(path))
+
+
+def _refuse_unlike(folder: Path, read: dict[str, dict[str, NDArray[Any]]]) -> None:
+    columns = {name: arrays["sqrt_probability_255"].shape[1:] for name, arrays in read.items()}
+    first = next(iter(columns))
+    for name, arrays in read.items():
+        windows, table = arrays["window"], arrays["sqrt_probability_255"]
+        if windows.shape != (len(table), 3):
+            raise DataError(
+                f"{folder}: {name}.npz has windows of shape {windows.shape} for {len(table)} rows of "
+                "probabilities; expected 3 numbers for each row"
+            )
+        if len(columns[name]) != 1 or columns[name] != columns[first]:
+            raise DataError(f"{folder}: {name}.npz has {columns[name]} classes, {first}.npz {columns[first]}")
 
 
 def _clips(folder: Path, name: str, windows: NDArray[Any]) -> list[Clip]:
@@ -128,8 +154,12 @@ def _arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as held:
             arrays = {name: held[name] for name in held.files}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a table of probabilities: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path}: {reason(error)}") from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path}: not a table of probabilities: expected an .npz file of plain arrays"
+        ) from error
     missing = [name for name in names if name not in arrays]
     if missing:
         raise DataError(f"{path}: holds {', '.join(arrays)}; expected {', '.join(names)}")

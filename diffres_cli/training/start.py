@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+import sys
+from contextlib import redirect_stdout
+from typing import Any, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,20 +13,24 @@ from torchvision.ops import StochasticDepth
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import find_model
 from diffres_cli.datasets import Dataset
-from diffres_cli.errors import UsageError
+from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.melconfig import AUDIOSET_SMALL, PAPER
 from diffres_cli.model.network import DiffResNetwork
 from diffres_cli.model.weights import load_network
 from diffres_cli.training.recipe import Recipe
+from diffres_cli.training.splits import split_names
 
 FRONT_ENDS = {"paper": PAPER, "audioset-small": AUDIOSET_SMALL}
 IMAGENET = "imagenet"
 
-BatchNorm: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d
+BatchNorm: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm
 
 
-def starting_network(recipe: Recipe, dataset: Dataset, name: str) -> DiffResNetwork:
+def starting_network(recipe: Recipe, dataset: Dataset, name: str, *, resumed: bool = False) -> DiffResNetwork:
     """The network before the first step, a function of recipe and dataset alone.
+
+    Args:
+        resumed: its weights come from a checkpoint, so what it once started from is not needed.
 
     Raises:
         UsageError: `model.init` cannot serve this architecture. ModelError: it cannot be read.
@@ -32,7 +38,9 @@ def starting_network(recipe: Recipe, dataset: Dataset, name: str) -> DiffResNetw
     torch.manual_seed(recipe.training.seed)
     network = DiffResNetwork(card_of(recipe, dataset, name))
     init = recipe.model.init
-    if init == IMAGENET:
+    if resumed:
+        pass
+    elif init == IMAGENET:
         _take_imagenet(network, recipe.model.architecture)
     elif init:
         _take(network, load_network(find_model(init, weights=True)), init)
@@ -48,7 +56,7 @@ def starting_network(recipe: Recipe, dataset: Dataset, name: str) -> DiffResNetw
 
 def batch_norms(network: DiffResNetwork) -> list[BatchNorm]:
     """The layers of a network that keep statistics of what they saw."""
-    return [module for module in network.modules() if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))]
+    return [module for module in network.modules() if isinstance(module, get_args(BatchNorm))]
 
 
 def inherited_fields(init: str) -> dict[str, Any]:
@@ -69,6 +77,7 @@ def inherited_fields(init: str) -> dict[str, Any]:
 def card_of(recipe: Recipe, dataset: Dataset, name: str) -> ModelCard:
     """The facts of the model that is to be."""
     rate = recipe.rate
+    splits = ", ".join(split_names(recipe.data, dataset)["train"])
     origin = {"": "", IMAGENET: "torchvision's ImageNet weights"}.get(recipe.model.init, recipe.model.init)
     return ModelCard(
         name=name,
@@ -77,8 +86,8 @@ def card_of(recipe: Recipe, dataset: Dataset, name: str) -> ModelCard:
         classes=dataset.classes,
         class_ids=dataset.class_ids,
         mel=FRONT_ENDS[recipe.model.front_end],
-        license=dataset.licence,
-        trained_on=f"{dataset.name} ({', '.join(recipe.data.train)}): {dataset.citation}",
+        license=dataset.licence or "not stated",
+        trained_on=f"{dataset.name} ({splits})" + (f": {dataset.citation}" if dataset.citation else ""),
         derived_from=origin,
         sample_duration=recipe.data.seconds,
         minimum_fps=rate.minimum,
@@ -121,6 +130,11 @@ def _take_imagenet(network: DiffResNetwork, architecture: str) -> None:
     """torchvision's weights, downloaded and verified by torchvision, read without unpickling code."""
     from torchvision.models import get_model
 
-    weights: dict[str, Tensor] = get_model(architecture, weights="DEFAULT").features.state_dict()
+    try:
+        with redirect_stdout(sys.stderr):  # it says what it downloads
+            weights: dict[str, Tensor] = get_model(architecture, weights="DEFAULT").features.state_dict()
+    except OSError as error:
+        why = getattr(error, "reason", error)
+        raise ModelError(f"model.init imagenet: torchvision cannot download its weights: {why}") from error
     features: nn.Module = network.backbone.features  # type: ignore[assignment]
     features.load_state_dict(weights)

@@ -22,7 +22,20 @@ from diffres_cli.training.recipe import Recipe
 from diffres_cli.training.runfolder import RunFolder
 from diffres_cli.training.state import SafetensorsIO
 
-Tell = Callable[[int, dict[str, float]], None]
+
+@dataclass(frozen=True)
+class Listener:
+    """Who hears of a run while it runs.
+
+    Attributes:
+        epoch: called with number and metrics after each validation. decoding: with the split, clips done,
+            and of how many. note: with what a person should know. bar: show Lightning's progress bar.
+    """
+
+    epoch: Callable[[int, dict[str, float]], None]
+    decoding: Callable[[str, int, int], None]
+    note: Callable[[str], None]
+    bar: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,8 +75,7 @@ class Job:
     network: DiffResNetwork
     place: Place
     accelerator: str
-    tell: Tell
-    bar: bool
+    listener: Listener
 
 
 class Bar(RichProgressBar):
@@ -96,7 +108,7 @@ def make_trainer(folder: RunFolder, job: Job, plan: Plan, session: int) -> light
         Meter(every),
         Keeper(folder, training.keep, bool(recipe.data.soft_labels)),
     ]
-    callbacks += [Teller(job.tell), *([Bar()] if job.bar else [])]
+    callbacks += [Teller(job.listener.epoch), *([Bar()] if job.listener.bar else [])]
     return lightning.Trainer(
         accelerator=accelerator,
         devices=place.devices,
@@ -116,7 +128,7 @@ def make_trainer(folder: RunFolder, job: Job, plan: Plan, session: int) -> light
         callbacks=callbacks,
         plugins=[SafetensorsIO()],
         enable_checkpointing=False,
-        enable_progress_bar=job.bar,
+        enable_progress_bar=job.listener.bar,
         enable_model_summary=False,
     )
 
