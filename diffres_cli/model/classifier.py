@@ -121,6 +121,4 @@ def build_classifier(architecture: str, classes: int, width: float = 1.0) -> nn.
         return MobileNetClassifier(width, classes)
     if architecture in ("efficientnet_b0", "efficientnet_b2"):
         return EfficientNetClassifier(architecture.removeprefix("efficientnet_"), classes)
-    raise UsageError(
-        f"unknown architecture {architecture!r}: choose {', '.join(ARCHITECTURES)}"
-    )
+    raise UsageError(f"unknown architecture {architecture!r}: choose {', '.join(ARCHITECTURES)}")
