@@ -61,7 +61,8 @@ def test_audioset_finds_ids_in_any_layout(tmp_path):
         "0123456789_": ("Speech",),
     }
     assert list(splits_of(dataset).values()) == ["balanced", "balanced", "unbalanced", "test"]
-    assert dataset.missing == ("gone-012345",)
+    assert dataset.missing == dataset.missing_of("unbalanced", "test") == ("gone-012345",)
+    assert dataset.missing_of("balanced", "test") == ()
     assert dataset.class_ids[:2] == (SPEECH, "/m/05zppz")
     assert dataset.classes[1] == "Male speech, man speaking"
     assert dataset.multi_label

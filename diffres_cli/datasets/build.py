@@ -44,7 +44,8 @@ def build(
     Raises:
         DataError: a name comes twice, or no clip has a file.
     """
-    clips, missing = _split_by_file(listed, find)
+    clips, absent = _split_by_file(listed, find)
+    missing = [name for names in absent.values() for name in names]
     _check_unique([*(clip.name for clip in clips), *missing], root)
     if not clips:
         example = f", {printable(missing[0])} for one" if missing else ""
@@ -61,22 +62,22 @@ def build(
         licence=source.licence,
         citation=source.citation,
         clips=clips,
-        missing=missing,
+        absent=absent,
     )
 
 
 def _split_by_file(
     listed: Iterable[Listed], find: Callable[[str], Path | None]
-) -> tuple[tuple[Clip, ...], tuple[str, ...]]:
+) -> tuple[tuple[Clip, ...], dict[str, tuple[str, ...]]]:
     clips: list[Clip] = []
-    missing: list[str] = []
+    absent: dict[str, list[str]] = {}
     for name, labels, split, start, end in listed:
         path = find(name)
         if path is None:
-            missing.append(name)
+            absent.setdefault(split, []).append(name)
         else:
             clips.append(Clip(name, path, labels, split, start, end))
-    return tuple(clips), tuple(missing)
+    return tuple(clips), {split: tuple(names) for split, names in absent.items()}
 
 
 def _check_unique(names: Sequence[str], root: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from diffres_cli.errors import DataError
@@ -88,7 +89,7 @@ class Dataset:
     Attributes:
         classes, class_ids: label names and ontology ids (the names again where there are none).
         clips: those whose file is there, in the order of the official lists.
-        missing: names of listed clips without a file.
+        absent: split -> names of listed clips without a file.
     """
 
     name: str
@@ -100,7 +101,16 @@ class Dataset:
     licence: str
     citation: str
     clips: tuple[Clip, ...]
-    missing: tuple[str, ...] = field(default=())
+    absent: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of all listed clips without a file."""
+        return self.missing_of(*self.absent)
+
+    def missing_of(self, *splits: str) -> tuple[str, ...]:
+        """Names of the listed clips of these splits without a file; none for a split without any."""
+        return tuple(chain.from_iterable(self.absent.get(split, ()) for split in splits))
 
     @property
     def splits(self) -> tuple[str, ...]:
