@@ -37,8 +37,10 @@ def test_a_folder_anywhere_is_searched_as_one_here(elsewhere):
     assert found(f"elsewhere://{elsewhere}", recursive=True) == ["a.OGG", "b.wav", "deep/c.flac"]
     assert found(f"elsewhere://{elsewhere}/*.wav") == ["b.wav"]
     assert found(f"elsewhere://{elsewhere}/notes.txt") == ["notes.txt"]  # named itself, it is tried
-    nothing = list(find_remote(f"elsewhere://{elsewhere}/.git"))
-    assert isinstance(nothing[0], AudioError)
+    (elsewhere / "empty").mkdir()
+    (nothing,) = find_remote(f"elsewhere://{elsewhere}/empty")
+    assert isinstance(nothing, AudioError)
+    assert "no audio there; -r looks" in str(nothing)
 
 
 def test_a_store_writes_whole_files_or_says_why_not(elsewhere):
