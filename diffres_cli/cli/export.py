@@ -45,6 +45,15 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Write INT8 even where it is no faster or agrees too little.")
     ] = False,
+    notes: Annotated[
+        Path | None,
+        typer.Option(
+            "--notes",
+            metavar="FILE",
+            help="Markdown for the card above the numbers: what it is for, its limits.",
+            show_default=False,
+        ),
+    ] = None,
     unevaluated: Annotated[
         bool, typer.Option("--unevaluated", help="A run's folder without the numbers of `diffres eval`.")
     ] = False,
@@ -74,7 +83,8 @@ def export(
         raise MissingDependencyError(
             f"diffres export needs PyTorch and onnx ({error.name}): pip install 'diffres[train]'"
         ) from error
-    network, notes = shipment(path, output, unevaluated=unevaluated)
+    words = _text(notes) if notes else ""
+    network, found = shipment(path, output, unevaluated=unevaluated)
     quantize = partial(
         accepted_int8,
         card=network.card,
@@ -85,8 +95,15 @@ def export(
     if output.suffix == ".onnx":
         difference = export_onnx(network, output, quantize if int8 else None)
     else:
-        difference = publish(network, output, notes, quantize if int8 else None)
+        difference = publish(network, output, f"{words}\n\n{found}".strip(), quantize if int8 else None)
     emit(f"{output}  (torch and ONNX Runtime agree to {difference:.0e})\n")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--notes {path}: cannot be read as text: {error}") from error
 
 
 def _refuse_contradictions(int8: bool, calibrate: list[str], force: bool) -> None:
