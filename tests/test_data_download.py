@@ -106,6 +106,17 @@ def test_two_archives_with_one_name_in_them_are_not_mixed(server, tmp_path):
     assert names(tmp_path / "nsynth") == [STAGE]
 
 
+@pytest.mark.parametrize("how", [{"status": 404}, {"body": b"other"}, {"body": b""}])
+def test_a_refused_download_leaves_room_for_the_data_by_hand(server, tmp_path, how):
+    source, files = small("esc50")
+    server.files |= files
+    server.fail(*files, **how)
+    with pytest.raises(ArchiveError):
+        download(source, tmp_path / "esc50")
+    assert names(tmp_path / "esc50") == []
+    assert not is_unfinished(tmp_path / "esc50")
+
+
 def test_a_folder_with_something_else_in_it_is_left_alone(server, tmp_path):
     (tmp_path / "photos").mkdir()
     source, files = small("nsynth")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +64,11 @@ def download(
         with _alone(stage):
             if found := _present(source, root):  # by a process that has just ended
                 return found
-            stage.run()
+            try:
+                stage.run()
+            except BaseException:
+                stage.clear_if_empty()
+                raise
     return source.read(root)
 
 
@@ -155,6 +159,13 @@ class _Stage:
         shutil.rmtree(self.unpacked, ignore_errors=True)
         if not self.keep:
             shutil.rmtree(self.folder)
+
+    def clear_if_empty(self) -> None:
+        """Remove all trace where nothing was fetched or unpacked: the data may come by hand."""
+        with suppress(OSError):
+            fetched = any(self._here(archive) for group in self.groups for archive in group)
+            if not fetched and not (self.unpacked.exists() and any(self.unpacked.iterdir())):
+                shutil.rmtree(self.folder)
 
     def _target(self, group: tuple[Archive, ...]) -> Path:
         return self.unpacked / group[-1].name
