@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from hub_commands import Done
     from hub_server import Hub
 
 # A runner started in the background by a shell ignores Ctrl-C, and its children would inherit that.
@@ -33,3 +35,34 @@ def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     from hub_cache import served  # loads the HTTP library, which few tests need
 
     yield from served(cache, monkeypatch)
+
+
+@pytest.fixture
+def diffres(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """A command line, run in this process."""
+    from hub_commands import Done
+
+    from diffres_cli.cli.main import run
+
+    def call(*arguments: str) -> Done:
+        capfd.readouterr()
+        code = run(list(arguments))
+        return Done(code, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the shipped checkpoint, to publish or to spoil."""
+    from hub_cache import SHIPPED
+
+    return shutil.copytree(SHIPPED, tmp_path / "mine")
+
+
+@pytest.fixture
+def owner(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who may write to the hub."""
+    from hub_server import TOKEN
+
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
