@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from evaluated import CLIPS, LABELS, write_dataset, write_run
 
-from diffres_cli.evaluation import report
+from diffres_cli.evaluation import plot, report
 from diffres_cli.evaluation.job import evaluate_all
-from diffres_cli.evaluation.result import Evaluation
+from diffres_cli.evaluation.result import AtRate, Evaluation
 from diffres_cli.evaluation.subjects import Request, subjects
 
 
@@ -108,3 +108,15 @@ def test_folds_are_told_in_short(three: list[Evaluation]) -> None:
     assert report.where([held[0], held[2]]) == "fold1, fold3"
     assert report.where([replace(three[0], splits=("train", "test"))]) == "train, test"
     assert report.where(held[1:2]) == "fold2"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.99, 1.0])
+def test_the_axis_of_a_constant_is_no_drama_and_ends_at_100(share: float) -> None:
+    rates = tuple(AtRate(fps, {"accuracy": share}, 0.01, ()) for fps in (25.0, 50.0, 100.0))
+    found = Evaluation(
+        "m", "", "torch", "cpu", 8, "esc10", "", "", False, ("test",), None, 9, 5.0, ("a", "b"), rates
+    )
+    axes = next(each for each in plot._rates([found]).axes if each.get_ylabel() == "Accuracy (%)")
+    low, high = axes.get_ylim()
+    assert 0 <= low <= 100 * share <= high <= 100
+    assert high - low >= 9.999

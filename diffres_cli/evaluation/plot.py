@@ -20,6 +20,7 @@ from diffres_cli.figure.write import check_suffix, style, write
 
 _WORDS = {"accuracy": "Accuracy (%)", "mAP": "mAP (%)"}
 _MOST_NUMBERED = 20  # classes: above, a number would not fit its cell
+_LEAST_SPAN = 10.0  # percentage points
 _DPI = 300
 
 
@@ -55,6 +56,7 @@ def _rates(found: Sequence[Evaluation]) -> Figure:
     _line(axes, values, DARK, "o-", _WORDS[name])
     low, high = zip(*((v.mean - v.std, min(v.mean + v.std, 100.0)) for v in values.values()), strict=True)
     axes.fill_between(list(values), low, high, color=DARK, alpha=0.15, linewidth=0)  # none where NaN
+    _bound(axes)
     times.set_ylim(bottom=0)
     axes.set_zorder(times.get_zorder() + 1)  # the metric before the time
     axes.patch.set_visible(False)
@@ -67,11 +69,19 @@ def _rates(found: Sequence[Evaluation]) -> Figure:
 def _line(axes: Axes, values: dict[float, Spread], colour: str, line: str, name: str) -> None:
     """The means as a line, and the axis in its colour."""
     means = [value.mean for value in values.values()]
-    axes.plot(list(values), means, line, color=colour, markersize=3, linewidth=1.0)
+    axes.plot(list(values), means, line, color=colour, markersize=3, linewidth=1.0, clip_on=False)
     axes.set_ylabel(name, color=colour)
     axes.tick_params(axis="y", colors=colour)
     axes.yaxis.set_major_locator(MaxNLocator(6))
     axes.margins(x=0.06, y=0.15)
+
+
+def _bound(axes: Axes) -> None:
+    """No share above 100 %, and no small change that looks like a large one."""
+    low, high = axes.get_ylim()
+    more = max(0.0, _LEAST_SPAN - (high - low)) / 2
+    high = min(max(high + more, _LEAST_SPAN), 100.0)
+    axes.set_ylim(max(0.0, min(low - more, high - _LEAST_SPAN)), high)
 
 
 def _title(axes: Axes, found: Sequence[Evaluation], more: str = "") -> None:
