@@ -92,6 +92,16 @@ def test_runs_are_seeds(run: Path, data: Path, tmp_path: Path) -> None:
         assert kept["rates"][0]["metrics"]["accuracy"] == float(rows[each is other]["accuracy"])
 
 
+def test_clips_of_the_training_are_warned_of_in_a_line(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data", splits=("fold1", "fold2", "fold3"))
+    run = write_run(tmp_path, data, fold=2)
+    result = invoke("eval", run, "--fold", "all", "--limit", "1", "--fps", "25")
+    assert "3 evaluations: mean ± standard deviation" in result.out
+    assert result.err == (
+        "diffres: warning: run was trained on fold1, fold3: these are not held-out figures\n"
+    )
+
+
 # --- outputs
 
 

@@ -231,6 +231,50 @@ def test_only_a_runs_own_result_belongs_to_it(run: Path, tmp_path: Path) -> None
         assert owner(**how) is None
 
 
+def test_runs_of_different_data_have_no_mean(run: Path, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data")
+    other = write_run(tmp_path, data, name="other")
+    with pytest.raises(UsageError, match=r"run \(folder in .* and other \(folder in .* have no mean"):
+        subjects(Request(runs=(run, other)))
+    assert len(subjects(Request(runs=(run, other), root=data))) == 2
+
+
+def test_a_run_given_twice_is_no_second_seed(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "again").symlink_to(run)
+    for again in (run, tmp_path / "again"):
+        with pytest.raises(UsageError, match=r"weights\.safetensors: given twice: .* two seeds"):
+            subjects(Request(runs=(run, again)))
+
+
+def test_a_subject_knows_what_it_was_trained_on(run: Path, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data", splits=("fold1", "fold2", "fold3"))
+    held = write_run(tmp_path, data, name="held", fold=2)
+
+    def trained(**how: object) -> list[tuple[str, ...]]:
+        return [subject.trained for subject in subjects(Request(**how))]  # type: ignore[arg-type]
+
+    assert trained(runs=(held,)) == [()]
+    assert trained(runs=(held,), fold="all") == [("fold1",), (), ("fold3",)]
+    assert trained(runs=(held,), split="all") == [("fold1", "fold3")]
+    assert trained(runs=(run,), split="all") == [()]
+    recipe = run.with_name("known") / "recipe.toml"
+    known = write_run(run.parent, Path(load_dataset("folder", run.parent / "data").root), name="known")
+    recipe.write_text(recipe.read_text().replace("[data]", '[data]\ntrain = ["rest"]\nvalidation = ["test"]'))
+    assert trained(runs=(known,), split="all") == [("validation",)]
+    assert trained(runs=(known,), split="all", root=write_dataset(tmp_path / "mine")) == [()]
+
+
+def test_a_run_of_soft_labels_needs_a_labelled_dataset(data: Path, tmp_path: Path) -> None:
+    soft = write_run(tmp_path, data, name="soft")
+    (soft / "recipe.toml").write_text('[data]\ndataset = ""\nroot = ""\ntest = []\nsoft_labels = "teacher"\n')
+    with pytest.raises(
+        UsageError, match=r"soft was trained on soft labels: test it on .* --dataset NAME \(and --map FILE\)"
+    ):
+        subjects(Request(runs=(soft,)))
+    (found,) = subjects(Request(runs=(soft,), dataset="folder", root=data))
+    assert (found.splits, found.run) == (("test",), None)
+
+
 def test_undecodable_clips_are_named_and_stop_above_the_share(run: Path, data: Path, tmp_path: Path) -> None:
     broken = write_dataset(tmp_path / "data")
     (broken / "rain.ogg").unlink()
@@ -251,10 +295,19 @@ def test_missing_clips_stop_above_the_share(run: Path, tmp_path: Path) -> None:
     (lacking / "rain.ogg").unlink()
     with pytest.raises(DataError) as refused:
         evaluated(runs=(run,), root=lacking, max_missing=0.1)
-    assert "5 of 30 clips are missing (16.7%, allowed 10.0%): rain.ogg#t=0,2, " in str(refused.value)
+    assert "4 of 24 clips are missing (16.7%, allowed 10.0%): rain.ogg#t=0,2, " in str(refused.value)
+    assert f"`diffres data check folder --data {lacking}` lists them" in str(refused.value)
     assert "raise --max-missing" in str(refused.value)
     (found,) = evaluated(runs=(run,), root=lacking, max_missing=0.2, fps=(25.0,))
-    assert len(found.missing) == 5
+    assert len(found.missing) == 4
+
+
+def test_what_other_splits_lack_does_not_count(run: Path, tmp_path: Path) -> None:
+    lacking = write_dataset(tmp_path / "data")
+    with (lacking / "clips.csv").open("a") as table:
+        table.writelines(f"gone{i}.ogg,rain,,,train\n" for i in range(100))
+    (found,) = evaluated(runs=(run,), root=lacking, max_missing=0.0, fps=(25.0,), limit=2)
+    assert found.missing == ()
 
 
 def test_a_split_without_a_decodable_clip_is_refused_at_any_share(run: Path, tmp_path: Path) -> None:

@@ -147,6 +147,8 @@ def evaluate(
     tested = subjects(request)
     if confusion and tested[0].dataset.multi_label:
         raise UsageError(f"--confusion: clips of {tested[0].dataset.name} may have several labels")
+    if not quiet:
+        _warn_of_training(tested)
     provenance = facts()
     found = _evaluate(request, tested, provenance, quiet)
     texts = {
@@ -179,12 +181,26 @@ def _evaluate(
     return found
 
 
+def _warn_of_training(tested: Sequence[Subject]) -> None:
+    """Say in a line which models know the clips they are tested on."""
+    known: dict[str, dict[str, None]] = {}
+    for subject in tested:
+        if subject.trained:
+            known.setdefault(subject.name, {}).update(dict.fromkeys(subject.trained))
+    if known:
+        told = "; ".join(f"{name} was trained on {', '.join(splits)}" for name, splits in known.items())
+        say(f"warning: {told}: these are not held-out figures")
+
+
 def _warn(subject: Subject, evaluation: Evaluation) -> None:
     """Say what was not heard, and where a result went or why it did not."""
     dataset = subject.dataset
-    if dataset.missing:
-        total = len(dataset.missing) + len(dataset.clips)
-        say(f"warning: {len(dataset.missing)} of {total} clips of {dataset.name} are missing")
+    if missing := len(evaluation.missing):
+        total = missing + len(dataset.of(*subject.splits))
+        say(
+            f"warning: {missing} of {total} clips of {dataset.name} {','.join(subject.splits)} are missing: "
+            f"see `{subject.check}`"
+        )
     for name, why in list(evaluation.undecodable.items())[:_SHOWN]:
         say(f"warning: {name}: {why}")
     if len(evaluation.undecodable) > _SHOWN:

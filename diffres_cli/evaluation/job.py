@@ -86,7 +86,7 @@ def evaluate(
             _measured(fps, labels.apply(each.probabilities), each.seconds, targets, dataset)
             for fps, each in zip(rates, scores, strict=True)
         ),
-        missing=dataset.missing,
+        missing=dataset.missing_of(*subject.splits),
         undecodable=waveforms.failures,
         limited=request.limit is not None,
         map=str(request.map or ""),
@@ -144,16 +144,17 @@ def _heard(subject: Subject, waveforms: WaveformCache) -> list[int]:
     """
     dataset, most = subject.dataset, subject.max_missing
     heard: list[int] = np.flatnonzero(waveforms.lengths > 0).tolist()
-    listed, clips = len(dataset.clips) + len(dataset.missing), len(waveforms.lengths)
+    missing = dataset.missing_of(*subject.splits)
+    listed, clips = len(dataset.of(*subject.splits)) + len(missing), len(waveforms.lengths)
     silent = [name for name, length in zip(waveforms.names, waveforms.lengths, strict=True) if not length]
     reasons = [f"{name} ({waveforms.failures.get(name, 'empty')})" for name in silent]
-    for kind, names, total in (("missing", dataset.missing, listed), ("undecodable", reasons, clips)):
+    for kind, names, total in (("missing", missing, listed), ("undecodable", reasons, clips)):
         if len(names) > most * total or (kind == "undecodable" and not heard):
             shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
             raise DataError(
                 f"{dataset.name} in {dataset.root}: {len(names)} of {total} clips are {kind} "
                 f"({len(names) / total:.1%}, allowed {most:.1%}): {shown}: "
-                f"`diffres data check {dataset.name}` lists them; complete the dataset or raise --max-missing"
+                f"`{subject.check}` lists them; complete the dataset or raise --max-missing"
             )
     return heard
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from diffres_cli.checkpoint import WEIGHTS_NAME
 from diffres_cli.config import parse_toml
+from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.files import reason, write_atomically
 
@@ -23,7 +24,8 @@ class Run:
     """A run whose model can be tested.
 
     Attributes:
-        dataset, root: what it was trained on; root "" is the usual place. test: the splits held out.
+        dataset, root: what it was trained on; dataset "" is a folder of soft labels, root "" the usual
+            place. train, validation: its splits, as the recipe names them. test: the splits held out.
         fold: the fold held out, 0 for a dataset without. maximum_missing: the share of clips.
     """
 
@@ -33,6 +35,8 @@ class Run:
     test: tuple[str, ...]
     fold: int
     maximum_missing: float
+    train: tuple[str, ...] = ("train",)
+    validation: tuple[str, ...] = ("validation",)
 
     @property
     def name(self) -> str:
@@ -53,6 +57,15 @@ class Run:
     def splits(self) -> tuple[str, ...]:
         """What it is tested on."""
         return (f"fold{self.fold}",) if self.fold else self.test
+
+    def trained_on(self, dataset: Dataset) -> tuple[str, ...]:
+        """The dataset's splits it learnt from: every fold but its own, or those its recipe names."""
+        if self.fold:
+            folds = (split for split in dataset.splits if split.startswith("fold"))
+            return tuple(fold for fold in folds if fold not in self.splits)
+        if self.train != ("rest",):
+            return self.train
+        return tuple(split for split in dataset.splits if split not in (*self.validation, *self.test))
 
 
 def is_run(path: Path) -> bool:
@@ -130,11 +143,13 @@ def _read(folder: Path) -> Run:
         data = parse_toml(path.read_text("utf-8"))["data"]
         return Run(
             folder,
-            dataset=str(data["dataset"]),
+            dataset=str(data.get("dataset", "") if data.get("soft_labels") else data["dataset"]),
             root=str(data.get("root", "")),
             test=tuple(data.get("test", ("test",))),
             fold=int(data.get("fold", 0)),
             maximum_missing=float(data.get("maximum_missing", 0.05)),
+            train=tuple(data.get("train", ("train",))),
+            validation=tuple(data.get("validation", ("validation",))),
         )
     except OSError as error:
         raise UsageError(f"{path}: {reason(error)}") from error

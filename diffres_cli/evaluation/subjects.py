@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from diffres_cli.checkpoint import DEFAULT_MODEL, find_model, model_name
-from diffres_cli.datasets.catalog import load_dataset
+from diffres_cli.datasets.catalog import find_source, load_dataset
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import UsageError
 from diffres_cli.evaluation.runs import Run, open_run
@@ -51,6 +52,7 @@ class Subject:
     Attributes:
         file: of the model. run: where it comes from and the result belongs; None where it does not count
             as the run's own.
+        root: the dataset's folder, where one was given. trained: which of the splits it learnt from.
     """
 
     name: str
@@ -59,6 +61,8 @@ class Subject:
     splits: tuple[str, ...]
     max_missing: float
     run: Run | None = None
+    root: Path | None = None
+    trained: tuple[str, ...] = ()
 
     @property
     def fold(self) -> int | None:
@@ -70,6 +74,12 @@ class Subject:
     def title(self) -> str:
         """The model, and the clips it is tested on."""
         return f"{self.name} on {self.dataset.name} {','.join(self.splits)}"
+
+    @property
+    def check(self) -> str:
+        """The command that lists what is wrong with its clips."""
+        where = ["--data", str(self.root)] if self.root else []
+        return shlex.join(["diffres", "data", "check", self.dataset.name, *where])
 
 
 def subjects(request: Request) -> list[Subject]:
@@ -86,11 +96,16 @@ def subjects(request: Request) -> list[Subject]:
         raise UsageError(f"--max-missing {request.max_missing:g}: must be 0 to 1")
     load: Load = cache(load_dataset)  # the folds of one dataset are read once
     if request.runs:
-        return [each for folder in request.runs for each in _of_run(request, open_run(folder), load)]
-    if request.dataset is None:
+        found = [each for folder in request.runs for each in _of_run(request, open_run(folder), load)]
+    elif request.dataset is None:
         raise UsageError("give --dataset NAME and -m MODEL, or the folder of a training run")
-    dataset = load(request.dataset, request.root)
-    return list(_of_models(request, request.models or (DEFAULT_MODEL,), dataset, MOST_MISSING))
+    else:
+        dataset = load(request.dataset, request.root)
+        models = request.models or (DEFAULT_MODEL,)
+        found = list(_of_models(request, models, dataset, request.root, MOST_MISSING))
+    _refuse_twice(found)
+    _refuse_unlike(found)
+    return found
 
 
 def clip_sets(dataset: Dataset, split: str | None, fold: str | None) -> list[tuple[str, ...]]:
@@ -118,17 +133,22 @@ def clip_sets(dataset: Dataset, split: str | None, fold: str | None) -> list[tup
 
 
 def _of_models(
-    request: Request, models: Sequence[str], dataset: Dataset, max_missing: float
+    request: Request, models: Sequence[str], dataset: Dataset, root: Path | None, max_missing: float
 ) -> Iterator[Subject]:
     most = max_missing if request.max_missing is None else request.max_missing
     for model in models:
         file = find_model(model, weights=request.backend == "torch", offline=request.offline)
         for splits in clip_sets(dataset, request.split, request.fold):
-            yield Subject(model_name(file), file, dataset, splits, most)
+            yield Subject(model_name(file), file, dataset, splits, most, root=root)
 
 
 def _of_run(request: Request, run: Run, load: Load) -> list[Subject]:
     """A run's model on what it was not trained on; other models or clips where the request says so."""
+    if not (request.dataset or run.dataset):
+        raise UsageError(
+            f"{run.folder} was trained on soft labels: test it on a labelled dataset with --dataset NAME "
+            "(and --map FILE)"
+        )
     own_clips = request.dataset is None and request.split is None and request.fold is None
     own = own_clips and not (request.models or request.map or request.limit)
     root = request.root or (Path(run.root) if run.root and request.dataset is None else None)
@@ -136,10 +156,65 @@ def _of_run(request: Request, run: Run, load: Load) -> list[Subject]:
         fold, split = (str(run.fold), None) if run.fold else (None, ",".join(run.test))
         request = replace(request, fold=fold, split=split)
     models = request.models or (str(run.model),)
-    found = list(_of_models(request, models, load(request.dataset or run.dataset, root), run.maximum_missing))
+    dataset = load(request.dataset or run.dataset, root)
+    found = list(_of_models(request, models, dataset, root, run.maximum_missing))
     if request.models:
         return found
-    return [replace(subject, name=run.name, run=run if own else None) for subject in found]
+    known = run.trained_on(dataset) if _is_of(run, dataset, root) else ()
+    return [
+        replace(
+            subject,
+            name=run.name,
+            run=run if own else None,
+            trained=tuple(split for split in subject.splits if split in known),
+        )
+        for subject in found
+    ]
+
+
+def _is_of(run: Run, dataset: Dataset, root: Path | None) -> bool:
+    """Whether a run was trained on recordings of this dataset. ESC-10's are ESC-50's, in the same folds."""
+    if not run.dataset or find_source(run.dataset).folder != find_source(dataset.name).folder:
+        return False
+    return bool(find_source(dataset.name).splits) or root is None or _same(root, Path(run.root))
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
+
+
+def _refuse_twice(found: Sequence[Subject]) -> None:
+    """One model on the same clips again would count as a second seed."""
+    seen = set()
+    for subject in found:
+        key = (subject.file.resolve(), subject.splits, subject.dataset.name, subject.dataset.root)
+        if key in seen:
+            raise UsageError(f"{subject.file}: given twice: it would count as two seeds; give it once")
+        seen.add(key)
+
+
+def _refuse_unlike(found: Sequence[Subject]) -> None:
+    """Numbers of different data have no mean."""
+    first = found[0]
+    for subject in found[1:]:
+        if _kind(subject.dataset) != _kind(first.dataset):
+            raise UsageError(
+                f"{_described(first)} and {_described(subject)} are not of the same data, and have no mean: "
+                "test them one by one, or all on one dataset with --dataset NAME"
+            )
+
+
+def _kind(dataset: Dataset) -> tuple[object, ...]:
+    own = None if find_source(dataset.name).splits else dataset.root.resolve()  # a user's folder has no name
+    return dataset.name, own, dataset.classes, dataset.multi_label
+
+
+def _described(subject: Subject) -> str:
+    dataset = subject.dataset
+    labels = "several labels" if dataset.multi_label else "one label"
+    return (
+        f"{subject.name} ({dataset.name} in {dataset.root}: {len(dataset.classes)} classes, {labels} a clip)"
+    )
 
 
 def _is_fold(split: str) -> bool:
