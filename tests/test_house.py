@@ -37,7 +37,7 @@ DOORS = {"tagger": {"model"}, "cli": {"model", "evaluation", "training"}}
 # The files of each extra, which say what to install where the package is missing.
 OPTIONAL = {
     "parquet": {PACKAGE / "outputs" / "parquet.py", PACKAGE / "datasets" / "parquet.py"},
-    "ray": {PACKAGE / "batch" / "ray_engine.py", PACKAGE / "batch" / "remote.py"},
+    "ray": {PACKAGE / "batch" / name for name in ("ray_engine.py", "ray_worker.py", "remote.py")},
 }
 
 # What bench/peers.py compares us with: no dependencies of ours.

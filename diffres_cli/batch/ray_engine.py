@@ -1,164 +1,36 @@
-"""The same work on a Ray cluster: Ray Data deals out parts, and each worker, one model, writes its own.
-
-A part is some recordings and one Parquet file of their results, with a note of which recordings these are and
-under which settings, so that the next run leaves them out. Ray starts a worker that died again, with the
-part it had, for as long as it takes; a recording that two workers died of is then reported and left out.
-"""
+"""The same work on a Ray cluster: Ray Data deals out parts, and each worker, one model, writes its own."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import pickle
+import socket
 import sys
 import time
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from diffres_cli.audio import Recording, open_recording, printable
 from diffres_cli.batch.plan import Task
-from diffres_cli.batch.remote import Store, is_url, open_remote
-from diffres_cli.batch.work import Outcome, Setup, do
+from diffres_cli.batch.ray_worker import Begun, Job, Part, Worker
+from diffres_cli.batch.work import Outcome
 from diffres_cli.checkpoint import ModelFile
 from diffres_cli.errors import DiffresError, MissingDependencyError, ModelError, UsageError
-from diffres_cli.outputs.parquet import ParquetWriter, annotation
-from diffres_cli.outputs.records import Record
-from diffres_cli.tagger import tagger_of
 
-_ATTEMPTS = 2
+_PATIENCE = 10  # seconds for a cluster to answer at all: Ray itself tries for minutes
 _LARGEST_PART = 100  # recordings: what a worker that dies does again, and 3,000 files at most for 300,000
 _PARTS_A_WORKER = 4  # so that all workers end at about the same time
 _DEATHS = 10  # of workers that were starting, one after the other: it is not by chance
-_READERS = 16  # of the notes in a folder of results, which may be far away
-_QUIET = {
+_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_TQDM": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-
-
-class Part(NamedTuple):
-    """Recordings that one worker tags, and the file their results go to."""
-
-    name: str
-    tasks: list[Task]
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every worker is told.
-
-    Attributes:
-        setup: what to do. store: where parts go. fingerprint: of the model and the settings.
-        folder: paths start from here.
-    """
-
-    setup: Setup
-    store: str
-    fingerprint: str
-    folder: str
-
-
-class Begun:
-    """Recordings that workers began and did not end, in a process that outlives them."""
-
-    def __init__(self) -> None:
-        self._times: dict[str, int] = {}
-
-    def begin(self, path: str) -> int:
-        """How often it was begun before and never ended: how many workers died of it."""
-        self._times[path] = self._times.get(path, -1) + 1
-        return self._times[path]
-
-    def end(self, path: str) -> None:
-        """It was tagged, or reported."""
-        del self._times[path]
-
-
-class Worker:
-    """One model. Ray starts it, and again where it died."""
-
-    def __init__(self, job: Job, model: Any, begun: Any) -> None:
-        import ray
-
-        self._job = job
-        self._begun = begun
-        self._store = Store(job.store)
-        with suppress(OSError):  # the folder may be on one machine only, and all paths absolute
-            os.chdir(job.folder)
-        try:
-            self._tagger = tagger_of(ray.get(model), job.setup.device, job.setup.threads)
-        except DiffresError as error:  # raised here, Ray would try for ever
-            self._failure: DiffresError | None = error
-        else:
-            self._failure = None
-
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A pickled part -> the pickled outcomes, or the pickled error that stops the run."""
-        try:
-            return {"result": pickle.dumps(self._do(pickle.loads(row["part"])))}
-        except DiffresError as error:
-            return {"result": pickle.dumps(error)}
-
-    def _do(self, part: Part) -> list[Outcome]:
-        if self._failure is not None:
-            raise self._failure
-        outcomes: list[Outcome] = []
-        pieces: list[bytes] = []
-        writer = ParquetWriter()
-        for task in part.tasks:
-            outcome = self._tag(task)
-            if outcome.record is not None:
-                pieces += writer.record(outcome.record)
-                outcome = replace(outcome, record=_short(outcome.record))
-            outcomes.append(outcome)
-        done = [outcome.task for outcome in outcomes if outcome.record is not None]
-        if done:
-            writer.annotate(json.dumps({"fingerprint": self._job.fingerprint, "done": done}))
-            self._store.write(part.name, b"".join([*pieces, writer.end()]))
-        return outcomes
-
-    def _tag(self, task: Task) -> Outcome:
-        import ray
-
-        if ray.get(self._begun.begin.remote(task.path)) < _ATTEMPTS:
-            outcome = do(self._tagger, self._job.setup, task, _open)
-        else:
-            outcome = Outcome(task, error=f"{printable(task.path)}: the worker tagging it died twice")
-        self._begun.end.remote(task.path)
-        return outcome
-
-
-def done_in(store: Store, fingerprint: str) -> dict[str, Task]:
-    """The recordings, by path, whose results are in a folder.
-
-    Raises:
-        UsageError: there are results of other settings, or files that are none of ours.
-        OutputError: they cannot be read.
-    """
-
-    def read(name: str) -> Any:
-        with store.open(name) as stream, suppress(ValueError):
-            return json.loads(annotation(stream) or "null")
-
-    names = store.parts()
-    with ThreadPoolExecutor(_READERS) as pool:
-        notes = list(pool.map(read, names))
-    for name, note in zip(names, notes, strict=True):
-        if note is None or note["fingerprint"] != fingerprint:
-            whose = "other settings" if note else "somebody else's"
-            raise UsageError(
-                f"--output {store.where}: holds {name}, {whose}; name another folder, or --force deletes "
-                "what is there"
-            )
-    return {task.path: task for note in notes for task in (Task(*entry) for entry in note["done"])}
 
 
 @dataclass
@@ -182,12 +54,13 @@ class RayEngine:
         Raises:
             MissingDependencyError: Ray is not installed. UsageError: no cluster at the address.
         """
-        if not self.loud:
-            os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
+        for name, value in _SETTINGS.items():  # read when Ray is imported
+            os.environ.setdefault(name, value)
         with _hushed(self.loud):
             ray = _import_ray()
             warnings.simplefilter("default" if self.loud else "ignore")
             try:
+                self._knock()
                 ray.init(**self._start(), log_to_driver=self.loud)
             except Exception as error:  # of many kinds, some of them plain Exception
                 where = self.address or os.environ.get("RAY_ADDRESS") or "this machine"
@@ -227,6 +100,12 @@ class RayEngine:
         except ray.exceptions.RayError as error:
             raise ModelError(f"--engine ray: {_first_line(error)}") from error
 
+    def _knock(self) -> None:
+        """Raises OSError where nobody answers at the address."""
+        host, _, port = (self.address or os.environ.get("RAY_ADDRESS", "")).rpartition(":")
+        if port.isdigit() and "/" not in host:
+            socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+
     def _start(self) -> dict[str, Any]:
         address = self.address or os.environ.get("RAY_ADDRESS")
         if address:
@@ -249,15 +128,6 @@ def _parts(tasks: list[Task], size: int) -> list[Part]:
     return [
         Part(f"part-{run}-{number:05}.parquet", tasks[cut : cut + size]) for number, cut in enumerate(cuts)
     ]
-
-
-def _short(record: Record) -> Record:
-    """What a summary needs of it."""
-    return {key: value for key, value in record.items() if key in ("duration", "warnings")}
-
-
-def _open(path: str) -> Recording:
-    return open_remote(path) if is_url(path) else open_recording(path)
 
 
 def _import_ray() -> Any:

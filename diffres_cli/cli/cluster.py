@@ -19,7 +19,8 @@ from diffres_cli.outputs import check_format
 
 if TYPE_CHECKING:
     from diffres_cli.batch.plan import Task
-    from diffres_cli.batch.ray_engine import Job, RayEngine
+    from diffres_cli.batch.ray_engine import RayEngine
+    from diffres_cli.batch.ray_worker import Job
     from diffres_cli.batch.run import Run
     from diffres_cli.batch.work import Setup
     from diffres_cli.checkpoint import ModelFile
@@ -98,7 +99,7 @@ class Cluster:
 
 def tag_on_cluster(cluster: Cluster, setup: Setup, found: list[str | AudioError], inputs: list[str]) -> int:
     """Tag what is not done yet and report, as `tag_folder` does."""
-    from diffres_cli.batch.ray_engine import Job, done_in
+    from diffres_cli.batch.ray_worker import Job, done_in
     from diffres_cli.batch.remote import Store
     from diffres_cli.batch.run import Order, Run
 
