@@ -19,7 +19,7 @@ CHECKS = (
     ("ruff", "check"),
     ("ruff", "format", "--check"),
     MYPY,
-    ("pytest", *sys.argv[1:]),  # last, so that its summary ends the output
+    ("pytest", "-n2", "--dist=loadfile", *sys.argv[1:]),  # last, so that its summary ends the output
 )
 
 

@@ -157,4 +157,4 @@ def test_debug_adds_where_and_changes_no_exit_code(arguments: list[str]) -> None
 def test_shell_completion_answers() -> None:
     words = {"_DIFFRES_COMPLETE": "complete_bash", "COMP_WORDS": "diffres t", "COMP_CWORD": "1"}
     result = spawn(env={**os.environ, **words})
-    assert (result.code, result.out.split(), result.err) == (0, ["tag"], "")
+    assert (result.code, result.out.split(), result.err) == (0, ["tag", "train"], "")

@@ -16,8 +16,6 @@ from test_cli_process import WITHOUT_TORCH
 from diffres_cli.evaluation.shipment import run_notes, shipment
 from diffres_cli.model.publish import card_markdown
 
-ESC10 = Path(__file__).parent.parent.parent / "shared" / "data" / "esc-50-part"
-
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -296,15 +294,3 @@ def test_a_damaged_evaluation(run: Path, text: str, tmp_path: Path) -> None:
 
 def test_a_run_is_no_place_for_its_export(run: Path) -> None:
     assert invoke("export", run, "-o", run).complaint == f"-o {run}: is the run itself; name another folder"
-
-
-# --- ESC-10
-
-
-@pytest.mark.skipif(not ESC10.is_dir(), reason="needs ../shared/data/esc-50-part")
-def test_the_shipped_model_on_esc10_by_its_map() -> None:
-    labels = EXAMPLES / "maps" / "esc10_audioset.csv"
-    words = ["--dataset", "esc10", "--data", ESC10, "--map", labels, "--fps", "50", "--limit", "4"]
-    rows = rows_of(invoke("eval", *words, "-f", "csv", "-q"))
-    assert [(row["split"], row["clips"]) for row in rows] == [(f"fold{i}", "4") for i in range(1, 6)]
-    assert sum(float(row["accuracy"]) for row in rows) / 5 > 0.8

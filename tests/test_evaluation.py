@@ -21,7 +21,6 @@ from evaluated import (
     write_run,
 )
 
-from diffres_cli.audio import windows
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import find_model, read_model
 from diffres_cli.datasets.cache import WaveformCache, build_cache
@@ -30,7 +29,7 @@ from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import DataError, ModelError, UsageError
 from diffres_cli.evaluation.job import chosen_rates, evaluate_all
 from diffres_cli.evaluation.result import Evaluation
-from diffres_cli.evaluation.scoring import batches, cut, score
+from diffres_cli.evaluation.scoring import score
 from diffres_cli.evaluation.subjects import Request, subjects
 from diffres_cli.model.backend import TorchRuntime
 from diffres_cli.model.network import DiffResNetwork
@@ -85,24 +84,6 @@ def evaluated(**how: object) -> list[Evaluation]:
 
 
 # --- scores
-
-
-def test_windows_are_those_of_diffres_tag() -> None:
-    size, least = round(WINDOW * CARD.sample_rate), CARD.mel.minimum_samples
-    lengths = [1, least, size - 1, size, size + least - 1, size + least, 2 * size, 3 * size + least + 5]
-    for clip, length in enumerate(lengths):
-        expected = [(first, len(held)) for first, held in windows([np.zeros(length)], size, size, least)]
-        found = [window for window in cut(CARD, lengths) if window.clip == clip]
-        assert [(window.first, window.samples) for window in found] == expected
-    assert len(cut(CARD, lengths)) > len(lengths)
-
-
-def test_batches_hold_windows_of_one_length_and_all_of_them() -> None:
-    held = cut(CARD, [100_000, 50_000, 100_000, 300_000, 50_000, 50_000])
-    found = list(batches(held, 2))
-    assert sorted(window for batch in found for window in batch) == sorted(held)
-    assert all(len({window.samples for window in batch}) == 1 and len(batch) <= 2 for batch in found)
-    assert max(len(batch) for batch in found) == 2
 
 
 def test_scores_are_what_diffres_tag_says(waveforms: WaveformCache, dataset: Dataset) -> None:

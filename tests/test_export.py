@@ -75,7 +75,8 @@ class Twins:
 
     def torch(self, waveform: Tensor, slots: int) -> dict[str, np.ndarray]:
         with torch.no_grad():
-            return {name: value.numpy() for name, value in self.network(waveform, slots)._asdict().items()}
+            found = self.network(waveform, slots)._asdict()
+        return {name: value.numpy() for name, value in found.items() if value is not None}
 
     def onnx(self, waveform: Tensor, slots: int) -> dict[str, np.ndarray]:
         feed = {"waveform": waveform.numpy(), "slots": np.zeros(slots, np.float32)}

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from diffres_cli.audio import printable
 from diffres_cli.cli.config import is_typed
 from diffres_cli.cli.console import say
 from diffres_cli.cli.folder import INTERRUPTED, TERMINATED, Terminated, available_cores, report, terminable
@@ -143,6 +142,8 @@ def _planned(found: list[str | AudioError], inputs: list[str]) -> list[Task | Au
 
 def _todo(items: list[Task | AudioError], done: dict[str, Task], summary: Run) -> list[Task]:
     """The tasks that are not done; the rest, and what cannot be done, is counted."""
+    from diffres_cli.audio import printable
+
     todo: list[Task] = []
     for item in items:
         if isinstance(item, AudioError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -93,6 +94,7 @@ def _listed(rows: Sequence[LabelledRow], places: dict[str, int]) -> Iterator[Lis
 
 # An excerpt is named as in a media fragment address.
 _EXCERPT = "#t="
+_ANY_EXCERPT = re.compile(r"#t=[-+.e\d]*,[-+.e\d]*$")
 
 
 def _name(row: LabelledRow) -> str:
@@ -102,7 +104,7 @@ def _name(row: LabelledRow) -> str:
 
 
 def _file(name: str) -> str:
-    return name.partition(_EXCERPT)[0]
+    return _ANY_EXCERPT.sub("", name)
 
 
 def _read_folders(root: Path, multi_label: bool) -> Dataset:

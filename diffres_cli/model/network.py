@@ -31,7 +31,7 @@ class NetworkOutput(NamedTuple):
     merged: Tensor
     embedding: Tensor
     importance_logits: Tensor
-    mask: Tensor | None
+    mask: Tensor | None = None
 
 
 class DiffResNetwork(nn.Module):
