@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from types import FrameType, TracebackType
+from types import TracebackType
 
 from diffres_cli.audio import printable
 from diffres_cli.batch.plan import Task
 from diffres_cli.batch.work import Outcome, Setup, do
 from diffres_cli.errors import DiffresError, ModelError
+from diffres_cli.processes import Worker, start, stop
 
 _ATTEMPTS = 2
-_STOPS = (signal.SIGINT, signal.SIGTERM)
-_PATIENCE = 5  # seconds for a worker to stop by itself
 _DEATHS = 10  # in a row, with nothing done in between: it is not the recordings' fault
 
 
 @dataclass
-class _Worker:
-    process: SpawnProcess
-    pipe: Connection
+class _Worker(Worker):
     task: Task | None = None
 
 
@@ -93,7 +85,7 @@ class Workers:
 
     def _replace(self, worker: _Worker, task: Task) -> Outcome | None:
         worker.process.join()
-        death = death_of(worker.process.exitcode)
+        death = worker.death
         self._deaths += 1
         if self._deaths >= _DEATHS:
             raise ModelError(f"{self._deaths} workers died one after the other ({death}): try -j 1")
@@ -106,13 +98,7 @@ class Workers:
         return Outcome(task, error=f"{printable(task.path)}: the worker tagging it died twice ({death})")
 
     def _start(self) -> _Worker:
-        context = multiprocessing.get_context("spawn")
-        here, there = context.Pipe()
-        process = context.Process(target=_serve, args=(there, self.setup), daemon=True)
-        with uninterrupted():
-            process.start()
-        there.close()  # so that the worker's death closes the pipe
-        return _Worker(process, here)
+        return _Worker(*start(_work, self.setup))
 
     def __enter__(self) -> Workers:
         return self
@@ -120,34 +106,11 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for worker in self._workers:
-            worker.pipe.close()
-            worker.process.terminate()
-        for worker in self._workers:
-            worker.process.join(_PATIENCE)
-            worker.process.kill()  # it hangs, on a network drive say
-            worker.process.join()
-
-
-def _serve(pipe: Connection, setup: Setup) -> None:
-    """A worker's life: load the model, do tasks until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    told: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        told.append(number)
-        sys.exit(1)  # rather than die at once: a half-written file is removed on the way out
-
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        _work(pipe, setup)
-    except BaseException:
-        if not told:  # a library that is told to stop while it loads raises an error of its own
-            raise
-        sys.exit(1)
+        stop(self._workers)
 
 
 def _work(pipe: Connection, setup: Setup) -> None:
+    """A worker's life: load the model, do tasks until the pipe closes."""
     try:
         tagger = setup.load()
         while True:
@@ -158,32 +121,3 @@ def _work(pipe: Connection, setup: Setup) -> None:
         pass
     except MemoryError:
         pipe.send(ModelError("a worker ran out of memory: try fewer with -j, or a shorter --window"))
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Ctrl-C goes to all processes of a terminal: what starts within this block is deaf to it until `_serve`
-    takes care, and this process stops only after the block, with the newcomer fully started."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # which, where it starts, lifts the mask
-    came: list[int] = []
-    handlers = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _STOPS}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a child inherits it, not handlers
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for each, handler in handlers.items():
-            signal.signal(each, handler)
-        for number in came[:1]:
-            signal.raise_signal(number)
-
-
-def death_of(code: int | None) -> str:
-    """Words for how a process died, from its exit code."""
-    try:
-        return f"signal {signal.Signals(-(code or 0)).name}"
-    except ValueError:
-        return f"exit code {code}"

@@ -23,6 +23,13 @@ def emit(text: str) -> None:
     Sink(sys.stdout.buffer, "standard output").write(text)
 
 
+def emit_table(*rows: tuple[str, ...]) -> None:
+    """Results in aligned columns, the first row their heads."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        emit("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+
+
 def say(message: str) -> None:
     """One line on standard error, whatever the message holds. That nobody can read it is no failure."""
     line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffres_cli.cli import options
-from diffres_cli.cli.console import emit, say
+from diffres_cli.cli.console import emit, emit_table, say
 from diffres_cli.cli.folder import INTERRUPTED, available_cores
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def list_datasets(debug: options.Debug = False) -> int:
     from diffres_cli.datasets.catalog import SOURCES
 
     heads = ("name", "title", "classes", "clips", "licence", "download", "here")
-    _table(heads, *map(_row, SOURCES.values()))
+    emit_table(heads, *map(_row, SOURCES.values()))
     return 0
 
 
@@ -149,7 +149,7 @@ def _say_counts(source: Source, dataset: Dataset) -> bool:
     splits = list(dict.fromkeys([*source.splits, *counts]))
     emit(f"{source.name}  {dataset.root}\n")
     rows = [(split, str(source.splits.get(split, "–")), str(counts.get(split, 0))) for split in splits]
-    _table(("split", "official", "here"), *rows)
+    emit_table(("split", "official", "here"), *rows)
     return any(counts.get(split, 0) != count for split, count in source.splits.items())
 
 
@@ -230,9 +230,3 @@ def _archive(archive: Archive) -> str:
 
     size = f"{archive.size} bytes" if archive.size else "no stated size"
     return f"{archive.name}  {size}  {archive.checksum or 'no checksum'}  {address(archive.url)}"
-
-
-def _table(*rows: tuple[str, ...]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        emit("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")

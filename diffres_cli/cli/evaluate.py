@@ -11,7 +11,7 @@ import typer
 
 from diffres_cli.cli import options
 from diffres_cli.cli.console import say
-from diffres_cli.cli.countbar import CountBar
+from diffres_cli.cli.livebar import LiveBar
 from diffres_cli.errors import MissingDependencyError, OutputError, UsageError
 from diffres_cli.files import write_atomically
 from diffres_cli.outputs.sink import open_sink
@@ -169,13 +169,13 @@ def _evaluate(
     from diffres_cli.evaluation.runs import write_evaluation
 
     found = []
-    bar = CountBar(shown=sys.stderr.isatty() and not quiet)
+    bar = LiveBar(shown=sys.stderr.isatty() and not quiet, remaining=True)
     with bar:
-        for subject, evaluation in zip(tested, evaluate_all(request, tested, bar.show), strict=True):
+        for subject, evaluation in zip(tested, evaluate_all(request, tested, bar.draw), strict=True):
             found.append(evaluation)
             if subject.run:
                 write_evaluation(subject.run, provenance | evaluation.plain())
-            bar.clear()
+            bar.clear(anew=True)
             if not quiet:
                 _warn(subject, evaluation)
     return found

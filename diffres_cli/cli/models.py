@@ -9,7 +9,7 @@ import typer
 
 from diffres_cli.cli import options
 from diffres_cli.cli.config import SettableCommand
-from diffres_cli.cli.console import emit, say
+from diffres_cli.cli.console import emit, emit_table, say
 from diffres_cli.errors import DiffresError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def list_models(debug: options.Debug = False) -> int:
         except DiffresError as error:
             say(str(error))
             damaged += 1
-    _table(*rows)
+    emit_table(*rows)
     return 1 if damaged else 0
 
 
@@ -114,7 +114,7 @@ def providers(debug: options.Debug = False) -> None:
     """List what --backend and --device can choose from here, and why some of it cannot be used."""
     from diffres_cli.devices import places
 
-    _table(
+    emit_table(
         ("backend", "device", "runs on", "usable", "why not"),
         *(
             (place.backend, place.device, place.by, "no" if place.problem else "yes", place.problem)
@@ -135,12 +135,6 @@ def push(
     from diffres_cli.push import push as push_folder
 
     emit(f"{push_folder(folder, Reference.parse(model), private=private)}\n")
-
-
-def _table(*rows: tuple[str, ...]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        emit("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
 
 
 def _installed() -> dict[str, Path]:

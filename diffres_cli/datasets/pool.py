@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from types import FrameType, TracebackType
+from types import TracebackType
 
-from diffres_cli.batch.workers import death_of, uninterrupted
 from diffres_cli.datasets.decoding import Done, Job, do
 from diffres_cli.errors import DiffresError
+from diffres_cli.processes import Worker, start, stop
 
 _ATTEMPTS = 2
-_PATIENCE = 5  # seconds for a worker to stop by itself
 _DEATHS = 10  # in a row, before a recording was decoded: it is not the recordings' fault
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 @dataclass
-class _Worker:
-    process: SpawnProcess
-    pipe: Connection
+class _Worker(Worker):
     job: Job | None = None
     at: tuple[bytes, ...] = ()  # the clips that are being decoded
     decoded: int = 0  # clips of this job before these
@@ -111,8 +104,9 @@ class Pool:
         assert job is not None
         self._in_a_row += 1
         if self._in_a_row >= _DEATHS:
-            death = death_of(worker.process.exitcode)
-            raise DiffresError(f"{self._in_a_row} decoding processes died one after the other ({death})")
+            raise DiffresError(
+                f"{self._in_a_row} decoding processes died one after the other ({worker.death})"
+            )
         self._deaths.update(died_at)
         self.on_decoded(-worker.decoded)
         fresh = self._start()
@@ -121,13 +115,8 @@ class Pool:
         self._give(worker, replace(job, skip=job.skip | fatal))
 
     def _start(self) -> _Worker:
-        context = multiprocessing.get_context("spawn")
-        here, there = context.Pipe()
-        process = context.Process(target=_serve, args=(there,), daemon=True)
-        with uninterrupted(), _one_thread():
-            process.start()
-        there.close()  # so that the worker's death closes the pipe
-        return _Worker(process, here)
+        with _one_thread():
+            return _Worker(*start(_work))
 
     def __enter__(self) -> Pool:
         return self
@@ -135,13 +124,7 @@ class Pool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for worker in self._workers:
-            worker.pipe.close()
-            worker.process.terminate()
-        for worker in self._workers:
-            worker.process.join(_PATIENCE)
-            worker.process.kill()  # it hangs, on a network drive say
-            worker.process.join()
+        stop(self._workers)
 
 
 @contextmanager
@@ -159,26 +142,8 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _serve(pipe: Connection) -> None:
-    """A worker's life: do jobs until the pipe closes."""
-    # The parent decides when to stop. (Where there are signal masks, `uninterrupted` has seen to it.)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    told: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        told.append(number)
-        sys.exit(1)  # rather than die at once: the unfinished shard is removed on the way out
-
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        _work(pipe)
-    except BaseException:
-        if not told:  # a library that is told to stop while it loads raises an error of its own
-            raise
-        sys.exit(1)
-
-
 def _work(pipe: Connection) -> None:
+    """A worker's life: do jobs until the pipe closes."""
     # Loaded here, where that error is understood, and not with the first recording, which it would blame.
     import soundfile
     import soxr
