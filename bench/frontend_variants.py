@@ -163,8 +163,7 @@ class Importance(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         """[B, F, T] -> [B, T]."""
-        logits: Tensor = self.network.importance(self.network.mel.log(mel))
-        return logits
+        return self.network.importance_logits(mel)
 
 
 class Warp(nn.Module):
@@ -172,7 +171,7 @@ class Warp(nn.Module):
 
     def __init__(self, network: DiffResNetwork) -> None:
         super().__init__()
-        self.log = network.mel.log
+        self.log = network.front_end.log
 
     def forward(self, mel: Tensor, logits: Tensor, slots: Tensor) -> Tensor:
         """[B, F, T], [B, T], [t] -> [B, 3, F, t]."""
@@ -187,7 +186,7 @@ class FrontEnd(nn.Module):
 
     def __init__(self, network: DiffResNetwork) -> None:
         super().__init__()
-        self.mel, self.importance, self.warp = network.mel, Importance(network), Warp(network)
+        self.mel, self.importance, self.warp = network.front_end, Importance(network), Warp(network)
 
     def forward(self, waveform: Tensor, slots: Tensor) -> Tensor:
         """[B, N], [t] -> [B, 3, F, t]."""

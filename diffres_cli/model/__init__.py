@@ -4,6 +4,7 @@
     mel.py         waveform [B, N] -> mel power [B, F, T]
     importance.py  mel -> frame scores [B, T] -> importance s [B, T]     (Eq. 3, Table 6)
     warp.py        s -> overlap weights -> merged frames [B, F, t]       (Eq. 5, 6, Algorithm 1)
+    reductions.py  T frames -> t: DiffRes, its ablations, and its rivals (Table 1)
     objectives.py  guide loss and activeness                             (Eq. 7, 4)
     classifier.py  backbone and pooling head
     network.py     the chain
