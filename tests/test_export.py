@@ -240,7 +240,8 @@ class TwoFaced(DiffResNetwork):
         loudness = waveform.square().mean(1, keepdim=True)
         score = 0.5 * loudness.sigmoid() + self.lie * torch.compiler.is_exporting()
         frames = loudness[..., None].expand(-1, 128, slots)
-        return NetworkOutput(score, score[:, None], loudness, frames, frames, loudness, loudness)
+        picture = frames[:, None]
+        return NetworkOutput(score, score[:, None], loudness, frames, frames, loudness, picture, loudness)
 
 
 def test_twins_found_equal(twins: Twins) -> None:
