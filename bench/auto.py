@@ -47,12 +47,14 @@ class Measured:
     """A data set's windows at each rate of `STARTS`, then `FULL`.
 
     Shape:
-        scores: [windows, rates, classes]. seconds: [windows, rates].
+        scores: [windows, rates, classes]. seconds: [windows, rates], each from the waveform on. shared:
+        [windows], seconds of them that a second run need not spend again.
     """
 
     name: str
     scores: Floats
     seconds: NDArray[np.float64]
+    shared: NDArray[np.float64]
 
     @property
     def same(self) -> NDArray[np.bool_]:
@@ -70,7 +72,7 @@ class Measured:
 
     def time(self, rate: int, redone: NDArray[np.bool_] | None = None) -> float:
         """Model time over that of full rate: all windows at a rate, those `redone` at full rate too."""
-        again = 0.0 if redone is None else self.seconds[redone, -1].sum()
+        again = 0.0 if redone is None else (self.seconds[redone, -1] - self.shared[redone]).sum()
         return float((self.seconds[:, rate].sum() + again) / self.seconds[:, -1].sum())
 
 
@@ -146,25 +148,30 @@ def decode(path: Path) -> Floats:
 
 def measure(runtime: OnnxRuntime, name: str, clips: list[Floats]) -> Measured:
     rates = (*STARTS, FULL)
-    scores, seconds = [], []
+    scores, seconds, shared = [], [], []
     for clip in clips:
         runs = [run(runtime, clip, fps) for fps in rates]
-        scores.append(np.stack([probabilities for probabilities, _ in runs]))
-        seconds.append([taken for _, taken in runs])
-    return Measured(name, np.stack(scores), np.array(seconds))
+        scores.append(np.stack([probabilities for probabilities, _, _ in runs]))
+        seconds.append([first + rest for _, first, rest in runs])
+        shared.append(np.mean([first for _, first, _ in runs]))
+    return Measured(name, np.stack(scores), np.array(seconds), np.array(shared))
 
 
-def run(runtime: OnnxRuntime, clip: Floats, fps: float) -> tuple[Floats, float]:
+def run(runtime: OnnxRuntime, clip: Floats, fps: float) -> tuple[Floats, float, float]:
+    """A window's scores, and the seconds before and after the rate matters."""
     mel = runtime.card.mel
     slots = slots_at(fps, mel.frames(len(clip)), mel.frame_rate)
-    begun = thread_time()
-    values = runtime.run(clip[None], slots, ["probabilities"])
-    return values["probabilities"][0], thread_time() - begun
+    begin = thread_time()
+    begun = runtime.begin(clip[None])
+    middle = thread_time()
+    values = runtime.finish(begun, slots, ["probabilities"])
+    return values["probabilities"][0], middle - begin, thread_time() - middle
 
 
 def joined(name: str, parts: list[Measured]) -> Measured:
     scores = np.concatenate([part.scores for part in parts])
-    return Measured(name, scores, np.concatenate([part.seconds for part in parts]))
+    seconds = np.concatenate([part.seconds for part in parts])
+    return Measured(name, scores, seconds, np.concatenate([part.shared for part in parts]))
 
 
 def smallest_margin(data: Measured, rate: int) -> float:
@@ -260,9 +267,8 @@ def verdict(data: Measured) -> str:
     return f"""
         So {agreement:.1%} of the windows agree, at {time:.2f} of full rate's time. No rule could save much
         with this model: {LOW:g} fps alone takes {data.time(FIRST):.2f}, since mel and importance do not
-        shrink with the rate and are most of its work, and a second run computes them again; redoing exactly
-        the windows that would disagree would take {oracle:.2f}. `auto` saves time where nearly all windows
-        are clear, as in the speech above; for anything else `--fps 100` is as good and faster.
+        shrink with the rate and are most of its work. A second run goes on from them; redoing exactly the
+        windows that would disagree would take {oracle:.2f}.
     """
 
 
