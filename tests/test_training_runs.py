@@ -109,11 +109,13 @@ def test_the_same_seed_gives_the_same_network_and_another_another(
     assert differing(run, tmp_path / "other")
 
 
-@pytest.mark.parametrize("name", ["audioset", "fsd50k", "esc50", "speechcommands", "nsynth", "arabic"])
+@pytest.mark.parametrize(
+    "name", ["audioset", "fsd50k", "esc50", "esc10", "speechcommands", "nsynth", "arabic"]
+)
 def test_every_datasets_recipe_trains_an_epoch_on_its_official_layout(name: str, tmp_path: Path) -> None:
     build: dict[str, Callable[[Path], Path]] = {
         "audioset": _audioset, "fsd50k": dataset_trees.fsd50k, "esc50": dataset_trees.esc50,
-        "speechcommands": dataset_trees.speech_commands,
+        "esc10": _esc10, "speechcommands": dataset_trees.speech_commands,
         "nsynth": dataset_trees.nsynth, "arabic": dataset_trees.arabic,
     }  # fmt: skip
     root = build[name](tmp_path / "data")
@@ -125,16 +127,37 @@ def test_every_datasets_recipe_trains_an_epoch_on_its_official_layout(name: str,
         "training.batch_size=2",
         "model.architecture=efficientnet_b0",
     ]
-    less += ["rate.validation=[25.0]", "training.validate_every=1"]
+    less += ["rate.validation=[25.0]", "training.validate_every=1", "model.width=1"]
     result = invoke(
         "train", "--dataset", dataset, "--data", root, "-o", tmp_path / "run", "--device", "cpu",
         *(word for field in less for word in ("--set", field)),
     )  # fmt: skip
     assert result.code == 0, result.err
     network = load_network(tmp_path / "run" / "weights.safetensors")
-    classes = {"audioset": 527, "fsd50k": 200, "esc50": 50, "speechcommands": 35, "nsynth": 11, "arabic": 40}
+    classes = {
+        "audioset": 527,
+        "fsd50k": 200,
+        "esc50": 50,
+        "esc10": 10,
+        "speechcommands": 35,
+        "nsynth": 11,
+        "arabic": 40,
+    }
     assert len(network.card.classes) == classes[name]
     assert facts(tmp_path / "run")["status"] == "finished"
+
+
+def _esc10(root: Path) -> Path:
+    folds = [(fold, target) for fold in (1, 2) for target in range(10)]
+    rows = [(f"{fold}-100-A-{t}.wav", fold, t, f"class {t}", True, 100, "A") for fold, t in folds]
+    return dataset_trees.esc50(root, rows)
+
+
+def test_a_fold_alone_leaves_nothing_to_train_on(tmp_path: Path) -> None:
+    root = dataset_trees.esc50(tmp_path / "data")  # all its ESC-10 clips are in fold 1
+    result = invoke("train", "--dataset", "esc10", "--data", root, "-o", tmp_path / "run")
+    said = "esc10 has clips in fold1 alone: holding it out leaves none to train on"
+    assert (result.code, result.complaint) == (2, said)
 
 
 def _audioset(root: Path) -> Path:
