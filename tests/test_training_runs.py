@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import torch
 from command import invoke, spawn
 from safetensors.torch import load_file
+from test_cli_terminal import on_terminal
 from training_runs import differing, facts, options, write_clips
 
 from diffres_cli.checkpoint import find_model
@@ -91,6 +93,13 @@ def test_every_step_is_logged(run: Path) -> None:
     assert list((run / "logs" / "0").glob("events.out.tfevents.*"))
     rates = {int(row["step"]): float(row["train/lr"]) for row in rows if row["train/lr"]}
     assert rates == pytest.approx({step: 1e-3 * min(1, (step + 1) / 4) for step in (1, 3, 5, 7)})
+
+
+def test_a_bar_counts_epochs_and_their_parts_on_a_terminal(clips: Path, tmp_path: Path) -> None:
+    screen = on_terminal(*options(clips, tmp_path / "run", training__epochs=1), out=False)
+    assert (screen.code, screen.out) == (0, f"{tmp_path / 'run'}\n")
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.shown)
+    assert re.search("Epoch 1 of 1, part 2 of 2 ━+", shown)
 
 
 def test_the_best_network_is_the_one_that_is_kept(run: Path) -> None:
