@@ -1,0 +1,292 @@
+"""Many cells: one after another or several at once, the good finished, the bad reported."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from traceback import print_exc
+
+from diffres_cli.comparison.cells import Cell
+from diffres_cli.comparison.state import CellFolder, folder_of
+from diffres_cli.comparison.worker import Order, work
+from diffres_cli.datasets.locks import locked
+from diffres_cli.errors import DiffresError
+from diffres_cli.files import write_atomically
+
+_LOOK = 0.2  # seconds between looks at the processes
+_PATIENCE = 20.0  # seconds for a process to stop by itself
+_SHOW = 2.0  # seconds between looks at what they say
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where one process at a time works. device: auto, cpu, cuda or cuda:N; threads: of it, 0 for any."""
+
+    device: str = "auto"
+    threads: int = 0
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a process here: it sees its own GPU only, and does not crowd the others."""
+        held = dict(os.environ)
+        if self.threads:
+            held |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(self.threads))
+        if self.device.startswith("cuda:"):
+            number = int(self.device.removeprefix("cuda:"))
+            seen = [name for name in held.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+            held["CUDA_VISIBLE_DEVICES"] = seen[number] if number < len(seen) else str(number)
+        elif self.device == "cpu":
+            held["CUDA_VISIBLE_DEVICES"] = ""
+        return held
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be run.
+
+    Attributes:
+        output: the folder of comparisons. roots: dataset -> its folder; others lie in the usual place.
+        slots: how many at once, and where; none: in this process.
+        say: called with a line when a cell is done. show: with what is going on, cells done, and of how many.
+    """
+
+    output: Path
+    roots: Mapping[str, Path]
+    slots: Sequence[Slot]
+    say: Callable[[str], None]
+    show: Callable[[str, int, int], None]
+
+
+@dataclass
+class Summary:
+    """How it went: cells that are done now, that were before, and why others are not."""
+
+    done: int = 0
+    skipped: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 1 some failed, 3 nothing succeeded."""
+        return (1 if self.done + self.skipped else 3) if self.failures else 0
+
+    def __str__(self) -> str:
+        before = f", {self.skipped} done before" if self.skipped else ""
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        return f"{self.done} cells done{before}{failed}"
+
+
+def run_cells(cells: Sequence[Cell], job: Job, summary: Summary) -> None:
+    """Do what remains to be done of every cell; `summary` always says how far it came.
+
+    Raises:
+        OutputError: a folder cannot be made.
+    """
+    todo = []
+    for cell in _once(cells):
+        if folder_of(cell, job.output).done(cell.rates):
+            summary.skipped += 1
+        else:
+            folder_of(cell, job.output).prepare(cell)
+            todo.append(cell)
+    if job.slots:
+        _Crew(todo, job, summary).run()
+        return
+    for cell in todo:
+        job.show(cell.name, summary.done, len(todo))
+        _note(cell, job, summary, _here(cell, job))
+
+
+def remember(name: str, cells: Sequence[Cell], output: Path) -> list[str]:
+    """Note which recipes a plan's cells have, and tell which had another when it ran here the last time.
+
+    Raises:
+        OutputError: the note cannot be written.
+    """
+    path = output / f"{name}.json"
+    held: dict[str, str] = {}
+    with suppress(OSError, ValueError):
+        held = json.loads(path.read_text("utf-8"))
+    now = {cell.label: cell.key for cell in cells}
+    if now != held:
+        write_atomically(path, (json.dumps(now, indent=1, ensure_ascii=False) + "\n").encode())
+    return [label for label, key in now.items() if held.get(label, key) != key]
+
+
+def _once(cells: Sequence[Cell]) -> list[Cell]:
+    """One cell for each recipe, tested at all rates that any asks for."""
+    found: dict[str, Cell] = {}
+    for cell in cells:
+        held = found.get(cell.key, cell)
+        rates = tuple(sorted({*held.rates, *cell.rates}))
+        found[cell.key] = Cell(held.recipe, rates, held.variant, held.baseline)
+    return list(found.values())
+
+
+def _order(cell: Cell, job: Job, device: str) -> Order:
+    root = job.roots.get(cell.recipe.data.dataset)
+    folder = folder_of(cell, job.output).path
+    kind = device.partition(":")[0]  # a process sees one GPU
+    return Order(str(folder.resolve()), str(root.resolve()) if root else "", cell.rates, kind)
+
+
+def _note(cell: Cell, job: Job, summary: Summary, failure: str) -> None:
+    if failure:
+        summary.failures[cell.label] = failure
+        job.say(f"{cell.label}: failed: {failure}")
+        return
+    summary.done += 1
+    job.say(f"{cell.label}: {_scores(folder_of(cell, job.output), cell)}")
+
+
+def _scores(folder: CellFolder, cell: Cell) -> str:
+    found = folder.evaluation() or {"rates": [], "multi_label": False}
+    name = "mAP" if found["multi_label"] else "accuracy"
+    told = (
+        f"{name} {100 * rate['metrics'][name]:.1f} % at {rate['fps']:g} fps"
+        for rate in found["rates"]
+        if rate["fps"] in cell.rates
+    )
+    return ", ".join(told)
+
+
+def _here(cell: Cell, job: Job) -> str:
+    """Work on a cell in this process; why it failed, "" when it did not."""
+    folder, arguments = folder_of(cell, job.output), sys.argv[1:]
+    try:
+        with folder.log.open("a", encoding="utf-8") as log, redirect_stderr(log):
+            try:
+                work(_order(cell, job, "auto"))
+            except DiffresError as error:
+                log.write(f"diffres: {error}\n")
+                return str(error)
+            except Exception as error:
+                print_exc()
+                return f"{type(error).__name__}: {error}"
+    finally:
+        sys.argv[1:] = arguments  # what it was while a cell's run noted its command
+    return ""
+
+
+@dataclass
+class _Running:
+    cell: Cell
+    process: subprocess.Popen[bytes]
+
+
+class _Crew:
+    """Processes at work on cells."""
+
+    def __init__(self, cells: Sequence[Cell], job: Job, summary: Summary) -> None:
+        self.job, self.summary, self.total = job, summary, len(cells)
+        self.waiting = deque(cells)
+        self.running: dict[int, _Running] = {}
+        self.shown = 0.0
+
+    def run(self) -> None:
+        """Until all cells are done or failed; left by an exception, no process remains."""
+        try:
+            while self.waiting or self.running:
+                self._start()
+                time.sleep(_LOOK)
+                self._collect()
+                self._show()
+        finally:
+            self._stop()
+
+    def _start(self) -> None:
+        for number, slot in enumerate(self.job.slots):
+            if number not in self.running and (cell := self._free()):
+                self.running[number] = _Running(cell, _begin(_order(cell, self.job, slot.device), slot))
+
+    def _free(self) -> Cell | None:
+        """The next cell that no other comparison works on; those wait until the rest is done."""
+        for _ in range(len(self.waiting)):
+            cell = self.waiting.popleft()
+            with locked(folder_of(cell, self.job.output).lock, wait=False) as free:
+                if free:
+                    return cell
+            self.waiting.append(cell)
+        return None
+
+    def _collect(self) -> None:
+        for number, held in list(self.running.items()):
+            code = held.process.poll()
+            if code is not None:
+                del self.running[number]
+                _close(held.process)
+                _note(held.cell, self.job, self.summary, self._failure(held.cell, code))
+
+    def _failure(self, cell: Cell, code: int) -> str:
+        folder = folder_of(cell, self.job.output)
+        if code == 0:
+            return ""
+        if code < 0:
+            name = signal.Signals(-code).name
+            why = "killed by SIGKILL: out of memory?" if name == "SIGKILL" else f"killed by {name}"
+        else:
+            why = folder.last_line().removeprefix("diffres: ") or f"exit code {code}"
+        return f"{why} (see {folder.log})"
+
+    def _show(self) -> None:
+        if time.monotonic() - self.shown < _SHOW:
+            return
+        self.shown = time.monotonic()
+        told = []
+        for held in self.running.values():
+            said = folder_of(held.cell, self.job.output).last_line().partition(":")[0]
+            told.append(f"{held.cell.label}{f', {said}' if said.startswith('epoch') else ''}")
+        self.job.show("; ".join(told), self.summary.done + len(self.summary.failures), self.total)
+
+    def _stop(self) -> None:
+        """Tell all to stop, then make them: each has a checkpoint to go on from."""
+        held = [running.process for running in self.running.values()]
+        for process in held:
+            process.terminate()
+        deadline = time.monotonic() + _PATIENCE
+        for process in held:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+            with suppress(OSError):
+                _kill_group(process)
+            process.wait()
+            _close(process)
+
+
+def _begin(order: Order, slot: Slot) -> subprocess.Popen[bytes]:
+    """Start a process: deaf to the terminal's Ctrl-C, tied to this one by its standard input."""
+    with _log(CellFolder(Path(order.folder))) as log:
+        return subprocess.Popen(
+            order.command(), stdin=subprocess.PIPE, stdout=log, stderr=log, env=slot.environment(),
+            start_new_session=True,
+        )  # fmt: skip
+
+
+@contextmanager
+def _log(folder: CellFolder) -> Iterator[int]:
+    descriptor = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """It and what it started: readers of the data, say."""
+    if hasattr(os, "killpg"):
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin:
+        process.stdin.close()
