@@ -121,7 +121,7 @@ def chain_jobs() -> dict[str, Job]:
     network = load_network(find_model("audioset-small", weights=True)).eval()
     example, slots = torch.rand(2, CONFIG.mel_bins, 300), torch.zeros(150)
     backbone = graph(variants.Backbone(network), torch.rand(2, 3, CONFIG.mel_bins, 200), axes=[(0, 3)])
-    mel = waveform_graph(network.mel)
+    mel = waveform_graph(network.front_end)
     importance = graph(variants.Importance(network), example, axes=[(0, 2)])
     warp = graph(variants.Warp(network), example, torch.randn(2, 300), slots, axes=[(0, 2), (0, 1), (0,)])
     whole = graph(variants.FrontEnd(network), torch.zeros(2, 40_000), slots, axes=[(0, 1), (0,)])

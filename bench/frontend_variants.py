@@ -47,7 +47,7 @@ class Direct(MelSpectrogram):
 
     def frames(self, waveform: Tensor) -> Tensor:
         """[B, N] -> [B, window, T]."""
-        return self._frames(waveform)[:, : CONFIG.window]
+        return self._frames(self.prepared(waveform))[:, : CONFIG.window]
 
     def mel(self, spectrum: Tensor) -> Tensor:
         """Real parts above imaginary ones, [B, 2 bins, T] -> [B, F, T]."""
@@ -60,7 +60,7 @@ class Convolution(Direct):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """[B, N] -> [B, F, T]."""
-        signal = pad(self._emphasised(waveform), (HALF, HALF), mode="reflect")
+        signal = pad(self.prepared(waveform), (HALF, HALF), mode="reflect")
         return self.mel(conv1d(signal[:, None], self.kernels[:, None], stride=CONFIG.hop))
 
 
@@ -105,7 +105,7 @@ class StftOperator(Direct):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """[B, N] -> [B, F, T]."""
-        signal = pad(self._emphasised(waveform), (CONFIG.fft // 2, CONFIG.fft // 2), mode="reflect")
+        signal = pad(self.prepared(waveform), (CONFIG.fft // 2, CONFIG.fft // 2), mode="reflect")
         window = torch.from_numpy(WINDOW).float()
         spectrum = torch.stft(
             signal, CONFIG.fft, CONFIG.hop, CONFIG.window, window, center=False, return_complex=False
@@ -163,8 +163,7 @@ class Importance(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         """[B, F, T] -> [B, T]."""
-        logits: Tensor = self.network.importance(self.network.mel.log(mel))
-        return logits
+        return self.network.importance_logits(mel)
 
 
 class Warp(nn.Module):
@@ -172,7 +171,7 @@ class Warp(nn.Module):
 
     def __init__(self, network: DiffResNetwork) -> None:
         super().__init__()
-        self.log = network.mel.log
+        self.log = network.front_end.log
 
     def forward(self, mel: Tensor, logits: Tensor, slots: Tensor) -> Tensor:
         """[B, F, T], [B, T], [t] -> [B, 3, F, t]."""
@@ -187,7 +186,7 @@ class FrontEnd(nn.Module):
 
     def __init__(self, network: DiffResNetwork) -> None:
         super().__init__()
-        self.mel, self.importance, self.warp = network.mel, Importance(network), Warp(network)
+        self.mel, self.importance, self.warp = network.front_end, Importance(network), Warp(network)
 
     def forward(self, waveform: Tensor, slots: Tensor) -> Tensor:
         """[B, N], [t] -> [B, 3, F, t]."""

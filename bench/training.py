@@ -86,10 +86,10 @@ def measure(recipe: Recipe, device: torch.device, steps: int, rounds: int) -> st
     def step(batch: Heard, fps: float) -> Tensor:
         batch = on(batch, device)
         waveform = mix(shifted(batch.waveform, batch.shifts), batch.shares)
-        mel = masked(network.mel(waveform), batch.masks)
+        mel = masked(network.front_end(waveform), batch.masks)
         slots = slots_at(fps, mel.shape[2], network.card.mel.frame_rate)
         loss = objective(
-            network.from_mel(mel, slots), mix(batch.targets, batch.shares), slots, recipe.loss
+            network.from_spectrogram(mel, slots), mix(batch.targets, batch.shares), slots, recipe.loss
         ).total
         adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -6,7 +6,8 @@ The map, in the order the data flows:
     files.py        writing files whole or not at all
     processes.py    worker processes: a pipe to each, deaf to Ctrl-C, stopped by their parent
     prediction.py   the result types: Label, AdaptiveSpectrogram, WindowPrediction, Prediction
-    melconfig.py    a mel front end in numbers
+    melconfig.py    a front end in numbers
+    variant.py      what a model does otherwise than DiffRes on mel, for comparison
     card.py         the facts a model carries with it
     timing.py       frame counts and rates; the warp read back in seconds
     audio/          file, bytes or array -> mono float32 [N] at a stated rate (Hz), in windows, streamed
@@ -29,7 +30,7 @@ The map, in the order the data flows:
     terminal.py     the same for a terminal
     config.py       settings from diffres.toml and DIFFRES_* variables: found, read, checked
     cli/            one file per command: parse, one call, print
-    model/          the paper, in torch (extra `train`): mel, importance, warp, classifier, network, export
+    model/          the paper and its rivals, in torch (extra `train`): front ends, warp, classifier, network, export
     evaluation/     a model on a dataset at each frame rate: metrics, tables, plots (extra `train`)
     training/       a recipe (recipes/*.toml) and a dataset -> a run folder, with Lightning (extra `train`)
     comparison/     a plan (plans/*.toml) -> many trained and tested models -> the paper's tables (extra `train`)

@@ -14,6 +14,7 @@ from typing import Any
 
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.melconfig import MelConfig
+from diffres_cli.variant import Variant
 
 FORMAT = "diffres/1"
 _ON_HUB = re.compile(
@@ -32,6 +33,7 @@ class ModelCard:
         minimum_fps, maximum_fps, default_fps: output frames per second it serves.
         multi_label: several labels may hold at once (sigmoid scores), or exactly one.
         width: channel multiplier of the backbone.
+        variant: what it does otherwise than DiffRes on mel; `mel` has the numbers of any front end.
     """
 
     name: str
@@ -48,6 +50,7 @@ class ModelCard:
     default_fps: float = 50.0
     multi_label: bool = True
     width: float = 1.0
+    variant: Variant = Variant()
 
     @property
     def sample_rate(self) -> int:
@@ -117,6 +120,8 @@ _TEXTS = ("name", "architecture", "license", "trained_on", "derived_from")
 def _read(name: str, metadata: Mapping[str, str]) -> Any:
     if name in _TEXTS:
         return metadata[name]
+    if name == "variant":
+        return _variant(json.loads(metadata.get(name, "{}")))  # models were made before there were any
     value = json.loads(metadata[name])
     if name == "mel":
         return MelConfig(**value)
@@ -124,6 +129,13 @@ def _read(name: str, metadata: Mapping[str, str]) -> Any:
         named = isinstance(value, list) and all(isinstance(each, str) for each in value)
         return tuple(_checked(name, value, named, "a list of names"))
     return _checked(name, value, isinstance(value, (int, float)), "a number")
+
+
+def _variant(value: Any) -> Variant:
+    found = Variant(**value)
+    faults = "; ".join(found.faults())
+    _checked("variant", value, not faults, f"one of ours: {faults}")
+    return found
 
 
 def _checked(name: str, value: Any, fits: bool, expected: str) -> Any:

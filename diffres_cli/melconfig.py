@@ -1,19 +1,22 @@
-"""A mel front end in numbers, without the code that runs it."""
+"""A front end in numbers, without the code that runs it: mel, learned filters, STFT, constant Q."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from diffres_cli.errors import UsageError
 from diffres_cli.prediction import Floats
 
 
 @dataclass(frozen=True)
 class MelConfig:
-    """A mel front end in numbers.
+    """A front end in numbers; its kind, which reads them, is named beside it (`FRONT_ENDS`).
 
     `sample_rate`, `low` and `high` are in Hz; `window`, `hop`, `fft` and `minimum_samples` in samples.
+    `mel_bins` is the number of filters or bins of any kind.
     A waveform shorter than `minimum_samples` is zero-padded at its end. `pre_emphasis` is the
     coefficient a of y[n] = x[n+1] - a x[n], 0.0 for none. The Hann window is `periodic` or symmetric.
     The classifier sees (ln(power + log_offset) + log_shift) / log_scale.
@@ -50,9 +53,18 @@ class MelConfig:
     @property
     def mel_frequencies(self) -> Floats:
         """Centre of each mel bin in Hz, [F]: equally spaced on Kaldi's scale 1127 ln(1 + f / 700)."""
-        low, high = 1127 * np.log1p(np.array([self.low, self.high]) / 700)
-        centres = np.linspace(low, high, self.mel_bins + 2)[1:-1]
-        return (700 * np.expm1(centres / 1127)).astype(np.float32)
+        return self.mel_edges[1:-1].astype(np.float32)
+
+    @property
+    def mel_edges(self) -> NDArray[np.float64]:
+        """Where mel triangle k begins, peaks and ends in Hz: [k], [k + 1] and [k + 2] of [F + 2]."""
+        low, high = _mels(np.array([self.low, self.high]))
+        return _hertz(np.linspace(low, high, self.mel_bins + 2))
+
+    @property
+    def bins_per_octave(self) -> float:
+        """Of a constant-Q transform whose F bins lie from `low` up to, not including, `high`."""
+        return float(self.mel_bins / np.log2(self.high / self.low))
 
 
 AUDIOSET_SMALL = MelConfig(
@@ -69,3 +81,90 @@ PAPER = MelConfig(
 
 1,024 points rather than 512: with fewer, some of the 128 lowest filters would hold no bin at all.
 """
+
+LEARNED = MelConfig(
+    sample_rate=16_000, window=401, hop=160, fft=512, mel_bins=40, low=60.0, high=7_800.0,
+    pre_emphasis=0.0, periodic=True, minimum_samples=8_000,
+)  # fmt: skip
+"""What LEAF and the time-domain filterbanks start from (Zeghidour et al. 2021); 40 filters (DiffRes, Table 3).
+
+The window has an odd number of samples, 25 ms and one, so that a filter has a middle.
+"""
+
+SINCNET = replace(LEARNED, low=50.0, high=8_000.0)
+"""SincNet's (Ravanelli and Bengio 2018): bands from 100 Hz, its least cut-off above `low`, to Nyquist."""
+
+STFT = replace(PAPER, fft=512, mel_bins=256)
+"""The linear spectrum of the paper's windows: a bin every 31.25 Hz, Nyquist's left out."""
+
+CQT = replace(PAPER, window=4_486, fft=8_192, mel_bins=84, low=60.0, high=7_680.0)
+"""Constant Q: seven octaves of 12 bins; the lowest bin's window is 280 ms, the highest's 2.3 ms."""
+
+FRONT_ENDS: dict[str, tuple[str, MelConfig]] = {
+    "paper": ("mel", PAPER),
+    "audioset-small": ("mel", AUDIOSET_SMALL),
+    "leaf": ("leaf", LEARNED),
+    "sincnet": ("sincnet", SINCNET),
+    "td-filterbanks": ("td-filterbanks", LEARNED),
+    "stft": ("stft", STFT),
+    "cqt": ("cqt", CQT),
+}
+"""A recipe's name for a front end -> its kind and its numbers."""
+
+KINDS = ("mel", "leaf", "sincnet", "td-filterbanks", "stft", "cqt")
+"""What can turn a waveform into a spectrogram; `diffres_cli.model.frontends` builds them."""
+
+SINC_LEAST = 50.0
+"""Hz that SincNet adds to every low cut-off and to every band's width, so that neither vanishes."""
+
+
+def frequencies(kind: str, config: MelConfig) -> Floats:
+    """Centre of each bin in Hz, [F]; of learned filters, where training starts.
+
+    >>> frequencies("stft", STFT)[:3].tolist(), frequencies("cqt", CQT)[[0, 12, 24]].tolist()
+    ([0.0, 31.25, 62.5], [60.0, 120.0, 240.0])
+
+    Raises:
+        UsageError: an unknown kind.
+    """
+    check_kind(kind)
+    if kind == "stft":
+        return (np.arange(config.mel_bins) * config.sample_rate / config.fft).astype(np.float32)
+    if kind == "cqt":
+        octaves = np.arange(config.mel_bins) / config.bins_per_octave
+        return (config.low * 2**octaves).astype(np.float32)
+    if kind == "sincnet":
+        low, band = sinc_bands(config).T
+        return (low + band / 2).astype(np.float32)
+    return config.mel_frequencies
+
+
+def sinc_bands(config: MelConfig) -> NDArray[np.float64]:
+    """Low cut-off and width of SincNet's first bands in Hz, [F, 2]: equal steps of the mel scale.
+
+    >>> bands = sinc_bands(SINCNET)
+    >>> bands[0].round(1).tolist(), bands[-1].sum().round(1).item()
+    ([100.0, 97.2], 8000.0)
+    """
+    ends = _mels(np.array([config.low, config.high - 2 * SINC_LEAST]))
+    edges = _hertz(np.linspace(*ends, config.mel_bins + 1))
+    return np.stack([edges[:-1], np.diff(edges)], axis=1) + SINC_LEAST
+
+
+def check_kind(kind: str) -> None:
+    """Refuse a front end that does not exist.
+
+    Raises:
+        UsageError: an unknown kind.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"front end {kind!r}: unknown; choose from {', '.join(KINDS)}")
+
+
+def _mels(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Kaldi's mel scale, which is HTK's and TensorFlow's too."""
+    return 1127 * np.log1p(hertz / 700)
+
+
+def _hertz(mels: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 700 * np.expm1(mels / 1127)

@@ -71,8 +71,8 @@ def test_the_chain_is_its_stages_as_the_paper_has_them(network: DiffResNetwork) 
     """Mel and networks from torch; everything DiffRes does between them from the slow references."""
     waveform, slots = noise(1, 30_000), 23
     with torch.no_grad():
-        mel = network.mel(waveform)
-        scores = network.importance(network.mel.log(mel)).sigmoid()[0].double().numpy()
+        mel = network.front_end(waveform)
+        scores = network.importance_logits(mel).sigmoid()[0].double().numpy()
         importance = slow.rescale_loop(scores, slots)
         warp = slow.warp_by_algorithm_1(importance, slots)
         x = mel[0].double().numpy()
@@ -89,9 +89,9 @@ def test_the_chain_is_its_stages_as_the_paper_has_them(network: DiffResNetwork) 
 def test_at_full_rate_diffres_is_the_classifier_alone(network: DiffResNetwork) -> None:
     waveform = noise(2, 40_000)
     with torch.no_grad():
-        mel = network.mel(waveform)
+        mel = network.front_end(waveform)
         frames = mel.shape[2]
-        log_mel = network.mel.log(mel)
+        log_mel = network.front_end.log(mel)
         time = torch.from_numpy(slow.encoding_loop(128, np.eye(frames))).float().expand(2, -1, -1)
         alone = network.backbone(torch.stack([log_mel, log_mel, time], 1))
         output = network(waveform, frames)
@@ -197,4 +197,4 @@ def test_importance_learns_through_the_classifier() -> None:
 
 
 def test_checkpoints_hold_no_mel_constants(network: DiffResNetwork) -> None:
-    assert not any(name.startswith("mel.") for name in network.state_dict())
+    assert not any(name.startswith("front_end.") for name in network.state_dict())

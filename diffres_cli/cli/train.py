@@ -181,8 +181,8 @@ def _rates(fps: str) -> dict[str, Any]:
         low, high = float(first), float(last if dash else first)
     except ValueError:
         raise UsageError(f"--fps {fps}: give one rate, such as 25, or a range, such as 15-100") from None
-    if not 0 < low <= high <= 100:
-        raise UsageError(f"--fps {fps}: must lie above 0, at most 100, the lower rate first")
+    if not 0 < low <= high:
+        raise UsageError(f"--fps {fps}: must lie above 0, the lower rate first")
     kept = [rate for rate in (25.0, 50.0, 100.0) if low <= rate <= high]
     return {
         "rate.minimum": low,

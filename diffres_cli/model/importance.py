@@ -15,11 +15,12 @@ TINY = 1e-30
 class ResConv1d(nn.Module):
     """Two convolutions over time, the second added to the first (Table 6): [B, in, T] -> [B, out, T]."""
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: int = 5) -> None:
+    def __init__(self, channels_in: int, channels_out: int, kernel: int = 5, dilation: int = 1) -> None:
         super().__init__()
-        self.conv1 = nn.Conv1d(channels_in, channels_out, kernel, padding=kernel // 2)
+        padding = dilation * (kernel // 2)
+        self.conv1 = nn.Conv1d(channels_in, channels_out, kernel, padding=padding, dilation=dilation)
         self.bn1 = nn.BatchNorm1d(channels_out)
-        self.conv2 = nn.Conv1d(channels_out, channels_out, kernel, padding=kernel // 2)
+        self.conv2 = nn.Conv1d(channels_out, channels_out, kernel, padding=padding, dilation=dilation)
         self.bn2 = nn.BatchNorm1d(channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -30,7 +31,10 @@ class ResConv1d(nn.Module):
 
 
 class ImportanceNetwork(nn.Sequential):
-    """Log-mel [B, 128, T] -> one logit per frame [B, T]; 82,371 parameters, 41 frames of context.
+    """Log-mel [B, F, T] -> one logit per frame [B, T]; with 128 bins 82,371 parameters.
+
+    Args:
+        bins: F. dilation: of every convolution; the context is 40 * dilation + 1 frames.
 
     >>> net = ImportanceNetwork()
     >>> sum(parameter.numel() for parameter in net.parameters())
@@ -39,11 +43,12 @@ class ImportanceNetwork(nn.Sequential):
     torch.Size([2, 50])
     """
 
-    def __init__(self) -> None:
-        super().__init__(*(ResConv1d(i, o) for i, o in pairwise(CHANNELS)))
+    def __init__(self, bins: int = CHANNELS[0], dilation: int = 1) -> None:
+        widths = pairwise((bins, *CHANNELS[1:]))
+        super().__init__(*(ResConv1d(i, o, dilation=dilation) for i, o in widths))
 
     def forward(self, log_mel: Tensor) -> Tensor:
-        """[B, 128, T] -> [B, T], before the sigmoid."""
+        """[B, F, T] -> [B, T], before the sigmoid."""
         logits: Tensor = super().forward(log_mel)  # type: ignore[no-untyped-call]
         return logits.squeeze(1)
 

@@ -11,15 +11,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch import Tensor
 from torchaudio.compliance.kaldi import get_mel_banks
 
 from diffres_cli.melconfig import MelConfig
 from diffres_cli.model.dft import PowerSpectrum, radices
+from diffres_cli.model.frontend import FrontEnd
 
 
-class MelSpectrogram(nn.Module):
+class MelSpectrogram(FrontEnd):
     """Mel power spectrogram, differentiable, exportable with dynamic batch and length.
 
     >>> from diffres_cli.melconfig import AUDIOSET_SMALL
@@ -28,25 +28,17 @@ class MelSpectrogram(nn.Module):
     """
 
     def __init__(self, config: MelConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         window = np.hanning(config.window + config.periodic)[: config.window]
         self.spectrum = PowerSpectrum(window, radices(config.fft))
         self.groups = filter_groups(mel_filters(config).numpy(), self.spectrum.bins)
         for i, group in enumerate(self.groups):
             self.register_buffer(f"filters{i}", torch.from_numpy(group.weights), persistent=False)
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        """Waveform [B, N], N >= 2 samples at `config.sample_rate` -> mel power [B, F, T]."""
-        # Half precision, which mixed-precision training would choose here, drowns the quiet bins.
-        with torch.autocast(waveform.device.type, enabled=False):
-            power = self.spectrum(self._frames(waveform))
-            return torch.cat([self._mel(i, power) for i in range(len(self.groups))], dim=1)
-
-    def log(self, power: Tensor) -> Tensor:
-        """Mel power of any shape -> the logarithm the networks see, same shape."""
-        config = self.config
-        return ((power + config.log_offset).log() + config.log_shift) / config.log_scale
+    def analyse(self, signal: Tensor) -> Tensor:
+        """Prepared signal [B, N] -> mel power [B, F, N // hop + 1]."""
+        power = self.spectrum(self._frames(signal))
+        return torch.cat([self._mel(i, power) for i in range(len(self.groups))], dim=1)
 
     def _mel(self, i: int, power: Tensor) -> Tensor:
         """Power [B, groups, bands, T] -> the mel bins of filter group i, [B, bins, T]."""
@@ -54,10 +46,9 @@ class MelSpectrogram(nn.Module):
         heard = power[:, :, group.first : group.last].reshape(power.shape[0], -1, power.shape[3])
         return self.get_buffer(f"filters{i}") @ heard
 
-    def _frames(self, waveform: Tensor) -> Tensor:
-        """Waveform [B, N] -> frames [B, samples, T], frame i centred on sample i * hop."""
+    def _frames(self, signal: Tensor) -> Tensor:
+        """Prepared signal [B, N] -> frames [B, samples, T], frame i centred on sample i * hop."""
         window, hop, samples = self.config.window, self.config.hop, self.spectrum.samples
-        signal = self._emphasised(waveform)
         batch, frames = signal.shape[0], signal.shape[1] // hop + 1
         # A frame spans `spread` blocks of one hop: concatenating shifted blocks needs no gather.
         spread = -(-samples // hop)
@@ -67,17 +58,6 @@ class MelSpectrogram(nn.Module):
         blocks = signal.narrow(1, 0, count * hop).reshape(batch, count, hop).transpose(1, 2)
         shifted = [blocks[:, : samples - i * hop].narrow(2, i, frames) for i in range(spread)]
         return torch.cat(shifted, dim=1)
-
-    def _emphasised(self, waveform: Tensor) -> Tensor:
-        """Waveform [B, N] -> padded to `minimum_samples` and pre-emphasised (then one sample shorter)."""
-        # sym_max keeps the padding a function of the shape, so that one exported graph takes any
-        # length, and narrow, unlike a slice, keeps the length known to the exporter.
-        missing = torch.sym_max(self.config.minimum_samples - waveform.shape[1], 0)  # type: ignore[no-untyped-call]
-        waveform = pad(waveform, (0, missing))
-        if not self.config.pre_emphasis:
-            return waveform
-        length = waveform.shape[1] - 1
-        return waveform.narrow(1, 1, length) - self.config.pre_emphasis * waveform.narrow(1, 0, length)
 
 
 class FilterGroup(NamedTuple):

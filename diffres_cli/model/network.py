@@ -1,4 +1,7 @@
-"""The chain: waveform -> mel -> importance -> warp to t frames -> classifier."""
+"""The chain: waveform -> mel -> importance -> warp to t frames -> classifier.
+
+A card's `variant` puts another front end or another reduction into it, or switches a part of DiffRes off.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from torch import Tensor, nn
 from diffres_cli.card import ModelCard
 from diffres_cli.model.classifier import Scores, build_classifier
 from diffres_cli.model.importance import ImportanceNetwork, rescale
-from diffres_cli.model.mel import MelSpectrogram
-from diffres_cli.model.warp import merge_max, merge_mean, overlaps, resolution_encoding
+from diffres_cli.model.frontends import build_front_end
+from diffres_cli.model.reductions import ConvolutionBlocks, diffres_picture, pooled
+from diffres_cli.model.warp import merge_mean, overlaps
 
 
 class NetworkOutput(NamedTuple):
@@ -19,8 +23,10 @@ class NetworkOutput(NamedTuple):
 
     Shape:
         probabilities: [B, classes]. framewise: [B, t', classes]. importance: [B, T].
-        mel: [B, F, T], linear power. merged: [B, F, t], linear power. embedding: [B, features].
-        importance_logits: [B, T], before the sigmoid (a penalty on their mean keeps it from saturating).
+        mel: [B, F, T], linear power; the front end's spectrogram where that is not mel. merged: [B, F, t], the
+            same after the reduction. embedding: [B, features].
+        importance_logits: [B, T], before the sigmoid (a penalty on their mean keeps it from saturating); None
+            for a reduction that has none.
         mask: [B, T], True where a frame is not padding; None where none is.
     """
 
@@ -30,18 +36,27 @@ class NetworkOutput(NamedTuple):
     mel: Tensor
     merged: Tensor
     embedding: Tensor
-    importance_logits: Tensor
+    importance_logits: Tensor | None = None
     mask: Tensor | None = None
 
 
 class DiffResNetwork(nn.Module):
-    """A tagger with a run-time frame rate: t is an argument of `forward`, never of the constructor."""
+    """A tagger with a run-time frame rate: t is an argument of `forward`, never of the constructor.
+
+    Its parts are `front_end`, `importance` (DiffRes alone), `convolutions` (ConvAvgPool alone) and `backbone`.
+    """
+
+    importance: ImportanceNetwork | None
+    convolutions: ConvolutionBlocks | None
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__()
         self.card = card
-        self.mel = MelSpectrogram(card.mel)
-        self.importance = ImportanceNetwork()
+        variant, bins = card.variant, card.mel.mel_bins
+        self.front_end = build_front_end(variant.front_end, card.mel)
+        self.importance = ImportanceNetwork(bins, variant.dilation) if variant.reduction == "diffres" else None
+        convolved = variant.reduction == "conv-average-pool"
+        self.convolutions = ConvolutionBlocks(bins) if convolved else None
         self.backbone = build_classifier(card.architecture, len(card.classes), card.width)
 
     def forward(self, waveform: Tensor, slots: int, lengths: Tensor | None = None) -> NetworkOutput:
@@ -52,41 +67,67 @@ class DiffResNetwork(nn.Module):
             slots: t, at most T. lengths: [B], samples that are sound; None: all of them. Frames that
                 are only padding get no importance, and a clip fills its share of the rows.
         """
-        return self.from_mel(self.mel(waveform), slots, lengths)
+        output = self.from_spectrogram(self.hear(waveform, slots), slots, lengths)
+        if self.card.variant.reduction == "hop":  # which never looked at the T frames
+            mel = self.front_end(waveform)
+            output = output._replace(mel=mel, importance=_even(mel, slots, None).to(mel))
+        return output
 
-    def from_mel(self, mel: Tensor, slots: int, lengths: Tensor | None = None) -> NetworkOutput:
-        """The rest of `forward`, from mel power [B, F, T] on; `lengths` are samples still."""
-        mask = self._mask(lengths, mel)
-        # Half precision has too few values between frames that matter and frames that matter a little more.
-        with torch.autocast(mel.device.type, enabled=False):
-            logits = self.importance(self.mel.log(mel))
-        importance = rescale(logits.sigmoid(), slots, mask)
-        merged, scores = self.classify(mel, importance, slots)
+    def hear(self, waveform: Tensor, slots: int) -> Tensor:
+        """What the reduction reads: waveform [B, N] -> [B, F, T]; [B, F, t] for a change of hop size."""
+        if self.card.variant.reduction == "hop":
+            return self.front_end.at(waveform, slots)
+        return self.front_end(waveform)  # type: ignore[no-any-return]
+
+    def from_spectrogram(self, power: Tensor, slots: int, lengths: Tensor | None = None) -> NetworkOutput:
+        """The rest of `forward`, from what `hear` gives on; `lengths` are samples still."""
+        mask = self._mask(lengths, power)
+        logits = None if self.importance is None else self.importance_logits(power)
+        importance = _even(power, slots, mask) if logits is None else rescale(logits.sigmoid(), slots, mask)
+        merged, picture = self.reduce(power, importance, slots)
+        scores: Scores = self.backbone(picture)
         return NetworkOutput(
             probabilities=scores.probabilities,
             framewise=scores.framewise,
-            importance=importance.to(mel),
-            mel=mel,
+            importance=importance.to(power),
+            mel=power,
             merged=merged,
             embedding=scores.embedding,
             importance_logits=logits,
             mask=mask,
         )
 
-    def classify(self, mel: Tensor, importance: Tensor, slots: int) -> tuple[Tensor, Scores]:
-        """Merge and classify: mel power [B, F, T], importance [B, T] -> merged [B, F, t], Scores."""
-        where = overlaps(importance, slots)
-        merged = merge_mean(mel, where)
-        largest = merge_max(mel, where)
-        encoding = resolution_encoding(where, mel.shape[1])
-        picture = torch.stack([self.mel.log(merged), self.mel.log(largest), encoding], 1)
-        scores: Scores = self.backbone(picture)
-        return merged, scores
+    def reduce(self, power: Tensor, importance: Tensor, slots: int) -> tuple[Tensor, Tensor]:
+        """Spectrogram [B, F, T], importance [B, T] -> merged [B, F, t], and what the classifier sees of it."""
+        variant, log = self.card.variant, self.front_end.log
+        if variant.reduction == "diffres":
+            return diffres_picture(power, importance, slots, log, variant)
+        if self.convolutions is not None:
+            where = overlaps(importance, slots)
+            merged, seen = merge_mean(power, where), merge_mean(self.convolutions(log(power)), where)
+        else:
+            merged = pooled(power, importance, slots, variant.reduction)
+            seen = log(merged)
+        return merged, torch.stack([seen, seen, seen], 1)
 
-    def _mask(self, lengths: Tensor | None, mel: Tensor) -> Tensor | None:
-        if lengths is None:
+    def importance_logits(self, power: Tensor) -> Tensor:
+        """Spectrogram [B, F, T] -> one logit a frame, [B, T]; of DiffRes alone."""
+        # Half precision has too few values between frames that matter and frames that matter a little more.
+        with torch.autocast(power.device.type, enabled=False):
+            assert self.importance is not None
+            logits: Tensor = self.importance(self.front_end.log(power))
+        return logits
+
+    def _mask(self, lengths: Tensor | None, power: Tensor) -> Tensor | None:
+        # Silence at the end of a clip is the same whatever the hop: its rows are as empty.
+        if lengths is None or self.card.variant.reduction == "hop":
             return None
         config = self.card.mel
-        padded = lengths.to(mel.device).clamp_min(config.minimum_samples)
+        padded = lengths.to(power.device).clamp_min(config.minimum_samples)
         frames = (padded - int(bool(config.pre_emphasis))) // config.hop + 1
-        return torch.arange(mel.shape[2], device=mel.device) < frames.unsqueeze(1)
+        return torch.arange(power.shape[2], device=power.device) < frames.unsqueeze(1)
+
+
+def _even(power: Tensor, slots: int, mask: Tensor | None) -> Tensor:
+    """The importance of frames that are all alike, [B, T]: t / T."""
+    return rescale(torch.ones_like(power[:, 0]), slots, mask)

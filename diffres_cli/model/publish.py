@@ -82,14 +82,11 @@ def card_markdown(network: DiffResNetwork, notes: str) -> str:
     card, mel = network.card, network.card.mel
     shortest = mel.minimum_samples / mel.sample_rate
     facts = {
-        "architecture": f"DiffRes, then {card.architecture}, width {card.width:g}",
+        "architecture": f"{card.variant}, then {card.architecture}, width {card.width:g}",
         "parameters": f"{sum(p.numel() for p in network.parameters()):,}",
         "classes": f"{len(card.classes)}, {'several' if card.multi_label else 'one'} at a time",
         "frame rate": f"{card.minimum_fps:g} to {card.maximum_fps:g} fps, default {card.default_fps:g}",
-        "front end": (
-            f"{mel.sample_rate} Hz, {mel.window}-sample Hann window, hop {mel.hop}, {mel.fft}-point FFT, "
-            f"{mel.mel_bins} mel bins {mel.low:g} to {mel.high:g} Hz, pre-emphasis {mel.pre_emphasis:g}"
-        ),
+        "front end": _front_end(card),
         "window": f"made for {card.sample_duration:g} s, any length from {shortest:g} s",
         "trained on": card.trained_on,
         "derived from": card.derived_from or "nothing: trained from scratch",
@@ -100,6 +97,16 @@ def card_markdown(network: DiffResNetwork, notes: str) -> str:
         f"---\nlibrary_name: diffres\nlicense: {card.hub_license}\npipeline_tag: audio-classification\n"
         f"tags: [diffres, audio, onnx]\n---\n\n# {card.name}\n\n| | |\n|---|---|\n{rows}\n\n{notes}".rstrip()
         + "\n"
+    )
+
+
+def _front_end(card: ModelCard) -> str:
+    kind, mel = card.variant.front_end, card.mel
+    if kind != "mel":
+        return f"{kind}, {mel.sample_rate} Hz, hop {mel.hop}, {mel.mel_bins} bins"
+    return (
+        f"{mel.sample_rate} Hz, {mel.window}-sample Hann window, hop {mel.hop}, {mel.fft}-point FFT, "
+        f"{mel.mel_bins} mel bins {mel.low:g} to {mel.high:g} Hz, pre-emphasis {mel.pre_emphasis:g}"
     )
 
 

@@ -19,6 +19,9 @@ import torch
 from torch import Tensor
 
 
+_ROUNDING = 1e-9  # of a running sum in float64
+
+
 class Overlaps(NamedTuple):
     """The non-zero entries of W: one for each frame, and one for each row it reaches into.
 
@@ -34,11 +37,13 @@ class Overlaps(NamedTuple):
     carried_weights: Tensor
 
 
-def overlaps(importance: Tensor, slots: int) -> Overlaps:
+def overlaps(importance: Tensor, slots: int, *, split: bool = True) -> Overlaps:
     """Split each frame's importance over the (at most two) output frames it falls into.
 
     Args:
         importance: [B, T], in [0, 1], each row summing to at most t. slots: t.
+        split: False leaves Algorithm 1 out: each frame goes whole to the row it ends in (Eq. 5), so that rows
+            hold more or less than one frame's importance.
 
     >>> where = overlaps(torch.tensor([[0.75, 0.5, 0.75]]), 2)
     >>> where.rows.tolist(), where.weights.tolist()
@@ -50,6 +55,8 @@ def overlaps(importance: Tensor, slots: int) -> Overlaps:
     importance = importance.double()
     end = importance.cumsum(1)
     start = end - importance
+    if not split:
+        return _whole(importance, end, slots)
     rows = start.floor().clamp(0, slots - 1)
     # A rounding error of -1e-9 would become NaN in the logarithm.
     weights = (torch.minimum(end, rows + 1.0) - start).clamp_min(0.0)
@@ -58,6 +65,13 @@ def overlaps(importance: Tensor, slots: int) -> Overlaps:
     top = torch.arange(slots, device=rows.device)
     carried_weights = (end.gather(1, carried) - top).clamp_min(0.0) * (top > 0)
     return Overlaps(rows, weights, carried, carried_weights)
+
+
+def _whole(importance: Tensor, end: Tensor, slots: int) -> Overlaps:
+    """Every frame in the row i with i < c_j <= i + 1: importance and its running sum c, [B, T] each."""
+    rows = ((end - _ROUNDING).ceil() - 1.0).clamp(0, slots - 1).long()
+    carried = rows.new_zeros(rows.shape[0], slots)
+    return Overlaps(rows, importance, carried, torch.zeros_like(carried, dtype=importance.dtype))
 
 
 def _last_begun_above(rows: Tensor, slots: int) -> Tensor:

@@ -44,7 +44,8 @@ class TrainingModule(lightning.LightningModule):
         self.average = _averaged(network, recipe.training.ema)
         # Checked before frames are merged: rows that are no numbers would be looked up.
         for each in {network, self.best}:
-            each.importance.register_forward_hook(self._refuse_nan_importance)
+            if each.importance is not None:
+                each.importance.register_forward_hook(self._refuse_nan_importance)
         card = network.card
         self.metrics = nn.ModuleDict(
             {f"{fps:g}": metrics(len(card.classes), card.multi_label) for fps in recipe.rate.validation}
@@ -71,9 +72,9 @@ class TrainingModule(lightning.LightningModule):
         torch.manual_seed(batch.seed + self.global_rank)  # dropout: the same after a restart
         waveform = mix(shifted(batch.waveform, batch.shifts), batch.shares)
         targets = mix(batch.targets, batch.shares)
-        mel = masked(self.network.mel(waveform), batch.masks)
-        slots = self._slots(batch.fps, mel)
-        output = self.network.from_mel(mel, slots, _mixed_lengths(batch))
+        slots = self._slots(batch.fps, waveform)
+        power = masked(self.network.hear(waveform, slots), batch.masks)
+        output = self.network.from_spectrogram(power, slots, _mixed_lengths(batch))
         terms = objective(output, targets, slots, self.recipe.loss)
         self._refuse_nan(terms.total, "loss")
         logged = {f"train/{name}": value for name, value in terms._asdict().items()}
@@ -88,10 +89,10 @@ class TrainingModule(lightning.LightningModule):
 
     def validation_step(self, batch: Tested, index: int) -> None:
         """One batch at every rate of `rate.validation`."""
-        mel = self.best.mel(batch.waveform)
         lengths = None if _all_full(batch.lengths, batch.waveform) else batch.lengths
         for fps, held in self._measures():
-            output = self.best.from_mel(mel, self._slots(float(fps), mel), lengths)
+            slots = self._slots(float(fps), batch.waveform)
+            output = self.best.from_spectrogram(self.best.hear(batch.waveform, slots), slots, lengths)
             held.update(output.probabilities.float(), batch.targets)
             loss = cross_entropy(output.probabilities, batch.targets)
             size = len(batch.targets)
@@ -133,8 +134,9 @@ class TrainingModule(lightning.LightningModule):
     def _measures(self) -> list[tuple[str, MetricCollection]]:
         return [(fps, cast("MetricCollection", held)) for fps, held in self.metrics.items()]
 
-    def _slots(self, fps: float, mel: Tensor) -> int:
-        return slots_at(fps, mel.shape[2], self.network.card.mel.frame_rate)
+    def _slots(self, fps: float, waveform: Tensor) -> int:
+        mel = self.network.card.mel
+        return slots_at(fps, mel.frames(waveform.shape[1]), mel.frame_rate)
 
     def _refuse_nan_importance(self, network: nn.Module, inputs: Any, logits: Tensor) -> None:
         self._refuse_nan(logits, "importance")

@@ -17,7 +17,6 @@ from diffres_cli.training.material import Material, SoftTargets, Targets, finger
 from diffres_cli.training.recipe import Data, Recipe
 from diffres_cli.training.softlabels import SoftLabels, read_folder, read_table
 from diffres_cli.training.splits import split_names
-from diffres_cli.training.start import FRONT_ENDS
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def prepare(found: Found, recipe: Recipe, progress: Callable[[str, int, int], No
     Raises:
         DataError: no clip of a split can be decoded, or too many cannot.
     """
-    rate = FRONT_ENDS[recipe.model.front_end].sample_rate
+    rate = recipe.model.mel.sample_rate
     made = {
         split: _material(clips, found.dataset, found.soft, rate, partial(progress, split))
         for split, clips in found.clips.items()

@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from typing import Any, get_args, get_origin, get_type_hints
 
 from diffres_cli.errors import UsageError
+from diffres_cli.melconfig import FRONT_ENDS, MelConfig
+from diffres_cli.variant import Variant
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ class Model:
 
     Attributes:
         architecture: efficientnet_b0, efficientnet_b2 or mobilenet_v3_large. width: for MobileNetV3.
-        front_end: "paper" (16 kHz) or "audioset-small" (32 kHz): see `diffres_cli.melconfig`.
+        front_end: "paper" (mel, 16 kHz), "audioset-small" (mel, 32 kHz), or a rival: see `melconfig`.
+        hop: of the front end, ms; bins: mel bins or filters; 0: its own.
+        reduction, encoding, maximum, algorithm1, dilation: see `diffres_cli.variant`.
         init: "" for random weights, "imagenet", or a model's name, folder or file to start from.
         freeze_batch_norm: the epoch, counted from 1, from which BatchNorm keeps its statistics; 0: never.
             The statistics of 25 fps are not those of 100: unless a network learns with the ones it will
@@ -55,10 +59,32 @@ class Model:
     architecture: str = "efficientnet_b2"
     width: float = 1.0
     front_end: str = "paper"
+    hop: float = 0.0
+    bins: int = 0
+    reduction: str = "diffres"
+    encoding: bool = True
+    maximum: bool = True
+    algorithm1: bool = True
+    dilation: int = 1
     init: str = ""
     freeze_batch_norm: int = 0
     batch_norm_momentum: float = 0.02
     dropout: bool = True
+
+    @property
+    def mel(self) -> MelConfig:
+        """The front end in numbers."""
+        config = FRONT_ENDS[self.front_end][1]
+        hop = round(self.hop * config.sample_rate / 1000) or config.hop
+        return replace(config, hop=hop, mel_bins=self.bins or config.mel_bins)
+
+    @property
+    def variant(self) -> Variant:
+        """What it does otherwise than DiffRes on mel."""
+        kind = FRONT_ENDS[self.front_end][0]
+        return Variant(
+            kind, self.reduction, self.encoding, self.maximum, self.algorithm1, self.dilation
+        )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ from typing import Any
 
 from diffres_cli.card import ARCHITECTURES
 from diffres_cli.errors import UsageError
+from diffres_cli.melconfig import FRONT_ENDS
 from diffres_cli.training.recipe import Recipe
+from diffres_cli.variant import REDUCTIONS
 
 Rule = tuple[Callable[[Any], bool], str]
 
@@ -34,11 +36,15 @@ _FIELDS: dict[str, Rule] = {
     "data.fold": _within(0, 1000),
     "model.architecture": _one_of(*ARCHITECTURES),
     "model.width": _above(0, 10),
-    "model.front_end": _one_of("paper", "audioset-small"),
+    "model.front_end": _one_of(*FRONT_ENDS),
+    "model.hop": _within(0, 1000),
+    "model.bins": _within(0, 4096),
+    "model.reduction": _one_of(*REDUCTIONS),
+    "model.dilation": _within(1, 1024),
     "model.freeze_batch_norm": _within(0, 1_000_000),
     "model.batch_norm_momentum": _above(0, 1),
-    "rate.minimum": _above(0, 100),
-    "rate.maximum": _above(0, 100),
+    "rate.minimum": _above(0, 10_000),
+    "rate.maximum": _above(0, 10_000),
     "rate.validation": (bool, "one rate or more"),
     "optimizer.lr": _above(0),
     "optimizer.weight_decay": _within(0, 10),
@@ -92,7 +98,16 @@ def checked(recipe: Recipe) -> Recipe:
 
 
 def _contradictions(recipe: Recipe) -> Iterator[str]:
-    rate, training = recipe.rate, recipe.training
+    rate, training, mel = recipe.rate, recipe.training, recipe.model.mel
+    yield from (f"model: {fault}" for fault in recipe.model.variant.faults())
+    if mel.hop > mel.window:
+        yield (
+            f"model.hop is {recipe.model.hop:g} ms, must be at most the window, {1000 * mel.window / mel.sample_rate:g} ms"
+        )
+    if rate.maximum > mel.frame_rate:
+        yield (
+            f"rate.maximum is {rate.maximum:g}, must be at most the front end's own rate, {mel.frame_rate:g} fps"
+        )
     if rate.minimum > rate.maximum:
         yield f"rate.minimum is {rate.minimum:g}, must be at most rate.maximum ({rate.maximum:g})"
     for name, rates in (("default", [rate.default]), ("validation", rate.validation)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
+from dataclasses import asdict, replace
 from typing import Any, TypeAlias, get_args
 
 import torch
@@ -14,13 +15,12 @@ from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import find_model
 from diffres_cli.datasets import Dataset
 from diffres_cli.errors import ModelError, UsageError
-from diffres_cli.melconfig import AUDIOSET_SMALL, PAPER
+from diffres_cli.melconfig import FRONT_ENDS
 from diffres_cli.model.network import DiffResNetwork
 from diffres_cli.model.weights import load_network
 from diffres_cli.training.recipe import Recipe
 from diffres_cli.training.splits import split_names
 
-FRONT_ENDS = {"paper": PAPER, "audioset-small": AUDIOSET_SMALL}
 IMAGENET = "imagenet"
 
 BatchNorm: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm
@@ -68,10 +68,25 @@ def inherited_fields(init: str) -> dict[str, Any]:
     if init in ("", IMAGENET):
         return {}
     card = load_network(find_model(init, weights=True)).card
-    front_end = next((name for name, mel in FRONT_ENDS.items() if mel == card.mel), None)
+    front_end = next((name for name in FRONT_ENDS if _heard_through(card, name)), None)
     if front_end is None:
         raise UsageError(f"--init {init}: its front end is none of {', '.join(FRONT_ENDS)}")
-    return {"model.architecture": card.architecture, "model.width": card.width, "model.front_end": front_end}
+    own, held = FRONT_ENDS[front_end][1], card.mel
+    fields = {
+        "architecture": card.architecture,
+        "width": card.width,
+        **asdict(card.variant),
+        "front_end": front_end,
+        "hop": 0.0 if held.hop == own.hop else 1000 * held.hop / held.sample_rate,
+        "bins": 0 if held.mel_bins == own.mel_bins else held.mel_bins,
+    }
+    return {f"model.{name}": value for name, value in fields.items()}
+
+
+def _heard_through(card: ModelCard, front_end: str) -> bool:
+    kind, numbers = FRONT_ENDS[front_end]
+    same = replace(numbers, hop=card.mel.hop, mel_bins=card.mel.mel_bins)
+    return (kind, same) == (card.variant.front_end, card.mel)
 
 
 def card_of(recipe: Recipe, dataset: Dataset, name: str) -> ModelCard:
@@ -85,7 +100,8 @@ def card_of(recipe: Recipe, dataset: Dataset, name: str) -> ModelCard:
         width=recipe.model.width,
         classes=dataset.classes,
         class_ids=dataset.class_ids,
-        mel=FRONT_ENDS[recipe.model.front_end],
+        mel=recipe.model.mel,
+        variant=recipe.model.variant,
         license=dataset.licence or "not stated",
         trained_on=f"{dataset.name} ({splits})" + (f": {dataset.citation}" if dataset.citation else ""),
         derived_from=origin,

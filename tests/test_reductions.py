@@ -1,0 +1,231 @@
+"""The paper's rivals and ablations, against loops and torch's own pooling."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import references as slow
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool1d, adaptive_max_pool1d
+
+from diffres_cli.card import ModelCard
+from diffres_cli.errors import ModelError
+from diffres_cli.melconfig import PAPER
+from diffres_cli.model.export import checked_onnx
+from diffres_cli.model.importance import ImportanceNetwork, rescale
+from diffres_cli.model.network import DiffResNetwork
+from diffres_cli.model.reductions import ConvolutionBlocks, pick_frames, pooled
+from diffres_cli.model.warp import merge_mean, overlaps
+from diffres_cli.model.weights import load_network, save_network
+from diffres_cli.variant import REDUCTIONS, Variant
+
+RIVALS = [name for name in REDUCTIONS if name != "diffres"]
+AWKWARD = [(100, 25), (100, 50), (99, 33), (101, 25), (101, 76), (50, 50), (7, 3), (9, 8), (3, 1)]
+
+
+def network(**switches: object) -> DiffResNetwork:
+    torch.manual_seed(0)
+    card = ModelCard(
+        "x", "mobilenet_v3_large", ("a", "b"), ("", ""), PAPER, "MIT", "", width=0.3, minimum_fps=20.0,
+        variant=Variant(**switches),  # type: ignore[arg-type]
+    )  # fmt: skip
+    return DiffResNetwork(card).eval()
+
+
+def even(frames: Tensor, slots: int) -> Tensor:
+    return rescale(torch.ones_like(frames[:, 0]), slots)
+
+
+def bursts(batch: int, samples: int) -> Tensor:
+    generator = torch.Generator().manual_seed(samples)
+    level = (torch.arange(samples) / 3000).sin().square()
+    return 0.3 * torch.randn(batch, samples, generator=generator) * level
+
+
+@pytest.mark.parametrize(("frames", "slots"), AWKWARD)
+def test_pooling_shares_time_out_evenly(frames: int, slots: int) -> None:
+    x = torch.rand(2, 5, frames, dtype=torch.float64)
+    edges = np.linspace(0, frames, slots + 1)
+    for row, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        overlap = np.minimum(np.arange(frames) + 1, end) - np.maximum(np.arange(frames), start)
+        inside = overlap > 1e-9
+        mean = (x[..., inside] * torch.from_numpy(overlap[inside])).sum(2) / (end - start)
+        largest = x[..., inside].amax(2)
+        for reduction, expected in {
+            "average-pool": mean, "max-pool": largest, "average-max-pool": (mean + largest) / 2
+        }.items():  # fmt: skip
+            got = pooled(x, even(x, slots), slots, reduction)
+            assert got.shape == (2, 5, slots)
+            torch.testing.assert_close(got[..., row], expected, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize(("frames", "slots"), [(100, 25), (100, 50), (96, 32), (60, 60)])
+def test_where_frames_divide_it_is_torchs_pooling(frames: int, slots: int) -> None:
+    x = torch.rand(2, 5, frames)
+    average, largest = (pooled(x, even(x, slots), slots, f"{name}-pool") for name in ("average", "max"))
+    torch.testing.assert_close(average, adaptive_avg_pool1d(x, slots))
+    torch.testing.assert_close(largest, adaptive_max_pool1d(x, slots))
+
+
+@pytest.mark.parametrize(("frames", "slots"), AWKWARD)
+def test_the_nearest_frames_are_picked(frames: int, slots: int) -> None:
+    x = torch.arange(float(frames)).expand(1, 2, -1)
+    wanted = np.arange(slots) * frames / slots
+    got = pick_frames(x, slots)[0, 0].numpy()
+    assert (np.abs(got - wanted) <= 0.5).all()
+
+
+@pytest.mark.parametrize(("frames", "slots"), AWKWARD)
+def test_without_algorithm_1_every_frame_goes_whole_to_one_row(frames: int, slots: int) -> None:
+    """Equation 5, by a loop: row i holds the frames whose running sum lies in (i, i + 1]."""
+    importance = rescale(torch.rand(2, frames, dtype=torch.float64).square(), slots)
+    x = torch.rand(2, 5, frames, dtype=torch.float64)
+    expected = torch.zeros(2, 5, slots, dtype=torch.float64)
+    for clip in range(2):
+        spent = 0.0
+        for frame in range(frames):
+            spent += importance[clip, frame].item()
+            row = min(slots - 1, max(0, int(np.ceil(spent - 1e-9)) - 1))
+            expected[clip, :, row] += importance[clip, frame] * x[clip, :, frame]
+    got = merge_mean(x, overlaps(importance, slots, split=False))
+    torch.testing.assert_close(got, expected, atol=1e-12, rtol=0)
+    constant = merge_mean(torch.ones_like(x), overlaps(importance, slots, split=False))
+    assert constant.sum().item() == pytest.approx(2 * 5 * slots)  # each frame's weight is spent
+
+
+def test_without_algorithm_1_rows_are_not_full() -> None:
+    importance = rescale(torch.rand(1, 100, dtype=torch.float64).square(), 25)
+    rows = merge_mean(torch.ones(1, 1, 100, dtype=torch.float64), overlaps(importance, 25, split=False))
+    assert (rows - 1).abs().max() > 0.05
+
+
+def test_parameter_counts() -> None:
+    def count(module: torch.nn.Module) -> int:
+        return sum(parameter.numel() for parameter in module.parameters())
+
+    assert count(ConvolutionBlocks(128)) == 493_824
+    assert count(ImportanceNetwork()) == count(ImportanceNetwork(dilation=4)) == 82_371
+    plain = count(network(reduction="average-pool"))
+    assert count(network()) - plain == 82_371
+    assert count(network(reduction="conv-average-pool")) - plain == 493_824
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 4])
+def test_the_context_of_the_importance_network(dilation: int) -> None:
+    torch.manual_seed(0)
+    net = ImportanceNetwork(8, dilation).double().eval()
+    x = torch.rand(1, 8, 401, dtype=torch.float64, requires_grad=True)
+    net(x)[0, 200].backward()
+    heard = x.grad.abs().sum(1)[0].nonzero()  # type: ignore[union-attr]
+    assert (heard.min().item(), heard.max().item()) == (200 - 20 * dilation, 200 + 20 * dilation)
+
+
+@pytest.mark.parametrize("reduction", RIVALS)
+def test_t_is_chosen_at_each_call(reduction: str) -> None:
+    net, waveform = network(reduction=reduction), bursts(2, 16_000)
+    with torch.no_grad():
+        for slots in (101, 76, 25):
+            output = net(waveform, slots)
+            assert output.merged.shape == (2, 128, slots)
+            assert output.mel.shape == (2, 128, 101)
+            assert output.importance.sum(1).tolist() == pytest.approx([slots] * 2, abs=1e-4)
+            assert output.importance_logits is None
+
+
+@pytest.mark.parametrize("reduction", sorted(set(RIVALS) - {"conv-average-pool"}))
+def test_at_full_rate_a_reduction_is_the_identity(reduction: str) -> None:
+    with torch.no_grad():
+        output = network(reduction=reduction)(bursts(2, 16_000), 101)
+    torch.testing.assert_close(output.merged, output.mel, atol=1e-7, rtol=1e-5)
+
+
+def test_a_larger_hop_and_picked_frames_agree_where_frames_divide() -> None:
+    """At half the rate the frames of twice the hop are every second frame; in between they are others."""
+    waveform = bursts(1, 15_999)
+    larger, picked = network(reduction="hop"), network(reduction="frame-picking")
+    with torch.no_grad():
+        torch.testing.assert_close(larger(waveform, 50).merged, picked(waveform, 50).merged)
+        assert not torch.allclose(larger(waveform, 40).merged, picked(waveform, 40).merged, rtol=0.1)
+
+
+@pytest.mark.parametrize("reduction", sorted(set(RIVALS) - {"hop", "frame-picking"}))
+def test_padding_takes_no_part(reduction: str) -> None:
+    net, clip = network(reduction=reduction), bursts(1, 16_000)
+    padded = torch.cat([clip, torch.zeros(1, 16_160)], 1)  # 101 of 202 frames are sound
+    with torch.no_grad():
+        alone = net(clip, 25)
+        together = net(padded, 50, torch.tensor([16_000]))
+    assert together.importance[0, 101:].abs().sum() == 0
+    torch.testing.assert_close(together.importance[0, :101], alone.importance[0])
+    # The window of the last frames reaches into the padding.
+    torch.testing.assert_close(together.merged[..., :24], alone.merged[..., :24], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("switch", "channel"), [({"maximum": False}, 1), ({"encoding": False}, 2)], ids=["maximum", "encoding"]
+)
+def test_a_channel_that_is_switched_off_repeats_the_mean(switch: dict[str, bool], channel: int) -> None:
+    waveform = bursts(1, 16_000)
+    full, ablated = network(), network(**switch)
+    with torch.no_grad():
+        power = full.hear(waveform, 25)
+        importance = rescale(full.importance_logits(power).sigmoid(), 25)
+        pictures = [net.reduce(power, importance, 25)[1] for net in (full, ablated)]
+    assert torch.equal(pictures[1][:, channel], pictures[0][:, 0])
+    others = [i for i in range(3) if i != channel]
+    assert torch.equal(pictures[1][:, others], pictures[0][:, others])
+    assert not torch.equal(pictures[1][:, channel], pictures[0][:, channel])
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [*({"reduction": name} for name in RIVALS), {"algorithm1": False}, {"maximum": False, "dilation": 4}],
+    ids=str,
+)
+def test_every_variant_learns_and_survives_a_file(switches: dict[str, object], tmp_path) -> None:
+    net = network(**switches).train()
+    net(bursts(2, 16_000), 25).probabilities.sum().backward()
+    assert [name for name, p in net.named_parameters() if p.grad is None] == []
+    save_network(net, tmp_path / "net.safetensors")
+    again = load_network(tmp_path / "net.safetensors")
+    assert again.card == net.card
+    with torch.no_grad():
+        torch.testing.assert_close(
+            again(bursts(1, 8_000), 20).probabilities, net.eval()(bursts(1, 8_000), 20).probabilities
+        )
+
+
+@pytest.mark.parametrize(
+    "switches", [*({"reduction": name} for name in RIVALS), {"algorithm1": False}], ids=str
+)
+def test_every_variant_exports(switches: dict[str, object]) -> None:
+    _, difference = checked_onnx(network(**switches))
+    assert difference < 1e-4
+
+
+def test_a_variant_nobody_knows_is_refused() -> None:
+    card = network().card
+    metadata = card.to_metadata() | {"variant": '{"reduction": "median"}'}
+    with pytest.raises(ModelError, match="median.*none of diffres, hop"):
+        ModelCard.from_metadata(metadata, "x.onnx")
+    older = {key: value for key, value in card.to_metadata().items() if key != "variant"}
+    assert ModelCard.from_metadata(older, "x.onnx") == replace(card, variant=Variant())
+
+
+def test_switches_of_diffres_are_not_those_of_a_rival() -> None:
+    assert list(Variant(reduction="hop", front_end="leaf").faults()) == [
+        "reduction 'hop' needs the front end mel or stft, not leaf"
+    ]
+    (fault,) = Variant(reduction="max-pool", dilation=2).faults()
+    assert "switches of diffres, not of max-pool" in fault
+    assert list(Variant(dilation=2, encoding=False).faults()) == []
+
+
+def test_mean_of_even_importance_is_the_dense_product() -> None:
+    x = torch.rand(1, 3, 101, dtype=torch.float64)
+    warp = slow.warp_by_algorithm_1(np.full(101, 25 / 101), 25)
+    got = pooled(x, even(x, 25), 25, "average-pool")
+    np.testing.assert_allclose(got[0], slow.mean_loop(x[0].numpy(), warp), atol=1e-9)
