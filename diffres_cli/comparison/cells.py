@@ -10,7 +10,7 @@ from functools import cache, cached_property
 from itertools import product
 from typing import Any
 
-from diffres_cli.comparison.plan import AXES, FULL, Grid, Plan, count_of
+from diffres_cli.comparison.plan import AXES, FULL, Grid, Plan
 from diffres_cli.errors import UsageError
 from diffres_cli.training.recipe import Recipe
 from diffres_cli.training.recipefile import rate_fields, read_recipe, recipe_for
@@ -148,7 +148,4 @@ def _refuse_axes(plan: Plan, fields: Mapping[str, Any]) -> None:
     taken = [name for name in fields if name in spanned or (name.startswith("rate.") and "rate" in spanned)]
     if taken:
         axes = ", ".join(spanned.get(name, "fps") for name in taken)
-        raise UsageError(
-            f"--set {', '.join(taken)}: {count_of(len(taken), 'field')} that the plan's axes decide ({axes}); "
-            "edit the plan"
-        )
+        raise UsageError(f"--set {', '.join(taken)}: the plan's axes ({axes}) decide that: edit the plan")

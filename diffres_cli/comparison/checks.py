@@ -56,13 +56,13 @@ def _faults(cell: Cell) -> Iterator[str]:
         frames = rates * recipe.data.seconds
         if frames < MINIMUM_SLOTS:
             yield (
-                f"{rates:g} fps of a clip of {recipe.data.seconds:g} s leave {frames:.3g} frames, the classifier "
-                f"needs {MINIMUM_SLOTS}: at least {MINIMUM_SLOTS / recipe.data.seconds:g} fps"
+                f"{rates:g} fps of a clip of {recipe.data.seconds:g} s are {frames:.3g} frames, and the "
+                f"classifier needs {MINIMUM_SLOTS}: at least {MINIMUM_SLOTS / recipe.data.seconds:g} fps"
             )
         if not recipe.rate.minimum <= rates <= recipe.rate.maximum:
             yield (
-                f"tested at {rates:g} fps, must be {recipe.rate.minimum:g} to {recipe.rate.maximum:g}, which it is "
-                "trained for"
+                f"tested at {rates:g} fps, must be among those it is trained for, {recipe.rate.minimum:g} to "
+                f"{recipe.rate.maximum:g}"
             )
     yield from _dataset_faults(cell)
 

@@ -13,7 +13,7 @@ NOTHING = "–"
 
 
 class Value(NamedTuple):
-    """A number of a table: its mean and standard deviation (NaN for one run), and the paper's, if there is one."""
+    """A number of a table: mean, standard deviation (NaN for one run), and the paper's, if there is one."""
 
     mean: float
     std: float = math.nan

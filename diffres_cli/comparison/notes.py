@@ -33,7 +33,7 @@ def notes(cells: Sequence[Cell], results: Sequence[Result]) -> Iterator[str]:
 
 
 def budget(cells: Sequence[Cell]) -> str:
-    """How long each cell is trained and on what network; "differs" stands where that is not the same for all."""
+    """On what network and for how long cells are trained; what is not the same for all "differs"."""
     told = []
     recipes = [cell.recipe.flat() for cell in cells]
     for name, words in _BUDGET.items():

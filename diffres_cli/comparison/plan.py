@@ -22,14 +22,14 @@ KINDS = {
 }
 # An axis, the field of the recipe it sets, and what its values are.
 AXES: Mapping[str, tuple[str, type]] = {
+    "seed": ("training.seed", int),  # outermost: a table of one seed is there before the second is begun
+    "fold": ("data.fold", int),
     "dataset": ("data.dataset", str),
     "front_end": ("model.front_end", str),
     "reduction": ("model.reduction", str),
     "hop": ("model.hop", float),
     "variant": ("", str),
     "fps": ("rate", float),
-    "fold": ("data.fold", int),
-    "seed": ("training.seed", int),
 }
 FULL = "full"  # the variant that changes nothing
 _TOP = ("title", "kind", "recipe", "fields", "axes", "grid", "baseline", "variants")
@@ -57,8 +57,8 @@ class Plan:
     """What is compared.
 
     Attributes:
-        name: of its file. kind: one of KINDS. recipe: the file its cells start from; None: each dataset's own.
-        fields: of the recipe, for all cells. grids, baseline: the cells. variants: name -> fields.
+        name: of its file. kind: one of KINDS. recipe: a file that its cells start from; None: each dataset's
+            own. fields: of the recipe, for all cells. grids, baseline: the cells. variants: name -> fields.
     """
 
     name: str
@@ -168,9 +168,8 @@ class _Reader:
         listed = values if isinstance(values, list) else [values]
         if not listed:
             self.faults.append(f"{where} is empty: name a value or more, or leave it out")
-        for value in listed:
-            if kind is float and type(value) is int:
-                value = float(value)
+        for given in listed:
+            value = float(given) if kind is float and type(given) is int else given
             if type(value) is kind and (kind is str or value > 0 or (kind is int and value == 0)):
                 yield value
             else:
@@ -185,11 +184,8 @@ class _Reader:
             return {}
         flat: dict[str, Any] = {}
         for name, value in held.items():
-            flat |= (
-                {f"{name}.{key}": each for key, each in value.items()}
-                if isinstance(value, dict)
-                else {name: value}
-            )
+            inner = value if isinstance(value, dict) else None
+            flat |= {name: value} if inner is None else {f"{name}.{key}": inner[key] for key in inner}
         for name, value in flat.items():
             try:
                 Recipe().changed({name: value}, where)

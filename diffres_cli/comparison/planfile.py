@@ -37,6 +37,4 @@ def read_plan(name: str) -> Plan:
 
 def _advice(name: str) -> str:
     near = get_close_matches(name, list(shipped_plans()), 2, 0.5)
-    return (
-        f"did you mean {', or '.join(near)}?" if near else "`diffres compare --plans` lists those there are"
-    )
+    return f"did you mean {', or '.join(near)}?" if near else "`diffres compare --plans` lists them"

@@ -29,7 +29,7 @@ _FULL_RATE = 100.0  # fps, of the paper's baseline, Table 2 and Table 3
 
 
 def table_of(plan: Plan, cells: Sequence[Cell], results: Sequence[Result]) -> Table:
-    """The plan's table, as far as there are results. Percentages are accuracy, or mAP with several labels a clip."""
+    """The plan's table, as far as there are results."""
     compared = [cell for cell in cells if not cell.baseline]
     heads, columns, rows = _SHAPES[plan.kind](compared, results)
     return Table(plan.title, heads, columns, tuple(rows), tuple(notes(cells, results)))
@@ -76,7 +76,7 @@ def _table3(cells: Sequence[Cell], results: Sequence[Result]) -> Shape:
 
 
 def _figure8(cells: Sequence[Cell], results: Sequence[Result]) -> Shape:
-    """Rows variants, columns the metric and its mean difference to the full model of the same seed and fold."""
+    """Rows variants, columns the metric and its mean difference to the full model's, seed by seed."""
     found = spreads(_compared(results), lambda result: _row8(result.cell))
     rows = []
     for labels, _ in _rows(cells, _row8):

@@ -119,7 +119,7 @@ def _tell(message: str) -> None:
 
 
 def _end_with_parent() -> None:
-    """Standard input is a pipe from the parent that nothing is ever written to: it closes when that is gone."""
+    """Standard input is a pipe that the parent never writes to: it closes when the parent is gone."""
     os.read(0, 1)
     os.kill(os.getpid(), signal.SIGTERM)
 

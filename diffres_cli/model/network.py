@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from diffres_cli.card import ModelCard
 from diffres_cli.model.classifier import Scores, build_classifier
-from diffres_cli.model.importance import ImportanceNetwork, rescale
 from diffres_cli.model.frontends import build_front_end
+from diffres_cli.model.importance import ImportanceNetwork, rescale
 from diffres_cli.model.reductions import ConvolutionBlocks, diffres_picture, pooled
 from diffres_cli.model.warp import merge_mean, overlaps
 

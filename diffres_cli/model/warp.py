@@ -18,7 +18,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-
 _ROUNDING = 1e-9  # of a running sum in float64
 
 

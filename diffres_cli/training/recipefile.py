@@ -66,7 +66,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
 
 
 def rate_fields(low: float, high: float) -> dict[str, Any]:
-    """The fields of a network that serves frame rates from `low` to `high`, fps; of one rate where they are equal.
+    """The fields of a network that serves frame rates from `low` to `high`, fps, which may be equal.
 
     >>> rate_fields(25, 25)["rate.validation"], rate_fields(15, 60)["rate.default"]
     ([25], 50.0)
