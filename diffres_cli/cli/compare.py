@@ -17,8 +17,9 @@ from diffres_cli.errors import MissingDependencyError, UsageError
 
 if TYPE_CHECKING:
     from diffres_cli.comparison.cells import Cell
+    from diffres_cli.comparison.child import Slot
     from diffres_cli.comparison.plan import Plan
-    from diffres_cli.comparison.run import Slot, Summary
+    from diffres_cli.comparison.run import Summary
 
 _SHOWN = 3
 
@@ -216,7 +217,7 @@ def _roots(data: list[str] | None) -> dict[str, Path]:
 
 def _slots(jobs: int | None, devices: str, threads: int | None) -> list[Slot]:
     """Where cells run: one process for each device, or as many as asked for, by turns."""
-    from diffres_cli.comparison.run import Slot
+    from diffres_cli.comparison.child import Slot
 
     names = [name.strip() for name in devices.split(",")]
     for name in names:

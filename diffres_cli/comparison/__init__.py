@@ -6,6 +6,7 @@
     cells.py       a plan -> cells, each a recipe and the rates it is tested at
     checks.py      which cells are impossible, by their recipes and by the data
     state.py       the folder of a cell: what is done, and what remains
+    child.py       processes: started, stopped, gone when their parent is
     worker.py      one cell, in a process of its own: train or go on, test
     run.py         many cells: processes, devices, failures, Ctrl-C
     results.py     cell folders -> numbers

@@ -170,7 +170,7 @@ class _Reader:
             self.faults.append(f"{where} is empty: name a value or more, or leave it out")
         for given in listed:
             value = float(given) if kind is float and type(given) is int else given
-            if type(value) is kind and (kind is str or value > 0 or (kind is int and value == 0)):
+            if type(value) is kind and _fits(value):
                 yield value
             else:
                 self.faults.append(f"{where} has {value!r}, must be {_WORDS[kind]}")
@@ -215,3 +215,7 @@ class _Reader:
             f"{where}{': ' if where else ''}there is no {what} {name}; the nearest is {near[0]}"
         )
         return False
+
+
+def _fits(value: Any) -> bool:
+    return not isinstance(value, (int, float)) or value > 0 or (isinstance(value, int) and value == 0)

@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from traceback import print_exc
 
 from diffres_cli.comparison.cells import Cell
+from diffres_cli.comparison.child import Child, Slot, last_line, launch, stop
 from diffres_cli.comparison.state import CellFolder, folder_of
 from diffres_cli.comparison.worker import Order, work
 from diffres_cli.datasets.locks import locked
 from diffres_cli.errors import DiffresError
 from diffres_cli.files import write_atomically
 
+WORKER = "diffres_cli.comparison.worker"
 _LOOK = 0.2  # seconds between looks at the processes
-_PATIENCE = 20.0  # seconds for a process to stop by itself
 _SHOW = 2.0  # seconds between looks at what they say
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Where one process at a time works. device: auto, cpu, cuda or cuda:N; threads: of it, 0 for any."""
-
-    device: str = "auto"
-    threads: int = 0
-
-    def environment(self) -> dict[str, str]:
-        """The environment of a process here: it sees its own GPU only, and does not crowd the others."""
-        held = dict(os.environ)
-        if self.threads:
-            held |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(self.threads))
-        if self.device.startswith("cuda:"):
-            number = int(self.device.removeprefix("cuda:"))
-            seen = [name for name in held.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-            held["CUDA_VISIBLE_DEVICES"] = seen[number] if number < len(seen) else str(number)
-        elif self.device == "cpu":
-            held["CUDA_VISIBLE_DEVICES"] = ""
-        return held
 
 
 @dataclass(frozen=True)
@@ -134,8 +111,7 @@ def _once(cells: Sequence[Cell]) -> list[Cell]:
 def _order(cell: Cell, job: Job, device: str) -> Order:
     root = job.roots.get(cell.recipe.data.dataset)
     folder = folder_of(cell, job.output).path
-    kind = device.partition(":")[0]  # a process sees one GPU
-    return Order(str(folder.resolve()), str(root.resolve()) if root else "", cell.rates, kind)
+    return Order(str(folder.resolve()), str(root.resolve()) if root else "", cell.rates, device)
 
 
 def _note(cell: Cell, job: Job, summary: Summary, failure: str) -> None:
@@ -179,7 +155,7 @@ def _here(cell: Cell, job: Job) -> str:
 @dataclass
 class _Running:
     cell: Cell
-    process: subprocess.Popen[bytes]
+    child: Child
 
 
 class _Crew:
@@ -200,12 +176,13 @@ class _Crew:
                 self._collect()
                 self._show()
         finally:
-            self._stop()
+            stop(held.child for held in self.running.values())
 
     def _start(self) -> None:
         for number, slot in enumerate(self.job.slots):
             if number not in self.running and (cell := self._free()):
-                self.running[number] = _Running(cell, _begin(_order(cell, self.job, slot.device), slot))
+                order, folder = _order(cell, self.job, slot.kind), folder_of(cell, self.job.output)
+                self.running[number] = _Running(cell, launch(WORKER, order.text(), slot, folder.log))
 
     def _free(self) -> Cell | None:
         """The next cell that no other comparison works on; those wait until the rest is done."""
@@ -219,22 +196,10 @@ class _Crew:
 
     def _collect(self) -> None:
         for number, held in list(self.running.items()):
-            code = held.process.poll()
-            if code is not None:
+            failure = held.child.failure()
+            if failure is not None:
                 del self.running[number]
-                _close(held.process)
-                _note(held.cell, self.job, self.summary, self._failure(held.cell, code))
-
-    def _failure(self, cell: Cell, code: int) -> str:
-        folder = folder_of(cell, self.job.output)
-        if code == 0:
-            return ""
-        if code < 0:
-            name = signal.Signals(-code).name
-            why = "killed by SIGKILL: out of memory?" if name == "SIGKILL" else f"killed by {name}"
-        else:
-            why = folder.last_line().removeprefix("diffres: ") or f"exit code {code}"
-        return f"{why} (see {folder.log})"
+                _note(held.cell, self.job, self.summary, failure)
 
     def _show(self) -> None:
         if time.monotonic() - self.shown < _SHOW:
@@ -242,51 +207,6 @@ class _Crew:
         self.shown = time.monotonic()
         told = []
         for held in self.running.values():
-            said = folder_of(held.cell, self.job.output).last_line().partition(":")[0]
+            said = last_line(held.child.log).partition(":")[0]
             told.append(f"{held.cell.label}{f', {said}' if said.startswith('epoch') else ''}")
         self.job.show("; ".join(told), self.summary.done + len(self.summary.failures), self.total)
-
-    def _stop(self) -> None:
-        """Tell all to stop, then make them: each has a checkpoint to go on from."""
-        held = [running.process for running in self.running.values()]
-        for process in held:
-            process.terminate()
-        deadline = time.monotonic() + _PATIENCE
-        for process in held:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, deadline - time.monotonic()))
-            with suppress(OSError):
-                _kill_group(process)
-            process.wait()
-            _close(process)
-
-
-def _begin(order: Order, slot: Slot) -> subprocess.Popen[bytes]:
-    """Start a process: deaf to the terminal's Ctrl-C, tied to this one by its standard input."""
-    with _log(CellFolder(Path(order.folder))) as log:
-        return subprocess.Popen(
-            order.command(), stdin=subprocess.PIPE, stdout=log, stderr=log, env=slot.environment(),
-            start_new_session=True,
-        )  # fmt: skip
-
-
-@contextmanager
-def _log(folder: CellFolder) -> Iterator[int]:
-    descriptor = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """It and what it started: readers of the data, say."""
-    if hasattr(os, "killpg"):
-        os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
-
-
-def _close(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin:
-        process.stdin.close()

@@ -94,14 +94,6 @@ class CellFolder:
         """Whether nothing remains to be done."""
         return self.trained() and not self.missing_rates(rates) and bool(self.parameters())
 
-    def last_line(self) -> str:
-        """The last thing its processes said; empty without a log."""
-        try:
-            lines = self.log.read_text("utf-8", "replace").split("\n")
-        except OSError:
-            return ""
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
-
     def refuse_other_recipe(self, recipe: Recipe) -> None:
         """Raises UsageError if the run there is of another recipe: defaults changed, or it was edited."""
         held = read_recipe(self.run / "recipe.toml").changed({"data.root": ""}, "")

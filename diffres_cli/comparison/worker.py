@@ -9,21 +9,16 @@ process that outlives a killed parent for a moment, or that of another compariso
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import sys
-import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from diffres_cli.comparison.child import serve, tell
 from diffres_cli.comparison.state import CellFolder
 from diffres_cli.datasets.locks import locked
-from diffres_cli.errors import DiffresError
 from diffres_cli.files import write_atomically
 from diffres_cli.training.recipefile import read_recipe
-
-_CRASHED = 1
 
 
 @dataclass(frozen=True)
@@ -40,9 +35,14 @@ class Order:
     rates: tuple[float, ...]
     device: str = "auto"
 
-    def command(self) -> list[str]:
-        """The command line that carries it out."""
-        return [sys.executable, "-m", __name__, json.dumps(asdict(self))]
+    def text(self) -> str:
+        """As a command line holds it."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def read(text: str) -> Order:
+        """What `text` wrote."""
+        return Order(**json.loads(text))
 
 
 def work(order: Order) -> None:
@@ -66,7 +66,7 @@ def _train(folder: CellFolder, order: Order) -> None:
     from diffres_cli.training.trainer import Listener, Place
 
     recipe = read_recipe(folder.recipe)
-    listener = Listener(_tell_epoch, lambda split, done, of: None, _tell)
+    listener = Listener(_tell_epoch, lambda split, done, of: None, tell)
     place = Place(order.device)
     root = Path(order.root) if order.root else None
     if folder.facts():
@@ -111,34 +111,8 @@ def _tell_epoch(epoch: int, values: dict[str, float]) -> None:
     shown = ", ".join(
         f"{name.removeprefix('validation/')} {value:.4f}" for name, value in values.items() if "@" in name
     )
-    _tell(f"epoch {epoch}: {shown}")
-
-
-def _tell(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
-
-
-def _end_with_parent() -> None:
-    """Standard input is a pipe that the parent never writes to: it closes when the parent is gone."""
-    os.read(0, 1)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _leave(number: int, _: object) -> None:
-    raise SystemExit(128 + number)
-
-
-def main() -> None:
-    """Carry out the order on the command line."""
-    order = Order(**json.loads(sys.argv[1]))
-    signal.signal(signal.SIGTERM, _leave)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        work(order)
-    except DiffresError as error:
-        _tell(f"diffres: {error}")
-        sys.exit(_CRASHED)
+    tell(f"epoch {epoch}: {shown}")
 
 
 if __name__ == "__main__":
-    main()
+    serve(lambda order: work(Order.read(order)))
