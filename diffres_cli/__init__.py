@@ -30,7 +30,7 @@ The map, in the order the data flows:
     terminal.py     the same for a terminal
     config.py       settings from diffres.toml and DIFFRES_* variables: found, read, checked
     cli/            one file per command: parse, one call, print
-    model/          the paper and its rivals, in torch (extra `train`): front ends, warp, classifier, network, export
+    model/          the paper in torch (extra `train`): front ends, reductions, classifier, network, export
     evaluation/     a model on a dataset at each frame rate: metrics, tables, plots (extra `train`)
     training/       a recipe (recipes/*.toml) and a dataset -> a run folder, with Lightning (extra `train`)
     comparison/     a plan (plans/*.toml) -> trained and tested models -> the paper's tables (extra `train`)

@@ -14,7 +14,7 @@ from typing import Any
 
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.melconfig import MelConfig
-from diffres_cli.variant import Variant
+from diffres_cli.variant import PLAIN, Variant
 
 FORMAT = "diffres/1"
 _ON_HUB = re.compile(
@@ -50,7 +50,7 @@ class ModelCard:
     default_fps: float = 50.0
     multi_label: bool = True
     width: float = 1.0
-    variant: Variant = Variant()
+    variant: Variant = PLAIN
 
     @property
     def sample_rate(self) -> int:

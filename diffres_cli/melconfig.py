@@ -86,7 +86,7 @@ LEARNED = MelConfig(
     sample_rate=16_000, window=401, hop=160, fft=512, mel_bins=40, low=60.0, high=7_800.0,
     pre_emphasis=0.0, periodic=True, minimum_samples=8_000,
 )  # fmt: skip
-"""What LEAF and the time-domain filterbanks start from (Zeghidour et al. 2021); 40 filters (DiffRes, Table 3).
+"""What LEAF and time-domain filterbanks start from (Zeghidour et al. 2021); 40 filters (DiffRes, Table 3).
 
 The window has an odd number of samples, 25 ms and one, so that a filter has a middle.
 """

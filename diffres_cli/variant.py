@@ -1,6 +1,6 @@
 """What a model does otherwise than the paper's DiffRes on mel: its front end, its reduction, its switches.
 
-Everything here is for comparison; a model that is to be used is `Variant()`.
+Everything here is for comparison; a model that is to be used is `PLAIN`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Variant:
         if self.reduction != "diffres" and asdict(self) | {"front_end": ""} != asdict(
             Variant("", self.reduction)
         ):
-            yield f"encoding, maximum, algorithm1 and dilation are switches of diffres, not of {self.reduction}"
+            yield f"encoding, maximum, algorithm1, dilation are switches of diffres, not of {self.reduction}"
 
     def __str__(self) -> str:
         """Words for a model card: "DiffRes", or what stands in its place.
@@ -67,3 +67,7 @@ class Variant:
         reduction = switched.pop("reduction", "DiffRes")
         words = ", ".join(f"{name} {str(value).lower()}" for name, value in switched.items())
         return ", ".join([*front, f"{reduction} ({words})" if words else reduction])
+
+
+PLAIN = Variant()
+"""The paper's model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def bursts(batch: int, samples: int) -> Tensor:
 def test_pooling_shares_time_out_evenly(frames: int, slots: int) -> None:
     x = torch.rand(2, 5, frames, dtype=torch.float64)
     edges = np.linspace(0, frames, slots + 1)
-    for row, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for row, (start, end) in enumerate(pairwise(edges)):
         overlap = np.minimum(np.arange(frames) + 1, end) - np.maximum(np.arange(frames), start)
         inside = overlap > 1e-9
         mean = (x[..., inside] * torch.from_numpy(overlap[inside])).sum(2) / (end - start)
@@ -209,7 +210,7 @@ def test_every_variant_exports(switches: dict[str, object]) -> None:
 def test_a_variant_nobody_knows_is_refused() -> None:
     card = network().card
     metadata = card.to_metadata() | {"variant": '{"reduction": "median"}'}
-    with pytest.raises(ModelError, match="median.*none of diffres, hop"):
+    with pytest.raises(ModelError, match=r"median.*none of diffres, hop"):
         ModelCard.from_metadata(metadata, "x.onnx")
     older = {key: value for key, value in card.to_metadata().items() if key != "variant"}
     assert ModelCard.from_metadata(older, "x.onnx") == replace(card, variant=Variant())

@@ -23,7 +23,7 @@ class NetworkOutput(NamedTuple):
 
     Shape:
         probabilities: [B, classes]. framewise: [B, t', classes]. importance: [B, T].
-        mel: [B, F, T], linear power; the front end's spectrogram where that is not mel. merged: [B, F, t], the
+        mel: [B, F, T], linear power; what the front end gives where that is another. merged: [B, F, t], the
             same after the reduction. embedding: [B, features].
         importance_logits: [B, T], before the sigmoid (a penalty on their mean keeps it from saturating); None
             for a reduction that has none.
@@ -43,7 +43,7 @@ class NetworkOutput(NamedTuple):
 class DiffResNetwork(nn.Module):
     """A tagger with a run-time frame rate: t is an argument of `forward`, never of the constructor.
 
-    Its parts are `front_end`, `importance` (DiffRes alone), `convolutions` (ConvAvgPool alone) and `backbone`.
+    Its parts: `front_end`, `importance` (DiffRes alone), `convolutions` (ConvAvgPool alone), `backbone`.
     """
 
     importance: ImportanceNetwork | None
@@ -54,7 +54,8 @@ class DiffResNetwork(nn.Module):
         self.card = card
         variant, bins = card.variant, card.mel.mel_bins
         self.front_end = build_front_end(variant.front_end, card.mel)
-        self.importance = ImportanceNetwork(bins, variant.dilation) if variant.reduction == "diffres" else None
+        merges = variant.reduction == "diffres"
+        self.importance = ImportanceNetwork(bins, variant.dilation) if merges else None
         convolved = variant.reduction == "conv-average-pool"
         self.convolutions = ConvolutionBlocks(bins) if convolved else None
         self.backbone = build_classifier(card.architecture, len(card.classes), card.width)
@@ -98,7 +99,7 @@ class DiffResNetwork(nn.Module):
         )
 
     def reduce(self, power: Tensor, importance: Tensor, slots: int) -> tuple[Tensor, Tensor]:
-        """Spectrogram [B, F, T], importance [B, T] -> merged [B, F, t], and what the classifier sees of it."""
+        """Spectrogram [B, F, T], importance [B, T] -> merged [B, F, t], picture for the classifier."""
         variant, log = self.card.variant, self.front_end.log
         if variant.reduction == "diffres":
             return diffres_picture(power, importance, slots, log, variant)

@@ -1,8 +1,8 @@
 """From T input frames to t output frames: DiffRes, and what the paper compares it with (Table 1).
 
-All of them are functions of a spectrogram [B, F, T], linear power, and of t, which is no more than T. Where time
-is shared out evenly every frame has the importance t / T, and the mean over a row is what DiffRes would make of
-it: pooling is DiffRes without an opinion. Rows then begin and end between frames where T / t is no whole number.
+All are functions of a spectrogram [B, F, T], linear power, and of t, at most T. Where time is shared out
+evenly every frame has the importance t / T, and the mean over a row is what DiffRes would make of it: pooling
+is DiffRes without an opinion. Rows begin and end between frames where T / t is no whole number.
 """
 
 from __future__ import annotations

@@ -82,9 +82,7 @@ class Model:
     def variant(self) -> Variant:
         """What it does otherwise than DiffRes on mel."""
         kind = FRONT_ENDS[self.front_end][0]
-        return Variant(
-            kind, self.reduction, self.encoding, self.maximum, self.algorithm1, self.dilation
-        )
+        return Variant(kind, self.reduction, self.encoding, self.maximum, self.algorithm1, self.dilation)
 
 
 @dataclass(frozen=True)

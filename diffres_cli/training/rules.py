@@ -101,13 +101,10 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
     rate, training, mel = recipe.rate, recipe.training, recipe.model.mel
     yield from (f"model: {fault}" for fault in recipe.model.variant.faults())
     if mel.hop > mel.window:
-        yield (
-            f"model.hop is {recipe.model.hop:g} ms, must be at most the window, {1000 * mel.window / mel.sample_rate:g} ms"
-        )
+        window = 1000 * mel.window / mel.sample_rate
+        yield f"model.hop is {recipe.model.hop:g} ms, must be at most the window ({window:g} ms)"
     if rate.maximum > mel.frame_rate:
-        yield (
-            f"rate.maximum is {rate.maximum:g}, must be at most the front end's own rate, {mel.frame_rate:g} fps"
-        )
+        yield f"rate.maximum is {rate.maximum:g}, must be at most the front end's rate ({mel.frame_rate:g})"
     if rate.minimum > rate.maximum:
         yield f"rate.minimum is {rate.minimum:g}, must be at most rate.maximum ({rate.maximum:g})"
     for name, rates in (("default", [rate.default]), ("validation", rate.validation)):
