@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
     from diffres_cli.comparison.plan import Plan
     from diffres_cli.comparison.run import Summary
 
-_SHOWN = 3
+
+@dataclass(frozen=True)
+class Where:
+    """Where things are done. roots: dataset -> its folder. slots: of the processes."""
+
+    roots: dict[str, Path]
+    slots: list[Slot]
 
 
 def compare(
@@ -106,7 +113,7 @@ def compare(
     if dry_run:
         _list_cells(cells, output)
         return 0
-    code = 0 if table_only else _run(chosen, cells, output, _roots(data), slots, quiet)
+    code = 0 if table_only else _run(chosen, cells, output, Where(_roots(data), slots), quiet)
     return _write_tables(chosen, cells, output, format_) or code
 
 
@@ -124,37 +131,22 @@ def _planned(name: str, setting: list[str] | None) -> tuple[Plan, list[Cell]]:
     return plan, cells
 
 
-def _run(
-    plan: Plan,
-    cells: Sequence[Cell],
-    output: Path,
-    roots: dict[str, Path],
-    slots: Sequence[Slot],
-    quiet: bool,
-) -> int:
+def _run(plan: Plan, cells: Sequence[Cell], output: Path, where: Where, quiet: bool) -> int:
     """Run the cells and report. Stopped by Ctrl-C or SIGTERM, it says how to go on."""
-    from diffres_cli.comparison.checks import check_data
-    from diffres_cli.comparison.run import Job, Summary, remember, run_cells
-    from diffres_cli.files import make_folder
+    from diffres_cli.comparison.job import run_plan
+    from diffres_cli.comparison.run import Job, Summary
 
-    check_data(cells, roots, plan.name)
-    make_folder(output)
-    tell = (lambda line: None) if quiet else say
-    if changed := remember(plan.name, cells, output):
-        named = ", ".join(changed[:_SHOWN]) + (
-            f", and {len(changed) - _SHOWN} more" if changed[_SHOWN:] else ""
-        )
-        tell(f"{len(changed)} cells changed since the last run and are made anew ({named})")
-    summary = Summary()
     bar = LiveBar(shown=sys.stderr.isatty() and not quiet, remaining=True)
 
-    def tell_above(line: str) -> None:
+    def tell(line: str) -> None:
         bar.clear()
-        tell(line)
+        if not quiet:
+            say(line)
 
+    summary = Summary()
     try:
         with terminable(), bar:
-            run_cells(cells, Job(output, roots, slots, tell_above, bar.draw), summary)
+            run_plan(plan, cells, Job(output, where.roots, where.slots, tell, bar.draw), summary)
     except (KeyboardInterrupt, Terminated) as stop:
         say(f"stopped: {summary}; the same command goes on from here")
         raise SystemExit(INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED) from stop
@@ -172,17 +164,12 @@ def _report(summary: Summary, quiet: bool) -> None:
 def _write_tables(plan: Plan, cells: Sequence[Cell], output: Path, form: str) -> int:
     """Every format to a file, one to standard output; 3 where there is no result at all."""
     from diffres_cli.comparison.markup import FORMATS
-    from diffres_cli.comparison.results import results_of
-    from diffres_cli.comparison.tables import table_of
-    from diffres_cli.files import write_atomically
+    from diffres_cli.comparison.report import write_report
 
-    results = results_of(cells, output)
-    if not results:
+    table = write_report(plan, cells, output)
+    if table is None:
         say(f"no cell of {plan.name} in {output} has a result: there is no table")
         return 3
-    table = table_of(plan, cells, results)
-    for suffix, write in FORMATS.values():
-        write_atomically(output / f"{plan.name}{suffix}", write(table).encode())
     emit(FORMATS[form][1](table))
     return 0
 
@@ -206,12 +193,14 @@ def _list_cells(cells: Sequence[Cell], output: Path) -> None:
 
 
 def _roots(data: list[str] | None) -> dict[str, Path]:
+    from diffres_cli.datasets.catalog import find_source
+
     roots = {}
     for given in data or []:
         name, equals, folder = given.partition("=")
         if not equals or not folder:
             raise UsageError(f"--data {given}: write NAME=DIR, such as esc50=/data/ESC-50")
-        roots[name] = Path(folder).expanduser()
+        roots[find_source(name).name] = Path(folder).expanduser()
     return roots
 
 

@@ -86,8 +86,8 @@ def cells_of(plan: Plan, fields: Mapping[str, Any] | None = None) -> list[Cell]:
     found: dict[tuple[str, str, bool], Cell] = {}
     for grid in plan.grids:
         _add(found, plan, grid, fields, False)
-    if plan.baseline:
-        _add(found, plan, plan.baseline, fields, True)
+    for grid in plan.baseline:
+        _add(found, plan, grid, fields, True)
     return list(found.values())
 
 
@@ -143,9 +143,13 @@ def _shipped(dataset: str) -> Recipe:
 
 def _refuse_axes(plan: Plan, fields: Mapping[str, Any]) -> None:
     """Raises UsageError for a field given from outside that the plan spans an axis over."""
-    grids = [*plan.grids, *([plan.baseline] if plan.baseline else [])]
-    spanned = {AXES[axis][0]: axis for grid in grids for axis in grid.axes if axis != "variant"}
+    spanned = {
+        AXES[axis][0]: axis
+        for grid in (*plan.grids, *plan.baseline)
+        for axis in grid.axes
+        if axis != "variant"
+    }
     taken = [name for name in fields if name in spanned or (name.startswith("rate.") and "rate" in spanned)]
     if taken:
-        axes = ", ".join(spanned.get(name, "fps") for name in taken)
-        raise UsageError(f"--set {', '.join(taken)}: the plan's axes ({axes}) decide that: edit the plan")
+        named = ", ".join(spanned.get(name, "fps") for name in taken)
+        raise UsageError(f"--set {', '.join(taken)}: the plan's axes ({named}) decide that: edit the plan")

@@ -31,6 +31,7 @@ AXES: Mapping[str, tuple[str, type]] = {
     "variant": ("", str),
     "fps": ("rate", float),
 }
+SPEED = "figure5"  # measured, not trained
 FULL = "full"  # the variant that changes nothing
 _TOP = ("title", "kind", "recipe", "fields", "axes", "grid", "baseline", "variants")
 _WORDS = {str: "text", float: "a number above 0", int: "a whole number, 0 or more"}
@@ -67,7 +68,7 @@ class Plan:
     recipe: Path | None
     fields: Mapping[str, Any]
     grids: tuple[Grid, ...]
-    baseline: Grid | None
+    baseline: tuple[Grid, ...]
     variants: Mapping[str, Mapping[str, Any]]
 
 
@@ -111,8 +112,9 @@ class _Reader:
         if FULL in variants:
             self.faults.append(f"variants: {FULL} is the one that changes nothing; choose another name")
         shared = self._axes("axes", self._table("axes"), variants)
-        grids = tuple(self._grids(shared, variants))
-        baseline = self.tables.get("baseline")
+        grids = tuple(self._grids("grid", shared, variants))
+        if not grids:
+            self.faults.append("there is no [grid]: give one, of axes and their values")
         return Plan(
             name=path.stem,
             title=self._text("title", path.stem),
@@ -120,7 +122,7 @@ class _Reader:
             recipe=path.absolute().parent / self._text("recipe", "") if "recipe" in self.tables else None,
             fields=self._fields("fields", self._table("fields")),
             grids=grids,
-            baseline=None if baseline is None else self._grid("baseline", baseline, shared, variants),
+            baseline=tuple(self._grids("baseline", shared, variants)),
             variants=variants,
         )
 
@@ -130,13 +132,12 @@ class _Reader:
             self.faults.append(f"kind is {kind!r}, must be {', '.join(KINDS)}")
         return kind
 
-    def _grids(self, shared: dict[str, Any], variants: Mapping[str, Any]) -> Iterator[Grid]:
-        found = self.tables.get("grid", [])
+    def _grids(self, what: str, shared: dict[str, Any], variants: Mapping[str, Any]) -> Iterator[Grid]:
+        """One table of this name, or several."""
+        found = self.tables.get(what, [])
         found = found if isinstance(found, list) else [found]
-        if not found:
-            self.faults.append("there is no [grid]: give one, of axes and their values")
         for number, held in enumerate(found, 1):
-            name = "grid" if len(found) == 1 else f"grid {number}"
+            name = what if len(found) == 1 else f"{what} {number}"
             yield self._grid(name, held, shared, variants)
 
     def _grid(self, name: str, held: Any, shared: dict[str, Any], variants: Mapping[str, Any]) -> Grid:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stderr, suppress
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 from traceback import print_exc
@@ -18,7 +17,6 @@ from diffres_cli.comparison.state import CellFolder, folder_of
 from diffres_cli.comparison.worker import Order, work
 from diffres_cli.datasets.locks import locked
 from diffres_cli.errors import DiffresError
-from diffres_cli.files import write_atomically
 
 WORKER = "diffres_cli.comparison.worker"
 _LOOK = 0.2  # seconds between looks at the processes
@@ -80,22 +78,6 @@ def run_cells(cells: Sequence[Cell], job: Job, summary: Summary) -> None:
     for cell in todo:
         job.show(cell.name, summary.done, len(todo))
         _note(cell, job, summary, _here(cell, job))
-
-
-def remember(name: str, cells: Sequence[Cell], output: Path) -> list[str]:
-    """Note which recipes a plan's cells have, and tell which had another when it ran here the last time.
-
-    Raises:
-        OutputError: the note cannot be written.
-    """
-    path = output / f"{name}.json"
-    held: dict[str, str] = {}
-    with suppress(OSError, ValueError):
-        held = json.loads(path.read_text("utf-8"))
-    now = {cell.label: cell.key for cell in cells}
-    if now != held:
-        write_atomically(path, (json.dumps(now, indent=1, ensure_ascii=False) + "\n").encode())
-    return [label for label, key in now.items() if held.get(label, key) != key]
 
 
 def _once(cells: Sequence[Cell]) -> list[Cell]:

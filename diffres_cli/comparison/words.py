@@ -70,11 +70,11 @@ def front_end_words(cell: Cell) -> str:
     return FRONT_ENDS.get(name, name)
 
 
-def chain_words(cell: Cell) -> str:
-    """Front end and reduction, the latter where there is one."""
+def chain_words(cell: Cell, *, plain: bool = True) -> str:
+    """Front end and reduction, the latter also where it reduces nothing unless `plain`."""
     model = cell.recipe.model
     words = front_end_words(cell)
-    if not is_plain(cell):
+    if not (plain and is_plain(cell)):
         words += f" + {REDUCTIONS.get(model.reduction, model.reduction)}"
     return _marked(words, cell, True)
 
