@@ -53,7 +53,8 @@ class MelConfig:
     @property
     def mel_frequencies(self) -> Floats:
         """Centre of each mel bin in Hz, [F]: equally spaced on Kaldi's scale 1127 ln(1 + f / 700)."""
-        return self.mel_edges[1:-1].astype(np.float32)
+        centres: Floats = self.mel_edges[1:-1].astype(np.float32)
+        return centres
 
     @property
     def mel_edges(self) -> NDArray[np.float64]:
@@ -62,9 +63,22 @@ class MelConfig:
         return _hertz(np.linspace(low, high, self.mel_bins + 2))
 
     @property
+    def mel_quarters(self) -> NDArray[np.float64]:
+        """Where each mel triangle is above a quarter of its height: from, to in Hz, [F, 2]."""
+        edges = _mels(self.mel_edges)
+        reach = 0.75 * (edges[1] - edges[0])
+        return _hertz(np.stack([edges[1:-1] - reach, edges[1:-1] + reach], axis=1))
+
+    @property
     def bins_per_octave(self) -> float:
         """Of a constant-Q transform whose F bins lie from `low` up to, not including, `high`."""
         return float(self.mel_bins / np.log2(self.high / self.low))
+
+    @property
+    def pitches(self) -> NDArray[np.float64]:
+        """Frequency of each bin of a constant-Q transform in Hz, [F]."""
+        octaves: NDArray[np.float64] = np.arange(self.mel_bins) / self.bins_per_octave
+        return self.low * np.exp2(octaves)
 
 
 AUDIOSET_SMALL = MelConfig(
@@ -94,11 +108,19 @@ The window has an odd number of samples, 25 ms and one, so that a filter has a m
 SINCNET = replace(LEARNED, low=50.0, high=8_000.0)
 """SincNet's (Ravanelli and Bengio 2018): bands from 100 Hz, its least cut-off above `low`, to Nyquist."""
 
-STFT = replace(PAPER, fft=512, mel_bins=256)
-"""The linear spectrum of the paper's windows: a bin every 31.25 Hz, Nyquist's left out."""
+STFT = replace(PAPER, fft=512, mel_bins=256, log_offset=1e-6, log_shift=6.8)
+"""The linear spectrum of the paper's windows: a bin every 31.25 Hz, Nyquist's left out.
 
-CQT = replace(PAPER, window=4_486, fft=8_192, mel_bins=84, low=60.0, high=7_680.0)
-"""Constant Q: seven octaves of 12 bins; the lowest bin's window is 280 ms, the highest's 2.3 ms."""
+A bin holds about a tenth of a mel bin's power; the logarithm makes up for it.
+"""
+
+CQT = replace(
+    PAPER, window=4_486, fft=8_192, mel_bins=84, low=60.0, high=7_680.0, log_offset=1e-7, log_shift=9.1
+)
+"""Constant Q: seven octaves of 12 bins; the lowest bin's window is 280 ms, the highest's 2.4 ms.
+
+A bin holds about a hundredth of a mel bin's power; the logarithm makes up for it.
+"""
 
 FRONT_ENDS: dict[str, tuple[str, MelConfig]] = {
     "paper": ("mel", PAPER),
@@ -131,11 +153,10 @@ def frequencies(kind: str, config: MelConfig) -> Floats:
     if kind == "stft":
         return (np.arange(config.mel_bins) * config.sample_rate / config.fft).astype(np.float32)
     if kind == "cqt":
-        octaves = np.arange(config.mel_bins) / config.bins_per_octave
-        return (config.low * 2**octaves).astype(np.float32)
+        return config.pitches.astype(np.float32)
     if kind == "sincnet":
-        low, band = sinc_bands(config).T
-        return (low + band / 2).astype(np.float32)
+        bands = sinc_bands(config)
+        return (bands[:, 0] + bands[:, 1] / 2).astype(np.float32)
     return config.mel_frequencies
 
 
@@ -146,8 +167,8 @@ def sinc_bands(config: MelConfig) -> NDArray[np.float64]:
     >>> bands[0].round(1).tolist(), bands[-1].sum().round(1).item()
     ([100.0, 97.2], 8000.0)
     """
-    ends = _mels(np.array([config.low, config.high - 2 * SINC_LEAST]))
-    edges = _hertz(np.linspace(*ends, config.mel_bins + 1))
+    low, high = _mels(np.array([config.low, config.high - 2 * SINC_LEAST]))
+    edges = _hertz(np.linspace(low, high, config.mel_bins + 1))
     return np.stack([edges[:-1], np.diff(edges)], axis=1) + SINC_LEAST
 
 

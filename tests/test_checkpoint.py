@@ -154,7 +154,8 @@ def test_half_a_graph_is_told(folder: Path) -> None:
         load_tagger(folder)
 
 
-@pytest.mark.parametrize("key", [field.name for field in fields(ModelCard)])
+# Models were made before there were variants.
+@pytest.mark.parametrize("key", [field.name for field in fields(ModelCard) if field.name != "variant"])
 def test_metadata_with_a_hole_is_damaged(key: str) -> None:
     metadata = card().to_metadata()
     del metadata[key]

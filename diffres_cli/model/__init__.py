@@ -2,6 +2,7 @@
 
     dft.py         frames -> power spectrum, as three small matrix products
     frontend.py    what every front end is: waveform [B, N] -> [B, F, T], and its logarithm
+    windowed.py    signal -> power spectrum of windows, every hop or at a larger one
     mel.py         waveform [B, N] -> mel power [B, F, T]
     frontends/     the others: learned filters, linear STFT, constant Q; one builder for all
     importance.py  mel -> frame scores [B, T] -> importance s [B, T]     (Eq. 3, Table 6)

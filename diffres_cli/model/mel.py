@@ -15,11 +15,10 @@ from torch import Tensor
 from torchaudio.compliance.kaldi import get_mel_banks
 
 from diffres_cli.melconfig import MelConfig
-from diffres_cli.model.dft import PowerSpectrum, radices
-from diffres_cli.model.frontend import FrontEnd
+from diffres_cli.model.windowed import WindowedSpectrum
 
 
-class MelSpectrogram(FrontEnd):
+class MelSpectrogram(WindowedSpectrum):
     """Mel power spectrogram, differentiable, exportable with dynamic batch and length.
 
     >>> from diffres_cli.melconfig import AUDIOSET_SMALL
@@ -29,15 +28,12 @@ class MelSpectrogram(FrontEnd):
 
     def __init__(self, config: MelConfig) -> None:
         super().__init__(config)
-        window = np.hanning(config.window + config.periodic)[: config.window]
-        self.spectrum = PowerSpectrum(window, radices(config.fft))
         self.groups = filter_groups(mel_filters(config).numpy(), self.spectrum.bins)
         for i, group in enumerate(self.groups):
             self.register_buffer(f"filters{i}", torch.from_numpy(group.weights), persistent=False)
 
-    def analyse(self, signal: Tensor) -> Tensor:
-        """Prepared signal [B, N] -> mel power [B, F, N // hop + 1]."""
-        power = self.spectrum(self._frames(signal))
+    def weigh(self, power: Tensor) -> Tensor:
+        """Power [B, groups, bands, T] -> mel power [B, F, T]."""
         return torch.cat([self._mel(i, power) for i in range(len(self.groups))], dim=1)
 
     def _mel(self, i: int, power: Tensor) -> Tensor:
@@ -45,19 +41,6 @@ class MelSpectrogram(FrontEnd):
         group = self.groups[i]
         heard = power[:, :, group.first : group.last].reshape(power.shape[0], -1, power.shape[3])
         return self.get_buffer(f"filters{i}") @ heard
-
-    def _frames(self, signal: Tensor) -> Tensor:
-        """Prepared signal [B, N] -> frames [B, samples, T], frame i centred on sample i * hop."""
-        window, hop, samples = self.config.window, self.config.hop, self.spectrum.samples
-        batch, frames = signal.shape[0], signal.shape[1] // hop + 1
-        # A frame spans `spread` blocks of one hop: concatenating shifted blocks needs no gather.
-        spread = -(-samples // hop)
-        count = frames + spread - 1
-        left, right = _mirrored(signal, window // 2)
-        signal = torch.cat([left, signal, right, signal.new_zeros(batch, spread * hop)], dim=1)
-        blocks = signal.narrow(1, 0, count * hop).reshape(batch, count, hop).transpose(1, 2)
-        shifted = [blocks[:, : samples - i * hop].narrow(2, i, frames) for i in range(spread)]
-        return torch.cat(shifted, dim=1)
 
 
 class FilterGroup(NamedTuple):
@@ -93,9 +76,3 @@ def filter_groups(filters: NDArray[np.float32], bins: NDArray[np.int64]) -> list
         begin = int(first[chosen].min())
         groups.append(FilterGroup(begin, int(last), filters[chosen][:, bins[:, begin:last].flatten()]))
     return groups
-
-
-def _mirrored(signal: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """What lies left and right of a mirrored signal [B, N], the end samples not repeated: [B, width] each."""
-    left, right = signal.narrow(1, 1, width), signal.narrow(1, signal.shape[1] - 1 - width, width)
-    return left.flip(1), right.flip(1)
