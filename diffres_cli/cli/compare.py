@@ -118,17 +118,12 @@ def compare(
 
 
 def _planned(name: str, setting: list[str] | None) -> tuple[Plan, list[Cell]]:
-    from diffres_cli.comparison.cells import cells_of
-    from diffres_cli.comparison.checks import check_recipes
-    from diffres_cli.comparison.planfile import read_plan
+    from diffres_cli.comparison.checks import planned
     from diffres_cli.training.recipefile import parse_settings
 
     if not name:
         raise UsageError("give a plan: a file, or a name that `diffres compare --plans` lists")
-    plan = read_plan(name)
-    cells = cells_of(plan, parse_settings(setting or []))
-    check_recipes(cells, name)
-    return plan, cells
+    return planned(name, parse_settings(setting or []))
 
 
 def _run(plan: Plan, cells: Sequence[Cell], output: Path, where: Where, quiet: bool) -> int:
@@ -177,7 +172,7 @@ def _write_tables(plan: Plan, cells: Sequence[Cell], output: Path, form: str) ->
 def _list_plans() -> None:
     from diffres_cli.comparison.planfile import read_plan, shipped_plans
 
-    found = [(name, read_plan(name)) for name in shipped_plans()]
+    found = [(name, read_plan(name)[0]) for name in shipped_plans()]
     emit_table(("name", "kind", "title"), *((name, plan.kind, plan.title) for name, plan in found))
 
 

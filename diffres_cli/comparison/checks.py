@@ -4,27 +4,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
-from diffres_cli.comparison.cells import Cell
-from diffres_cli.comparison.plan import count_of
+from diffres_cli.comparison.cells import Cell, cells_of
+from diffres_cli.comparison.plan import Plan, count_of
+from diffres_cli.comparison.planfile import read_plan
 from diffres_cli.datasets.catalog import find_source, load_dataset
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import DiffresError, UsageError
+from diffres_cli.melconfig import FRONT_ENDS
 from diffres_cli.timing import MINIMUM_SLOTS
 from diffres_cli.training.rules import checked
 from diffres_cli.training.splits import split_names
+from diffres_cli.variant import REDUCTIONS
 
 _SHOWN = 3  # cells a fault names
+_NAMES = {"model.front_end": ("front end", FRONT_ENDS), "model.reduction": ("reduction", REDUCTIONS)}
 
 
-def check_recipes(cells: Sequence[Cell], name: str) -> None:
-    """Refuse cells that cannot be carried out, whatever the data.
+def planned(name: str, fields: Mapping[str, Any] | None = None) -> tuple[Plan, list[Cell]]:
+    """The plan of a name or file, and its cells, all of which can be carried out, whatever the data.
+
+    Args:
+        fields: of the recipe, for every cell, whatever the plan says.
 
     Raises:
-        UsageError: every fault, with the cells that have it.
+        UsageError: there is none, or every fault of it, with the cells that have it.
     """
-    _refuse(name, _gather(cells, _faults))
+    plan, faults = read_plan(name)
+    cells: list[Cell] = []
+    try:
+        cells = cells_of(plan, fields)
+    except UsageError as error:
+        faults = faults or [str(error)]  # what cannot be read leaves cells that cannot be made
+    _refuse(name, {fault: list[str]() for fault in faults} | _gather(cells, _faults))
+    return plan, cells
 
 
 def check_data(cells: Sequence[Cell], roots: Mapping[str, Path], name: str) -> None:
@@ -47,6 +63,11 @@ def check_data(cells: Sequence[Cell], roots: Mapping[str, Path], name: str) -> N
 
 def _faults(cell: Cell) -> Iterator[str]:
     recipe = cell.recipe
+    for field, (what, known) in _NAMES.items():
+        value = recipe.flat()[field]
+        if value not in known:
+            yield f"no {what} {value!r}, the nearest is {get_close_matches(value, known, 1, 0.0)[0]}"
+            recipe = recipe.changed({field: next(iter(known))}, "")  # so that its other faults are told too
     try:
         checked(recipe)
     except UsageError as error:
@@ -103,10 +124,10 @@ def _gather(cells: Sequence[Cell], faults: Callable[[Cell], Iterator[str]]) -> d
 
 def _refuse(name: str, faults: Mapping[str, Sequence[str]]) -> None:
     if faults:
-        told = "; ".join(f"{fault} [{_named(labels)}]" for fault, labels in faults.items())
+        told = "; ".join(f"{fault}{_named(labels)}" for fault, labels in faults.items())
         raise UsageError(f"{name}: {count_of(len(faults), 'fault')}: {told}")
 
 
 def _named(labels: Sequence[str]) -> str:
     more = f", and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
-    return ", ".join(labels[:_SHOWN]) + more
+    return f" [{', '.join(labels[:_SHOWN])}{more}]" if labels else ""

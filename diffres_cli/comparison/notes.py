@@ -19,6 +19,7 @@ _BUDGET = {
     "optimizer.lr": "learning rate {:g}",
     "optimizer.schedule": "{} schedule",
 }
+_UNSAID = {"model.width": 1.0, "model.init": ""}
 
 
 def notes(cells: Sequence[Cell], results: Sequence[Result]) -> Iterator[str]:
@@ -40,6 +41,6 @@ def budget(cells: Sequence[Cell]) -> str:
         values = dict.fromkeys(recipe[name] for recipe in recipes)
         if len(values) > 1:
             told.append(f"{name} differs")
-        elif (value := next(iter(values))) not in ("", 1.0):
+        elif (value := next(iter(values))) != _UNSAID.get(name):
             told.append(words.format(value))
     return ", ".join(told)

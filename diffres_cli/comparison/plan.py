@@ -72,20 +72,14 @@ class Plan:
     variants: Mapping[str, Mapping[str, Any]]
 
 
-def parse(tables: Mapping[str, Any], path: Path) -> Plan:
-    """The plan in a TOML document.
+def parse(tables: Mapping[str, Any], path: Path) -> tuple[Plan, list[str]]:
+    """The plan in a TOML document, as far as it can be read, and all that cannot.
 
     Args:
         path: its file, which gives it a name, and from which the path of a recipe starts.
-
-    Raises:
-        UsageError: all its faults at once.
     """
     reader = _Reader(tables)
-    plan = reader.plan(path)
-    if reader.faults:
-        raise UsageError(f"{path}: {count_of(len(reader.faults), 'fault')}: {'; '.join(reader.faults)}")
-    return plan
+    return reader.plan(path), reader.faults
 
 
 def count_of(count: int, what: str) -> str:
@@ -113,7 +107,7 @@ class _Reader:
             self.faults.append(f"variants: {FULL} is the one that changes nothing; choose another name")
         shared = self._axes("axes", self._table("axes"), variants)
         grids = tuple(self._grids("grid", shared, variants))
-        if not grids:
+        if "grid" not in self.tables:
             self.faults.append("there is no [grid]: give one, of axes and their values")
         return Plan(
             name=path.stem,
@@ -138,7 +132,9 @@ class _Reader:
         found = found if isinstance(found, list) else [found]
         for number, held in enumerate(found, 1):
             name = what if len(found) == 1 else f"{what} {number}"
-            yield self._grid(name, held, shared, variants)
+            grid = self._grid(name, held, shared, variants)
+            if "dataset" in grid.axes:
+                yield grid
 
     def _grid(self, name: str, held: Any, shared: dict[str, Any], variants: Mapping[str, Any]) -> Grid:
         if not isinstance(held, dict):
@@ -154,7 +150,8 @@ class _Reader:
         if elastic and "fps" not in axes:
             self.faults.append(f"{name}: elastic, but no fps: name the rates it is tested at")
         ordered = {axis: axes[axis] for axis in AXES if axis in axes}
-        return Grid(ordered, self._fields(name, held.get("fields", {})), elastic is True, name)
+        fields = self._fields(name, held.get("fields", {}))
+        return Grid(ordered, fields, elastic is True and "fps" in axes, name)
 
     def _axes(self, where: str, held: Mapping[str, Any], variants: Mapping[str, Any]) -> dict[str, Any]:
         axes = {}
@@ -162,8 +159,8 @@ class _Reader:
             if self._known(where, axis, AXES, "axis"):
                 axes[axis] = tuple(self._values(f"{where}: {axis}", AXES[axis][1], values))
         for name in axes.get("variant", ()):
-            self._known(where, name, (FULL, *variants), "variant")
-        return axes
+            self._known(where, name, (*variants, FULL), "variant")
+        return {axis: values for axis, values in axes.items() if values}
 
     def _values(self, where: str, kind: type, values: Any) -> Iterator[Any]:
         listed = values if isinstance(values, list) else [values]
@@ -187,12 +184,15 @@ class _Reader:
         for name, value in held.items():
             inner = value if isinstance(value, dict) else None
             flat |= {name: value} if inner is None else {f"{name}.{key}": inner[key] for key in inner}
-        for name, value in flat.items():
-            try:
-                Recipe().changed({name: value}, where)
-            except UsageError as error:
-                self.faults.append(str(error))
-        return flat
+        return {name: value for name, value in flat.items() if self._is_field(where, name, value)}
+
+    def _is_field(self, where: str, name: str, value: Any) -> bool:
+        try:
+            Recipe().changed({name: value}, where)
+        except UsageError as error:
+            self.faults.append(str(error))
+            return False
+        return True
 
     def _table(self, name: str) -> Mapping[str, Any]:
         held = self.tables.get(name, {})

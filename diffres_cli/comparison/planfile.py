@@ -18,11 +18,11 @@ def shipped_plans() -> dict[str, Path]:
     return {path.stem: path for path in sorted(PLANS.glob("*.toml"))}
 
 
-def read_plan(name: str) -> Plan:
-    """The plan of this name, or in this file.
+def read_plan(name: str) -> tuple[Plan, list[str]]:
+    """The plan of this name, or in this file, and its faults: see `parse`.
 
     Raises:
-        UsageError: no such plan or file, not TOML, or all the plan's faults.
+        UsageError: no such plan or file, or not TOML.
     """
     path = shipped_plans().get(name) or Path(name)
     try:

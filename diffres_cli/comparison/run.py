@@ -13,6 +13,7 @@ from traceback import print_exc
 
 from diffres_cli.comparison.cells import Cell
 from diffres_cli.comparison.child import Child, Slot, last_line, launch, stop
+from diffres_cli.comparison.plan import count_of
 from diffres_cli.comparison.state import CellFolder, folder_of
 from diffres_cli.comparison.worker import Order, work
 from diffres_cli.datasets.locks import locked
@@ -56,7 +57,7 @@ class Summary:
     def __str__(self) -> str:
         before = f", {self.skipped} done before" if self.skipped else ""
         failed = f", {len(self.failures)} failed" if self.failures else ""
-        return f"{self.done} cells done{before}{failed}"
+        return f"{count_of(self.done, 'cell')} done{before}{failed}"
 
 
 def run_cells(cells: Sequence[Cell], job: Job, summary: Summary) -> None:
