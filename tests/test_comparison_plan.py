@@ -190,6 +190,22 @@ def test_a_fault_of_many_cells_names_a_few(tmp_path: Path) -> None:
     assert "nsynth paper diffres 101fps seed2, and 2 more]" in told
 
 
+def test_cells_that_no_table_could_tell_apart_are_refused(tmp_path: Path) -> None:
+    told = fault(
+        'kind = "table1"\n[axes]\ndataset = "nsynth"\nfps = 25\n[[grid]]\n'
+        "[[grid]]\nfields = { loss.guide = 0.0 }",
+        tmp_path,
+    )
+    assert "cells that differ in fields alone must have names" in told
+    assert "[nsynth paper diffres 25fps seed0]" in told
+
+
+def test_what_a_front_end_has_anyway_makes_no_other_cell() -> None:
+    grid = 'kind = "table1"\n[grid]\ndataset = "nsynth"\nfps = 25\n'
+    usual, said, other = (spread_out(grid + more)[1] for more in ("", "hop = 10\n", "hop = 5\n"))
+    assert usual == said != other
+
+
 def test_an_axis_cannot_be_set_from_outside() -> None:
     plan = plan_of(GRID)
     for field in ("training.seed", "rate.minimum"):
@@ -226,6 +242,10 @@ def test_the_command_refuses_what_is_not_right_before_anything_runs(tmp_path: Pa
         (["table1", "--data", "esc50"], "--data esc50: write NAME=DIR"),
         (["table1", "--data", "esc5=x"], "no dataset 'esc5'; did you mean esc50"),
         (["table1", "--devices", "tpu"], "--devices tpu: choose auto"),
+        (
+            ["table1", "--devices", "cuda:1", "-j", "0"],
+            "with -j 0, in this process, choose auto",
+        ),
         (["table1", "-f", "html"], "--format html: choose markdown, csv, latex"),
         (
             ["arabic-table1", "--data", f"arabic-speechcommands={tmp_path}"],

@@ -1,7 +1,7 @@
 """Every plan that is shipped, from its cells to its table and figure, on tiny real data.
 
-A plan's cells are hundreds, but few are different networks: each of those is trained once, over all plans, and
-each plan has some. Widths, lengths and epochs are cut down by the fields that --set would.
+A plan's cells are hundreds, but few are different networks: each of those is trained once, over all plans,
+and each plan has some. Widths, lengths and epochs are cut down by the fields that --set would.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from diffres_cli.comparison.results import results_of
 from diffres_cli.comparison.state import folder_of
 from diffres_cli.comparison.steps import read_log
 from diffres_cli.comparison.tables import table_of
+from diffres_cli.comparison.words import hop_of
 
 TABLE1 = """
 title = "Reductions"
@@ -120,7 +121,7 @@ def test_table_2_has_a_column_for_each_hop(tmp_path: Path) -> None:
         "hop = [10, 6, 3]\nfps = 100\n"
     )
     for cell in cells:
-        write_result(cell, tmp_path, {100.0: cell.recipe.model.hop / 20})
+        write_result(cell, tmp_path, {100.0: hop_of(cell) / 20})
     lines = markdown(table_of(plan, cells, results_of(cells, tmp_path))).splitlines()
     assert lines[2] == (
         "| dataset | reduction | fps | 10 ms | 10 ms, paper | 6 ms | 6 ms, paper | 3 ms | 3 ms, paper |"

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Where:
-    """Where things are done. roots: dataset -> its folder. slots: of the processes."""
+    """Where things are done. roots: dataset -> its folder. slots: of the processes; device: without any."""
 
     roots: dict[str, Path]
     slots: list[Slot]
+    device: str
 
 
 def compare(
@@ -113,7 +114,7 @@ def compare(
     if dry_run:
         _list_cells(cells, output)
         return 0
-    code = 0 if table_only else _run(chosen, cells, output, Where(_roots(data), slots), quiet)
+    code = 0 if table_only else _run(chosen, cells, output, Where(_roots(data), slots, devices), quiet)
     return _write_tables(chosen, cells, output, format_) or code
 
 
@@ -139,9 +140,10 @@ def _run(plan: Plan, cells: Sequence[Cell], output: Path, where: Where, quiet: b
             say(line)
 
     summary = Summary()
+    job = Job(output, where.roots, where.slots, tell, bar.draw, where.device)
     try:
         with terminable(), bar:
-            run_plan(plan, cells, Job(output, where.roots, where.slots, tell, bar.draw), summary)
+            run_plan(plan, cells, job, summary)
     except (KeyboardInterrupt, Terminated) as stop:
         say(f"stopped: {summary}; the same command goes on from here")
         raise SystemExit(INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED) from stop
@@ -208,6 +210,8 @@ def _slots(jobs: int | None, devices: str, threads: int | None) -> list[Slot]:
         number = name.removeprefix("cuda:")
         if name not in ("auto", "cpu", "cuda") and not (name.startswith("cuda:") and number.isdecimal()):
             raise UsageError(f"--devices {devices}: choose auto, cpu, cuda, or GPUs such as cuda:0,cuda:1")
+    if jobs == 0 and devices not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"--devices {devices}: with -j 0, in this process, choose auto, cpu or cuda")
     count = len(names) if jobs is None else jobs
     each = threads or max(1, available_cores() // max(1, count))
     return [Slot(names[number % len(names)], each) for number in range(count)]

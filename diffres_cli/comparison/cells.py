@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from diffres_cli.comparison.plan import AXES, FULL, Grid, Plan
 from diffres_cli.errors import UsageError
+from diffres_cli.melconfig import FRONT_ENDS
 from diffres_cli.training.recipe import Recipe
 from diffres_cli.training.recipefile import rate_fields, read_recipe, recipe_for
 
@@ -111,7 +113,7 @@ def _cell(
 ) -> Cell:
     variant = values.get("variant", FULL)
     chosen = {AXES[axis][0]: value for axis, value in values.items() if axis not in ("fps", "variant")}
-    recipe = read_recipe(plan.recipe) if plan.recipe else _shipped(values["dataset"])
+    recipe = _start(plan.recipe, values["dataset"])
     for each, origin in (
         (_rates(grid, values), grid.name),
         (plan.fields, "fields"),
@@ -123,7 +125,7 @@ def _cell(
     ):
         recipe = recipe.changed(each, origin)
     rates = grid.axes.get("fps", ()) if grid.elastic or "fps" not in values else (values["fps"],)
-    return Cell(recipe, tuple(sorted(rates or recipe.rate.validation)), variant, baseline)
+    return Cell(_usual(recipe), tuple(sorted(rates or recipe.rate.validation)), variant, baseline)
 
 
 def _rates(grid: Grid, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,8 +139,18 @@ def _rates(grid: Grid, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _shipped(dataset: str) -> Recipe:
-    return recipe_for(dataset)
+def _start(path: Path | None, dataset: str) -> Recipe:
+    return read_recipe(path) if path else recipe_for(dataset)
+
+
+def _usual(recipe: Recipe) -> Recipe:
+    """What a front end has anyway, said as if nobody had: the same network is the same cell."""
+    model = recipe.model
+    if model.front_end not in FRONT_ENDS:
+        return recipe
+    own = FRONT_ENDS[model.front_end][1]
+    hop = 0.0 if model.mel.hop == own.hop else model.hop
+    return recipe.changed({"model.hop": hop, "model.bins": model.bins * (model.bins != own.mel_bins)}, "")
 
 
 def _refuse_axes(plan: Plan, fields: Mapping[str, Any]) -> None:

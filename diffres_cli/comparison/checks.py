@@ -39,7 +39,7 @@ def planned(name: str, fields: Mapping[str, Any] | None = None) -> tuple[Plan, l
         cells = cells_of(plan, fields)
     except UsageError as error:
         faults = faults or [str(error)]  # what cannot be read leaves cells that cannot be made
-    _refuse(name, {fault: list[str]() for fault in faults} | _gather(cells, _faults))
+    _refuse(name, {fault: list[str]() for fault in faults} | _gather(cells, _faults) | _ambiguous(cells))
     return plan, cells
 
 
@@ -111,6 +111,16 @@ def _data_faults(cell: Cell, dataset: Dataset | DiffresError) -> Iterator[str]:
             dataset.of(*splits)
     except DiffresError as error:
         yield str(error)
+
+
+def _ambiguous(cells: Sequence[Cell]) -> dict[str, list[str]]:
+    """Cells of different recipes that a table could not tell apart, and would take for seeds of one."""
+    keys: dict[str, set[str]] = {}
+    for cell in cells:
+        keys.setdefault(cell.label, set()).add(cell.key)
+    twice = [label for label, found in keys.items() if len(found) > 1]
+    why = "cells that differ in fields alone must have names: make variants of them"
+    return {why: twice} if twice else {}
 
 
 def _gather(cells: Sequence[Cell], faults: Callable[[Cell], Iterator[str]]) -> dict[str, list[str]]:

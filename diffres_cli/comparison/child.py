@@ -108,10 +108,11 @@ def stop(children: Iterable[Child]) -> None:
         child.process.terminate()
     deadline = time.monotonic() + _PATIENCE
     for child in held:
-        with suppress(subprocess.TimeoutExpired):
+        try:
             child.process.wait(max(0.0, deadline - time.monotonic()))
-        _kill(child.process)
-        child.process.wait()
+        except subprocess.TimeoutExpired:
+            _kill(child.process)
+            child.process.wait()
         child.close()
 
 

@@ -30,7 +30,7 @@ class Job:
 
     Attributes:
         output: the folder of comparisons. roots: dataset -> its folder; others lie in the usual place.
-        slots: how many at once, and where; none: in this process.
+        slots: how many at once, and where; none: in this process, on `device`.
         say: called with a line when a cell is done. show: with what is going on, cells done, and of how many.
     """
 
@@ -39,6 +39,7 @@ class Job:
     slots: Sequence[Slot]
     say: Callable[[str], None]
     show: Callable[[str, int, int], None]
+    device: str = "auto"
 
 
 @dataclass
@@ -123,7 +124,7 @@ def _here(cell: Cell, job: Job) -> str:
     try:
         with folder.log.open("a", encoding="utf-8") as log, redirect_stderr(log):
             try:
-                work(_order(cell, job, "auto"))
+                work(_order(cell, job, job.device))
             except DiffresError as error:
                 log.write(f"diffres: {error}\n")
                 return str(error)

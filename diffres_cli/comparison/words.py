@@ -32,7 +32,8 @@ DIFFRES = "diffres"
 
 def hop_of(cell: Cell) -> float:
     """The hop of its front end, ms."""
-    return cell.recipe.model.hop or USUAL_HOP
+    mel = cell.recipe.model.mel
+    return 1000 * mel.hop / mel.sample_rate
 
 
 def dataset_of(cell: Cell) -> str:
@@ -42,7 +43,7 @@ def dataset_of(cell: Cell) -> str:
 
 def is_plain(cell: Cell) -> bool:
     """Whether its front end's frames all reach the classifier: a pooling at the full rate pools nothing."""
-    return cell.recipe.model.reduction != DIFFRES and cell.rates[0] == 1000 / hop_of(cell)
+    return cell.recipe.model.reduction != DIFFRES and cell.rates[0] == cell.recipe.model.mel.frame_rate
 
 
 def is_published(cell: Cell) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from diffres_cli.comparison.child import serve, tell
 from diffres_cli.comparison.state import CellFolder
 from diffres_cli.datasets.locks import locked
+from diffres_cli.evaluation.runs import FACTS_NAME, MODEL_NAME
 from diffres_cli.files import write_atomically
 from diffres_cli.training.recipefile import read_recipe
 
@@ -69,7 +70,7 @@ def _train(folder: CellFolder, order: Order) -> None:
     listener = Listener(_tell_epoch, lambda split, done, of: None, tell)
     place = Place(order.device)
     root = Path(order.root) if order.root else None
-    if folder.facts():
+    if (folder.run / FACTS_NAME).exists():
         folder.refuse_other_recipe(recipe)
         fit.resume(folder.run, place, listener, root)
         return
@@ -81,7 +82,6 @@ def _train(folder: CellFolder, order: Order) -> None:
 
 def _count(folder: CellFolder) -> None:
     """Write down how many parameters each part of the network has."""
-    from diffres_cli.evaluation.runs import MODEL_NAME
     from diffres_cli.model.weights import load_network
 
     network = load_network(folder.run / MODEL_NAME)
