@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import suppress
 
+import numpy as np
 import psutil
 import pytest
 from audio_files import noise, write
@@ -22,6 +23,22 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
 def count_of(result):
     return counted(result.err.splitlines()[-1])
+
+
+def test_what_went_wrong_is_listed_like_the_inputs_whoever_is_done_first(tmp_path):
+    late, cut = noise(60, 8000), noise(60, 8000)
+    late[-1] = np.nan
+    paths = [tmp_path / name for name in ("late.wav", "missing.wav", "bad.wav", "cut.wav", "cut.aiff")]
+    write(paths[0], late, 8000, subtype="FLOAT")
+    paths[2].write_bytes(b"RIFF, but no more")
+    for path, samples in ((paths[3], cut), (paths[4], cut[:8000])):
+        write(path, samples, 8000)
+        os.truncate(path, path.stat().st_size - 4000)
+    result = invoke("tag", *paths, "-o", tmp_path / "out", "-j", "2")
+    assert count_of(result) == (2, 0, 3)
+    said = [line.removeprefix("diffres: ") for line in result.err.splitlines()[:-1]]
+    names = [line.removeprefix("warning: ").partition(": ")[0] for line in said]
+    assert names == [str(path) for path in (*paths[3:], *paths[:3])]
 
 
 # --- killed

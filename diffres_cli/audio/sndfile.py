@@ -148,7 +148,10 @@ def _open(file: OpenFile) -> soundfile.SoundFile:
         # The descriptor, not the name: any bytes make a name, and this is the file that was examined.
         # (On Windows a descriptor does not carry over to another C library.)
         source = file.stream if os.name == "nt" else file.stream.fileno()
-        return soundfile.SoundFile(source, closefd=False)
+        sound = soundfile.SoundFile(source, closefd=False)
+    # It would seek after every block, and behind a seek MP3 decodes to other samples.
+    sound.seekable = lambda: False
+    return sound
 
 
 def _words(error: soundfile.LibsndfileError) -> str:
