@@ -88,16 +88,17 @@ class Targets:
         if path is None or not os.path.exists(path):  # noqa: PTH110 (says no, where Path raises)
             return
         if path.is_dir():
-            raise UsageError(f"--combined {path}: this is a folder; name a file, or a folder of results with -o")
+            raise UsageError(f"--combined {path}: this is a folder; name a file, or write there with -o")
         if not path.is_file():
             raise UsageError(
-                f"--combined {path}: not a regular file, and so nothing to go on with; name one, or write there "
-                "as results come with -o"
+                f"--combined {path}: not a regular file, and so nothing to go on with; name one, or write "
+                "there as results come with -o"
             )
         try:
             path.open("r+b").close()
         except OSError as error:
-            raise OutputError(f"--combined {path}: cannot be written: {reason(error)}; name another") from error
+            why = f"cannot be written: {reason(error)}"
+            raise OutputError(f"--combined {path}: {why}; choose another file") from error
 
 
 def tag_folder(
