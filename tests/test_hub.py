@@ -162,10 +162,13 @@ def test_a_refusal_is_one_line_and_leaves_nothing(
     assert find_model(NAME).read_bytes() == MODEL
 
 
-def test_a_token_that_is_refused_is_told_from_none(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("answer", [{"status": 401}, coded(404, "RepoNotFound")])
+def test_a_token_that_is_refused_is_told_from_none(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, answer: dict
+) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_of_a_stranger")
-    hub.fail("/api/", status=401)
-    with pytest.raises(ModelError, match="the token given may not read it"):
+    hub.fail("/api/", **answer)
+    with pytest.raises(DiffresError, match="the token given may not read it"):
         find_model(NAME)
 
 
