@@ -253,7 +253,11 @@ def test_two_runs_at_once_on_one_folder(tmp_path):
     clips(tmp_path / "in", 30, 2)
     command = [tmp_path / "in", "-o", tmp_path / "out", "--combined", tmp_path / "all.json"]
     runs = [begin(*command, "-j", jobs) for jobs in ("1", "2")]
-    assert [end(process)[0] for process in runs] == [0, 0]
+    ends = [end(process) for process in runs]
+    assert [code for code, _ in ends] == [0, 0]
     assert len(results(tmp_path / "out")) == 30
+    notes = noted(tmp_path / "out" / ".diffres")  # of both, and none in another's place
+    assert len(notes) == sum(counted(said[-1])[0] for _, said in ends)
+    assert len(set(notes)) == 30
     assert (tmp_path / "all.json").read_text("utf-8") == invoke("tag", tmp_path / "in", "-f", "json").out
     assert count_of(invoke("tag", *command)) == (0, 30, 0)
