@@ -13,7 +13,7 @@ import psutil
 import pytest
 from audio_files import noise, write
 from batch_runs import begin, clips, counted, end, leftovers, noted, results, silence, wait_until, workers_of
-from command import invoke
+from command import invoke, spawn
 from places import small_disk
 
 from diffres_cli.batch.plan import shard_of
@@ -67,6 +67,49 @@ def test_killed_and_begun_again(tmp_path):
     assert len(found) == 30
     assert {name: found[name] for name in before} == before
     assert len(combined.read_text().splitlines()) == 30
+
+
+KILLED_AT = {
+    # Once something is written, but not yet on the disk ...
+    "the middle of a result": """
+import os, signal, sys
+def told(frame, event, what):
+    if event == "c_return" and what.__name__ == "write" and frame.f_code.co_filename.endswith("files.py"):
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.setprofile(told)
+""",
+    # ... just before it is renamed ...
+    "the rename of a result": """
+import os, signal, sys
+sys.addaudithook(lambda event, how: event == "os.rename" and os.kill(os.getpid(), signal.SIGKILL))
+""",
+    # ... and just before the ledger's file is made, with the first note.
+    "the note of a result": """
+import os, signal, sys
+begun = lambda event, how: event == "open" and str(how[0]).endswith(".jsonl") and "x" in (how[1] or "")
+sys.addaudithook(lambda event, how: begun(event, how) and os.kill(os.getpid(), signal.SIGKILL))
+""",
+}
+
+
+@pytest.mark.parametrize("moment", KILLED_AT)
+def test_killed_at_the_worst_moments(tmp_path, moment):
+    paths = clips(tmp_path / "in", 3)
+    whole = tmp_path / "whole"
+    invoke("tag", tmp_path / "in", "-o", whole)
+    out = tmp_path / "out"
+    killed = spawn("tag", tmp_path / "in", "-o", out, code=KILLED_AT[moment])
+    assert killed.code == -signal.SIGKILL
+    assert noted(out / ".diffres") == []
+    if moment == "the note of a result":
+        assert list(results(out)) == [f"{paths[0].name}.json"]  # whole, though nobody knows of it
+    else:
+        assert list(out.glob("*.json")) == []
+        (left,) = leftovers(out)
+        os.utime(left, (1, 1))  # long ago: nobody writes to it any more
+    assert count_of(invoke("tag", tmp_path / "in", "-o", out)) == (3, 0, 0)
+    assert results(out) == results(whole)
+    assert leftovers(out) == []
 
 
 def test_a_worker_killed_once_costs_nothing(tmp_path):
@@ -227,7 +270,11 @@ def test_two_runs_at_once_on_one_folder(tmp_path):
     clips(tmp_path / "in", 30, 2)
     command = [tmp_path / "in", "-o", tmp_path / "out", "--combined", tmp_path / "all.json"]
     runs = [begin(*command, "-j", jobs) for jobs in ("1", "2")]
-    assert [end(process)[0] for process in runs] == [0, 0]
+    ends = [end(process) for process in runs]
+    assert [code for code, _ in ends] == [0, 0]
     assert len(results(tmp_path / "out")) == 30
+    notes = noted(tmp_path / "out" / ".diffres")  # of both, and none in another's place
+    assert len(notes) == sum(counted(said[-1])[0] for _, said in ends)
+    assert len(set(notes)) == 30
     assert (tmp_path / "all.json").read_text("utf-8") == invoke("tag", tmp_path / "in", "-f", "json").out
     assert count_of(invoke("tag", *command)) == (0, 30, 0)

@@ -10,6 +10,7 @@ import pytest
 from audio_files import noise, write
 from batch_runs import clips, counted, leftovers, results
 from command import EXAMPLES, invoke, spawn
+from places import open_to_all, unprivileged
 
 SIREN = EXAMPLES / "siren.ogg"
 
@@ -171,7 +172,10 @@ def test_a_run_that_only_fails_where_earlier_ones_succeeded(folder, tmp_path):
         (["-f", "mp3"], "--format mp3: choose table, json"),
         (["--combined", "all.TextGrid"], "a file describes one recording"),
         (["-o", "one.json", "--combined", "all.json"], "--output one.json: with --combined, this is"),
-        (["--combined", "in/000.wav", "-f", "json"], "this is one of the recordings"),
+        (["--combined", "in/000.wav", "-f", "json"], "--combined in/000.wav: this is one of the recordings"),
+        (["--combined", "all.mp3"], "--combined all.mp3: choose a suffix of .txt, .json"),
+        (["--combined", "in/deep", "-f", "csv"], "--combined in/deep: this is a folder"),
+        (["--combined", "/dev/full", "-f", "csv"], "--combined /dev/full: not a regular file"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused_before_anything_is_made(
@@ -185,6 +189,17 @@ def test_what_makes_no_sense_is_refused_before_anything_is_made(
     assert complaint in result.complaint
     assert os.listdir() == ["in"]  # noqa: PTH208
     assert (folder / "000.wav").read_bytes() == before
+
+
+def test_a_combined_file_that_may_not_be_replaced_is_refused_before_anything_is_tagged(folder, tmp_path):
+    open_to_all(tmp_path)
+    (tmp_path / "all.csv").write_text("theirs")
+    (tmp_path / "all.csv").chmod(0o444)
+    with unprivileged():
+        result = invoke("tag", folder, "--combined", tmp_path / "all.csv")
+    assert result.code == 3
+    assert "all.csv: cannot be written: Permission denied" in result.complaint
+    assert not (tmp_path / "all.csv.diffres").exists()
 
 
 # --- what is done already

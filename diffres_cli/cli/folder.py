@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from diffres_cli.cli.console import say
 from diffres_cli.cli.inputs import refuse_overwriting
 from diffres_cli.errors import OutputError, UsageError
+from diffres_cli.files import reason
 from diffres_cli.outputs import FORMATS, check_format, choose_format
 
 if TYPE_CHECKING:
@@ -62,10 +63,11 @@ class Targets:
         from diffres_cli.batch.run import Order
 
         self._refuse_two_files()
+        self._refuse_no_file()
         settings = setup.settings
         arrays = settings.importance or settings.embeddings
         mirrored = mirrored_format(self.format)
-        combined = choose_format(None if self.output else self.format, self.combined)
+        combined = choose_format(None if self.output else self.format, self.combined, "--combined")
         if self.output is not None:
             check_format(mirrored, events=settings.events, arrays=arrays)
         if self.combined is not None:
@@ -80,6 +82,24 @@ class Targets:
                 "or leave it out"
             )
 
+    def _refuse_no_file(self) -> None:
+        """What cannot be replaced at the end is refused at the beginning."""
+        path = self.combined
+        if path is None or not os.path.exists(path):  # noqa: PTH110 (says no, where Path raises)
+            return
+        if path.is_dir():
+            raise UsageError(f"--combined {path}: this is a folder; name a file, or write there with -o")
+        if not path.is_file():
+            raise UsageError(
+                f"--combined {path}: not a regular file, and so nothing to go on with; name one, or write "
+                "there as results come with -o"
+            )
+        try:
+            path.open("r+b").close()
+        except OSError as error:
+            why = f"cannot be written: {reason(error)}"
+            raise OutputError(f"--combined {path}: {why}; choose another file") from error
+
 
 def tag_folder(
     targets: Targets, setup: Setup, found: list[str | AudioError], inputs: list[str], quiet: bool
@@ -90,7 +110,7 @@ def tag_folder(
     from diffres_cli.cli.progress import Bar
 
     order = targets.order(setup)
-    refuse_overwriting(found, targets.combined)
+    refuse_overwriting(found, targets.combined, "--combined")
     items = plan(found, inputs)
     summary = Run()
     bar = Bar(len(items), shown=sys.stderr.isatty() and not quiet)
