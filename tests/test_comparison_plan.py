@@ -99,13 +99,13 @@ def test_where_the_data_lies_decides_nothing_and_everything_else_does() -> None:
         ('kind = "table9"\n[grid]\ndataset = "esc10"', ["kind is 'table9', must be table1, table2"]),
         ("", ["kind is ''", "there is no [grid]"]),
         ('kind = "table1"\ngird = 1\n[grid]\n', ["no entry gird; the nearest is grid", "grid: no dataset"]),
-        ('kind = "table1"\n[grid]\ndataset = "nsynth"\nfsp = 25', ["no axis fsp; the nearest is fps"]),
+        ('kind = "table1"\n[grid]\ndataset = "nsynth"\nfsp = 2', ["no axis fsp; the nearest is fps"]),
         (
             'kind = "table1"\n[fields]\nmodel.widht = 1\ntraining.epochs = "two"\n[grid]\ndataset = "esc10"',
             ["there is no field model.widht; the nearest is model.width", "training.epochs is 'two'"],
         ),
         (
-            'kind = "table1"\n[variants]\na = { loss.guide = 0.0 }\n[grid]\ndataset = "esc10"\nvariant = "aa"',
+            'kind = "table1"\n[variants]\na = { loss.guide = 0.0 }\n[grid]\ndataset = "esc"\nvariant = "aa"',
             ["grid: there is no variant aa; the nearest is a"],
         ),
         ('kind = "table1"\n[variants]\nfull = {}\n[grid]\ndataset = "esc10"', ["choose another name"]),

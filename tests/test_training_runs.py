@@ -105,7 +105,8 @@ def test_the_same_seed_gives_the_same_network_and_another_another(
 @pytest.mark.parametrize("name", ["audioset", "fsd50k", "esc50", "speechcommands", "nsynth", "arabic"])
 def test_every_datasets_recipe_trains_an_epoch_on_its_official_layout(name: str, tmp_path: Path) -> None:
     build: dict[str, Callable[[Path], Path]] = {
-        "audioset": dataset_trees.audioset_clips, "fsd50k": dataset_trees.fsd50k, "esc50": dataset_trees.esc50,
+        "audioset": dataset_trees.audioset_clips,
+        "fsd50k": dataset_trees.fsd50k, "esc50": dataset_trees.esc50,
         "speechcommands": dataset_trees.speech_commands,
         "nsynth": dataset_trees.nsynth, "arabic": dataset_trees.arabic,
     }  # fmt: skip

@@ -132,7 +132,7 @@ def _rates(grid: Grid, values: Mapping[str, Any]) -> dict[str, Any]:
         return rate_fields(values["fps"], values["fps"])
     if grid.elastic:
         rates = sorted(grid.axes["fps"])
-        return rate_fields(rates[0], rates[-1]) | {"rate.validation": rates}
+        return rate_fields(rates[0], rates[-1])
     return {}
 
 
