@@ -51,6 +51,16 @@ def test_a_gabor_filter_that_left_its_bounds_comes_back_in_training_only() -> No
     torch.testing.assert_close(leaf.widths.data, torch.tensor([3.0, 3.0, low, high]))
 
 
+def test_a_pooling_window_is_neither_a_sample_nor_flat() -> None:
+    """Its width stays between two samples and half the window, both in halves of the window."""
+    leaf = Leaf(TINY)
+    with torch.no_grad():
+        leaf.pooling.copy_(torch.tensor([[0.0], [9.0], [0.5], [0.4]]))
+    one_off = 1 / 10  # a sample from the middle of 21, in halves
+    expected = [math.exp(-0.5 * (one_off / width) ** 2) for width in (2 / 21, 0.5, 0.5, 0.4)]
+    torch.testing.assert_close(leaf.windows()[:, 11], torch.tensor(expected))
+
+
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 31, 32, 33, 1000])
 def test_the_moving_average_is_the_recursion(frames: int) -> None:
     smooth = torch.tensor([[0.0], [0.04], [0.7], [1.0]], dtype=torch.float64)
@@ -70,8 +80,13 @@ def test_pcen_forgets_how_loud_a_recording_is() -> None:
     with torch.no_grad():
         pcen.alpha.fill_(1.5)
         pcen.root.fill_(0.5)
-    torch.testing.assert_close(pcen(energy), pcen(1e4 * energy), rtol=1e-4, atol=1e-5)
-    assert pcen(energy).min() > 0
+    values = pcen(energy)
+    torch.testing.assert_close(pcen(1e4 * energy), values, rtol=1e-4, atol=1e-5)
+    assert values.min() > 0
+    with torch.no_grad():
+        pcen.alpha.fill_(1.0)
+        pcen.root.fill_(1.0)
+    torch.testing.assert_close(pcen(energy), values)
 
 
 @pytest.mark.parametrize(("size", "hop"), [(7, 3), (6, 3), (3, 5), (5, 5), (1, 1), (9, 2)])

@@ -16,7 +16,7 @@ from diffres_cli.model.frontends import build_front_end
 from diffres_cli.model.windowed import WindowedSpectrum
 
 
-@pytest.mark.parametrize("slots", [1, 2, 3, 5, 6, 7, 9])
+@pytest.mark.parametrize("slots", [1, 2, 3, 5, 6, 7, 9, 100])
 @pytest.mark.parametrize("samples", [0, 29, 57])
 def test_a_larger_hop_takes_whole_windows_where_the_rows_begin(samples: int, slots: int) -> None:
     config = CASES["stft"][1]
