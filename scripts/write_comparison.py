@@ -2,8 +2,8 @@
 
     python scripts/write_comparison.py OUT [--write]
 
-OUT holds the folders arabic, esc10 and figure5, each the -o of the plans of that name. Tables and figures are made
-anew from the cells; what we conclude is in scripts/comparison_conclusions.md.
+OUT holds the folders arabic, esc10 and figure5, each the -o of the plans of that name. Tables and figures are
+made anew from the cells; what we conclude is in scripts/comparison_conclusions.md.
 """
 
 from __future__ import annotations
@@ -44,11 +44,12 @@ Written by `python scripts/write_comparison.py OUT --write` from the cells that 
 {commands}
 ```
 
-Machine: {machine}. Data: Arabic Speech Commands (Ghandoura, Hjabo and Al Dakkak, 2021, CC BY 4.0; official splits,
-tested on the 2,400 clips of the test split) and ESC-10 (K. J. Piczak, CC BY 3.0; five-fold cross-validation). What a
-cell is trained with is in `diffres_cli/plans/` and under each table. Budgets are small and the same for every row: the
-tables compare reductions with each other, not with the paper's, whose networks are larger, start from ImageNet's
-weights and are trained up to twenty times as long on other data. [compare.md](compare.md) says how to run a plan.
+Machine: {machine}. Data: Arabic Speech Commands (Ghandoura, Hjabo and Al Dakkak, 2021, CC BY 4.0; official
+splits, tested on the 2,400 clips of the test split) and ESC-10 (K. J. Piczak, CC BY 3.0; five-fold
+cross-validation). What a cell is trained with is in `diffres_cli/plans/` and under each table. Budgets are small
+and the same for every row: the tables compare reductions with each other, not with the paper's, whose networks
+are larger and are trained up to twenty times as long on other data. [compare.md](compare.md) says how to run a
+plan.
 
 {conclusions}
 {sections}"""
