@@ -223,7 +223,7 @@ def test_requests_that_make_no_sense_are_usage_errors(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="only an array needs one"):
         open_recording(path, sample_rate=8000)
     with pytest.raises(UsageError, match="not of type list"):
-        open_recording([0.1, 0.2])  # type: ignore[arg-type]
+        open_recording([0.1, 0.2], sample_rate=8000)  # type: ignore[arg-type]
     with path.open(errors="replace") as text, pytest.raises(UsageError, match="not of type TextIOWrapper"):
         open_recording(text)  # type: ignore[arg-type]
 

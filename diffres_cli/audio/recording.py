@@ -135,7 +135,7 @@ def open_recording(source: Source, sample_rate: int | None = None, name: str | N
     if hasattr(source, "__array__"):
         array = np.asarray(source)
         return _checked(Recording(name or "array", ArrayDecoder(array, sample_rate, name or "array")))
-    if sample_rate is not None:
+    if sample_rate is not None and (isinstance(source, (str, Path, bytes)) or hasattr(source, "read")):
         raise UsageError(f"sample_rate={sample_rate}: only an array needs one, a file states its own")
     file = _open_source(source, name)
     try:
