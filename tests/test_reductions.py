@@ -201,7 +201,7 @@ def test_every_variant_learns_and_survives_a_file(switches: dict[str, object], t
 
 
 def test_a_change_of_hop_exports() -> None:
-    """The one reduction that reads the waveform; the others differ between spectrogram and classifier only."""
+    """The one reduction that reads the waveform; the others lie between spectrogram and classifier."""
     _, difference = checked_onnx(network(reduction="hop"))
     assert difference < 1e-4
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import torch
 from command import invoke, spawn
 from safetensors.torch import load_file
+from test_cli_terminal import on_terminal
 from training_runs import differing, facts, options, write_clips
 
 from diffres_cli.checkpoint import find_model
@@ -93,6 +95,13 @@ def test_every_step_is_logged(run: Path) -> None:
     assert rates == pytest.approx({step: 1e-3 * min(1, (step + 1) / 4) for step in (1, 3, 5, 7)})
 
 
+def test_a_bar_counts_epochs_and_their_parts_on_a_terminal(clips: Path, tmp_path: Path) -> None:
+    screen = on_terminal(*options(clips, tmp_path / "run", training__epochs=1), out=False)
+    assert (screen.code, screen.out) == (0, f"{tmp_path / 'run'}\n")
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.shown)
+    assert re.search("Epoch 1 of 1, part 2 of 2 ━+", shown)
+
+
 def test_the_best_network_is_the_one_that_is_kept(run: Path) -> None:
     best = facts(run)["best"]
     accuracy = np.mean([best[f"validation/accuracy@{fps}"] for fps in (25, 100)])
@@ -109,12 +118,13 @@ def test_the_same_seed_gives_the_same_network_and_another_another(
     assert differing(run, tmp_path / "other")
 
 
-@pytest.mark.parametrize("name", ["audioset", "fsd50k", "esc50", "speechcommands", "nsynth", "arabic"])
+@pytest.mark.parametrize(
+    "name", ["audioset", "fsd50k", "esc50", "esc10", "speechcommands", "nsynth", "arabic"]
+)
 def test_every_datasets_recipe_trains_an_epoch_on_its_official_layout(name: str, tmp_path: Path) -> None:
     build: dict[str, Callable[[Path], Path]] = {
-        "audioset": dataset_trees.audioset_clips,
-        "fsd50k": dataset_trees.fsd50k, "esc50": dataset_trees.esc50,
-        "speechcommands": dataset_trees.speech_commands,
+        "audioset": dataset_trees.audioset_clips, "fsd50k": dataset_trees.fsd50k,
+        "esc50": dataset_trees.esc50, "esc10": _esc10, "speechcommands": dataset_trees.speech_commands,
         "nsynth": dataset_trees.nsynth, "arabic": dataset_trees.arabic,
     }  # fmt: skip
     root = build[name](tmp_path / "data")
@@ -126,16 +136,37 @@ def test_every_datasets_recipe_trains_an_epoch_on_its_official_layout(name: str,
         "training.batch_size=2",
         "model.architecture=efficientnet_b0",
     ]
-    less += ["rate.validation=[25.0]", "training.validate_every=1"]
+    less += ["rate.validation=[25.0]", "training.validate_every=1", "model.width=1"]
     result = invoke(
         "train", "--dataset", dataset, "--data", root, "-o", tmp_path / "run", "--device", "cpu",
         *(word for field in less for word in ("--set", field)),
     )  # fmt: skip
     assert result.code == 0, result.err
     network = load_network(tmp_path / "run" / "weights.safetensors")
-    classes = {"audioset": 527, "fsd50k": 200, "esc50": 50, "speechcommands": 35, "nsynth": 11, "arabic": 40}
+    classes = {
+        "audioset": 527,
+        "fsd50k": 200,
+        "esc50": 50,
+        "esc10": 10,
+        "speechcommands": 35,
+        "nsynth": 11,
+        "arabic": 40,
+    }
     assert len(network.card.classes) == classes[name]
     assert facts(tmp_path / "run")["status"] == "finished"
+
+
+def _esc10(root: Path) -> Path:
+    folds = [(fold, target) for fold in (1, 2) for target in range(10)]
+    rows = [(f"{fold}-100-A-{t}.wav", fold, t, f"class {t}", True, 100, "A") for fold, t in folds]
+    return dataset_trees.esc50(root, rows)
+
+
+def test_a_fold_alone_leaves_nothing_to_train_on(tmp_path: Path) -> None:
+    root = dataset_trees.esc50(tmp_path / "data")  # all its ESC-10 clips are in fold 1
+    result = invoke("train", "--dataset", "esc10", "--data", root, "-o", tmp_path / "run")
+    said = "esc10 has clips in fold1 alone: holding it out leaves none to train on"
+    assert (result.code, result.complaint) == (2, said)
 
 
 def test_soft_labels_are_learned(tmp_path: Path, clips: Path) -> None:
