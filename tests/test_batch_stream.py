@@ -78,6 +78,17 @@ def test_a_setting_is_no_reason_to_refuse(folder: Path, monkeypatch: pytest.Monk
     assert [json.loads(line)["file"] for line in result.out.splitlines()] == ["-", str(folder / "000.wav")]
 
 
+@pytest.mark.parametrize("where", ["-o out", "-j 2"])
+def test_which_model_runs_is_said_before_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clips(Path("in"), 2)
+    first, *_ = invoke("tag", "in", "-v", "-f", "csv", *where.split()).err.splitlines()
+    assert first.startswith("diffres: audioset-small (mobilenet_v3_large, 527 classes, ")
+    assert first.endswith(" on cpu, 2 inputs")
+
+
 def test_settings_out_of_range_are_said_once(folder: Path, tmp_path: Path) -> None:
     result = invoke("tag", folder, "-j", "2", "--fps", "7", "-o", tmp_path / "all.csv")
     assert (result.code, result.complaint[:9]) == (2, "--fps 7: ")

@@ -103,6 +103,8 @@ def tag(
         cluster = Cluster(target, ray_address, jobs, force, quiet, debug)
         return tag_on_cluster(cluster, _setup(model, settings, backend, device, offline), found, inputs or [])
     setup = _setup(model, settings, backend, device, offline)
+    if verbose:
+        _say_setup(setup.load(), len(found))
     if is_folder(output) or combined is not None:
         targets = Targets(output, combined, format_, jobs, shard, force)
         return tag_folder(targets, setup, found, inputs or [], quiet)
@@ -117,8 +119,6 @@ def tag(
         return _tag_in_processes(count, setup, found, inputs or [], name, output, quiet=quiet)
     tagger = setup.load()
     settings.resolve(tagger.card)
-    if verbose:
-        _say_setup(tagger, len(found))
     wanted = picture and name == "table" and output is None and len(found) == 1 and sys.stdout.isatty()
     return _tag(tagger, found, settings, name, output, drawn=wanted, quiet=quiet, debug=debug)
 
