@@ -240,6 +240,14 @@ def test_a_run_without_numbers_is_not_exported(run: Path, tmp_path: Path) -> Non
     assert (network.card.name, notes) == ("alone", "")
 
 
+def test_a_run_of_soft_labels_is_not_sent_to_an_evaluation_it_cannot_have(run: Path, tmp_path: Path) -> None:
+    recipe = (run / "recipe.toml").read_text()
+    (run / "recipe.toml").write_text(recipe.replace('dataset = "folder"', 'soft_labels = "distill"'))
+    assert invoke("export", run, "-o", tmp_path / "shipped").complaint == (
+        f"{run}: not evaluated: a run of soft labels has no labelled test split: export with --unevaluated"
+    )
+
+
 def test_a_run_is_shipped_with_its_numbers(run: Path, tmp_path: Path) -> None:
     assert invoke("eval", run, "--fps", "25,100", "-q").code == 0
     (rate, _) = json.loads((run / "evaluation.json").read_text("utf-8"))["rates"]

@@ -194,3 +194,11 @@ def test_ci_runs_the_readmes_test_command():
 def test_scripts_named_in_the_docs_exist(page):
     scripts = re.findall(r"\b(?:scripts|bench)/\w+\.py\b", page.read_text("utf-8"))
     assert [script for script in scripts if not (ROOT / script).is_file()] == []
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_tests_named_in_the_docs_exist(page):
+    file = ""
+    for named, test in re.findall(r"`(test_\w+\.py)?::(test_\w+)`", page.read_text("utf-8")):
+        file = named or file
+        assert f"\ndef {test}(" in (ROOT / "tests" / file).read_text("utf-8"), f"{file}::{test}"

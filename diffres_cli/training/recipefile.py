@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,15 @@ def read_recipe(path: Path) -> Recipe:
         raise UsageError(f"--recipe {path}: {reason(error)}") from error
     except ValueError as error:
         raise UsageError(f"--recipe {path}: not TOML: {error}") from error
+    return from_plain(tables, path)
+
+
+def from_plain(tables: Mapping[str, Any], path: Path) -> Recipe:
+    """The recipe whose tables stand in a file; fields that are not there have their defaults.
+
+    Raises:
+        UsageError: a field nobody knows, or a value of another type.
+    """
     values = {}
     for table, held in tables.items():
         if not isinstance(held, dict):
