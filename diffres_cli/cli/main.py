@@ -110,6 +110,8 @@ def _explain(error: BaseException, arguments: list[str]) -> int:
         return NO_READER
     if isinstance(error, OSError) and error.filename is None:  # not of a file, then of our own output
         return _fail(f"cannot write standard output: {reason(error)}", UNEXPECTED)
+    if isinstance(error, OSError):
+        return _fail(f"{error.filename}: {reason(error)} (--debug shows where)", UNEXPECTED)
     return _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)", UNEXPECTED)
 
 
