@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from diffres_cli.errors import ModelError, UsageError
-from diffres_cli.evaluation.report import NAMES, Spread, cell
+from diffres_cli.evaluation.report import NAMES, cell
 from diffres_cli.evaluation.runs import (
     EVALUATION_NAME,
     RECIPE_NAME,
@@ -18,6 +18,7 @@ from diffres_cli.evaluation.runs import (
     read_evaluation,
     read_facts,
 )
+from diffres_cli.evaluation.spread import Spread
 from diffres_cli.model.network import DiffResNetwork
 from diffres_cli.model.publish import notes_of
 from diffres_cli.model.weights import load_network

@@ -16,6 +16,7 @@ from diffres_cli.model.frontends import build_front_end
 from diffres_cli.model.importance import ImportanceNetwork, rescale
 from diffres_cli.model.reductions import ConvolutionBlocks, diffres_picture, pooled
 from diffres_cli.model.warp import merge_mean, overlaps
+from diffres_cli.model.windowed import WindowedSpectrum
 
 
 class NetworkOutput(NamedTuple):
@@ -77,8 +78,10 @@ class DiffResNetwork(nn.Module):
     def hear(self, waveform: Tensor, slots: int) -> Tensor:
         """What the reduction reads: waveform [B, N] -> [B, F, T]; [B, F, t] for a change of hop size."""
         if self.card.variant.reduction == "hop":
+            assert isinstance(self.front_end, WindowedSpectrum)
             return self.front_end.at(waveform, slots)
-        return self.front_end(waveform)  # type: ignore[no-any-return]
+        power: Tensor = self.front_end(waveform)
+        return power
 
     def from_spectrogram(self, power: Tensor, slots: int, lengths: Tensor | None = None) -> NetworkOutput:
         """The rest of `forward`, from what `hear` gives on; `lengths` are samples still."""

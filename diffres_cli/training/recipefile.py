@@ -72,3 +72,18 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
         except ValueError:
             values[name.strip()] = text.strip()  # a word without quotes
     return values
+
+
+def rate_fields(low: float, high: float) -> dict[str, Any]:
+    """The fields of a network that serves frame rates from `low` to `high`, fps, which may be equal.
+
+    >>> rate_fields(25, 25)["rate.validation"], rate_fields(15, 60)["rate.default"]
+    ([25], 50.0)
+    """
+    kept = [rate for rate in (25.0, 50.0, 100.0) if low <= rate <= high]
+    return {
+        "rate.minimum": low,
+        "rate.maximum": high,
+        "rate.default": min(max(50.0, low), high),
+        "rate.validation": kept or [low],
+    }

@@ -1,0 +1,103 @@
+"""Every plan that is shipped, from its cells to its table and figure, on tiny real data.
+
+A plan's cells are hundreds, but few are different networks: each of those is trained once, over all plans,
+and each plan has some. Widths, lengths and epochs are cut down by the fields that --set would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import dataset_trees
+import pytest
+
+from diffres_cli.comparison.cells import Cell
+from diffres_cli.comparison.checks import planned
+from diffres_cli.comparison.job import run_plan
+from diffres_cli.comparison.markup import Table
+from diffres_cli.comparison.plan import SPEED, Plan
+from diffres_cli.comparison.planfile import shipped_plans
+from diffres_cli.comparison.report import write_report
+from diffres_cli.comparison.run import Job, Summary
+
+TINY = {
+    "model.architecture": "mobilenet_v3_large",
+    "model.width": 0.1,
+    "model.init": "",
+    "data.seconds": 0.35,
+    "data.maximum_missing": 0.5,
+    "training.epochs": 1,
+    "training.validate_every": 1,
+    "training.batch_size": 6,
+    "optimizer.warmup": 0,
+}
+TREES = {
+    "audioset": dataset_trees.audioset_clips, "fsd50k": dataset_trees.fsd50k, "esc50": dataset_trees.esc50,
+    "esc10": dataset_trees.esc50, "speechcommands": dataset_trees.speech_commands,
+    "nsynth": dataset_trees.nsynth, "arabic-speechcommands": dataset_trees.arabic,
+}  # fmt: skip
+FEWEST = 2  # cells of a plan
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("trees")
+    return {name: build(root / name) for name, build in TREES.items()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def output(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One folder of comparisons, and one cache of waveforms, for all plans."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("DIFFRES_DATA", str(tmp_path_factory.mktemp("home")))
+    yield tmp_path_factory.mktemp("out")
+    patch.undo()
+
+
+trained: set[str] = set()
+
+
+def different(cells: Sequence[Cell]) -> list[Cell]:
+    """A cell of each network that no plan before had, and as many more as make a plan."""
+    found = [cell for cell in cells if _is_new(cell)]
+    more = [cell for cell in cells if cell not in found]
+    return [*found, *more[: max(0, FEWEST - len(found))]]
+
+
+def _is_new(cell: Cell) -> bool:
+    model = repr((cell.recipe.model, cell.recipe.loss, cell.rates == (100.0,)))
+    new = model not in trained
+    trained.add(model)
+    return new
+
+
+@pytest.mark.parametrize("name", shipped_plans())
+def test_a_shipped_plan_runs_from_end_to_end(name: str, trees: dict[str, Path], output: Path) -> None:
+    plan, cells = planned(name, TINY)
+    cells = _few_to_time(cells) if plan.kind == SPEED else different(cells)
+    said: list[str] = []
+    summary = Summary()
+    run_plan(plan, cells, Job(output, trees, (), said.append, lambda *what: None), summary)
+    assert (summary.failures, summary.done + summary.skipped) == ({}, len({cell.key for cell in cells})), said
+    table = write_report(plan, cells, output)
+    assert table
+    _check(plan, table, output)
+
+
+def _few_to_time(cells: Sequence[Cell]) -> list[Cell]:
+    """Every front end and reduction once, and the baseline."""
+    found = {
+        (cell.recipe.model.front_end, cell.recipe.model.reduction, cell.baseline): cell for cell in cells
+    }
+    return list(found.values())
+
+
+def _check(plan: Plan, table: Table, output: Path) -> None:
+    assert (output / f"{plan.name}.md").read_text().startswith(f"**{plan.title}**")
+    # A table with a column of differences has none where the full model is not among the few.
+    assert all(any(row.values) for row in table.rows)
+    pictured = plan.kind.startswith("figure") and any(row.values[-1] for row in table.rows)
+    assert {suffix for suffix in (".png", ".svg", ".pdf") if (output / f"{plan.name}{suffix}").exists()} == (
+        {".png", ".svg", ".pdf"} if pictured else set()
+    )
