@@ -20,7 +20,7 @@ from diffres_cli.model.export import checked_onnx
 from diffres_cli.model.importance import ImportanceNetwork, rescale
 from diffres_cli.model.network import DiffResNetwork
 from diffres_cli.model.reductions import ConvolutionBlocks, pick_frames, pooled
-from diffres_cli.model.warp import merge_mean, overlaps
+from diffres_cli.model.warp import merge_mean, overlaps, resolution_encoding
 from diffres_cli.model.weights import load_network, save_network
 from diffres_cli.variant import REDUCTIONS, Variant
 
@@ -137,6 +137,18 @@ def test_t_is_chosen_at_each_call(reduction: str) -> None:
             assert output.importance_logits is None
 
 
+@pytest.mark.parametrize("reduction", RIVALS)
+def test_rivals_tell_the_classifier_that_frames_are_evenly_spread(reduction: str) -> None:
+    net, waveform = network(reduction=reduction), bursts(2, 16_000)
+    seen = []
+    net.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        net(waveform, 25)
+    even = resolution_encoding(overlaps(torch.full((2, 101), 25 / 101, dtype=torch.float64), 25), 128)
+    torch.testing.assert_close(seen[0][:, 2], even)
+    assert torch.equal(seen[0][:, 0], seen[0][:, 1])
+
+
 @pytest.mark.parametrize("reduction", sorted(set(RIVALS) - {"conv-average-pool"}))
 def test_at_full_rate_a_reduction_is_the_identity(reduction: str) -> None:
     with torch.no_grad():
@@ -169,14 +181,18 @@ def test_padding_takes_no_part(reduction: str) -> None:
 @pytest.mark.parametrize(
     ("switch", "channel"), [({"maximum": False}, 1), ({"encoding": False}, 2)], ids=["maximum", "encoding"]
 )
-def test_a_channel_that_is_switched_off_repeats_the_mean(switch: dict[str, bool], channel: int) -> None:
+def test_a_channel_that_is_switched_off_is_that_of_frames_all_alike(
+    switch: dict[str, bool], channel: int
+) -> None:
     waveform = bursts(1, 16_000)
     full, ablated = network(), network(**switch)
     with torch.no_grad():
         power = full.hear(waveform, 25)
         importance = rescale(full.importance_logits(power).sigmoid(), 25)
         pictures = [net.reduce(power, importance, 25)[1] for net in (full, ablated)]
-    assert torch.equal(pictures[1][:, channel], pictures[0][:, 0])
+    even = resolution_encoding(overlaps(torch.full((1, 101), 25 / 101, dtype=torch.float64), 25), 128)
+    expected = pictures[0][:, 0] if channel == 1 else even
+    torch.testing.assert_close(pictures[1][:, channel], expected)
     others = [i for i in range(3) if i != channel]
     assert torch.equal(pictures[1][:, others], pictures[0][:, others])
     assert not torch.equal(pictures[1][:, channel], pictures[0][:, channel])
