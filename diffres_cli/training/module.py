@@ -148,8 +148,8 @@ class TrainingModule(lightning.LightningModule):
         if not torch.isfinite(values).all():
             raise TrainingError(
                 f"the {what} became {values.detach().sum().item()} in epoch {self.epoch}, update "
-                f"{self.global_step + 1}, and no checkpoint was made of it: begin another run, with a smaller "
-                "optimizer.lr or training.clip_norm=1"
+                f"{self.global_step + 1}, and no checkpoint was made of it: begin another run, with a "
+                "smaller optimizer.lr or training.clip_norm=1"
             )
 
 
