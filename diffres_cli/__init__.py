@@ -14,7 +14,10 @@ The map, in the order the data flows:
     hub/            hf:ORG/NAME[@REVISION] <-> files, through the standard hub cache
     checkpoint.py   a name, folder, file or hf: reference -> the verified model file
     devices.py      where a model can run here, and why it cannot elsewhere
-    runtime.py      ONNX session: waveform [B, N] + t -> scores, importance, spectrograms
+    graph.py        parts of an ONNX graph, cut out of its bytes
+    warp.py         mel and importance logits -> what the classifier sees, in NumPy
+    engine.py       how ONNX Runtime computes a model: whole, or in halves around the warp
+    runtime.py      a model in ONNX Runtime: waveform [B, N] + t -> scores, importance, spectrograms
     push.py         a checkpoint folder, complete and true to its own card -> the hub
     labels.py       scores -> ranked labels, of all or of a list; window scores -> the recording's
     events.py       framewise scores -> events: a label's starts and ends in seconds

@@ -7,7 +7,7 @@ audioset-small's best label is that of full rate for 98 % of the windows; what t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from time import perf_counter
 
@@ -74,23 +74,24 @@ def listen(
     """
     heard = [Heard({}, 0, ())] * len(waveform)
     unsure = list(range(len(waveform)))
+    since = perf_counter()
+    begun = runtime.begin(waveform)
+    shared = (perf_counter() - since) / len(waveform)
+    frames = runtime.card.mel.frames(waveform.shape[1])
     for rate in rates(fps, runtime.card):
-        for row, result in zip(unsure, _run(runtime, waveform[unsure], rate, outputs), strict=True):
-            heard[row] = Heard(result.values, result.slots, heard[row].passes + result.passes)
+        rest = begun if len(unsure) == len(waveform) else {name: each[unsure] for name, each in begun.items()}
+        slots = slots_at(rate, frames, runtime.card.mel.frame_rate)
+        since = perf_counter()
+        found = runtime.finish(rest, slots, outputs)
+        seconds = shared + (perf_counter() - since) / len(unsure)
+        for i, row in enumerate(unsure):
+            took = Pass(rate, seconds, shared if heard[row].passes else 0.0)
+            values = {name: value[i] for name, value in found.items()}
+            heard[row] = Heard(values, slots, (*heard[row].passes, took))
         unsure = [row for row in unsure if not is_sure(heard[row].values["probabilities"], allowed)]
         if not unsure:
             break
     return heard
-
-
-def _run(runtime: Runtime, waveform: Floats, fps: float, outputs: Sequence[str]) -> Iterator[Heard]:
-    mel = runtime.card.mel
-    slots = slots_at(fps, mel.frames(waveform.shape[1]), mel.frame_rate)
-    begun = perf_counter()
-    results = runtime.run(waveform, slots, outputs)
-    each = Pass(fps, (perf_counter() - begun) / len(waveform))
-    for row in range(len(waveform)):
-        yield Heard({name: value[row] for name, value in results.items()}, slots, (each,))
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ class Effort:
 
     Attributes:
         windows, redone: how many there were, and how many were tagged twice.
-        first, again: time of all first runs, and of all second ones. doubted: of the first runs redone.
+        first, again: time of all first runs, and what all second ones added.
+        doubted, alone: time of the first runs redone, and what their second runs alone would take.
     """
 
     windows: int = 0
@@ -107,16 +109,23 @@ class Effort:
     first: float = 0.0
     again: float = 0.0
     doubted: float = 0.0
+    alone: float = 0.0
 
     @classmethod
     def of(cls, prediction: Prediction) -> Effort:
         """The effort that a recording took; none of this kind at a fixed rate."""
         if prediction.fps != "auto":
             return cls()
-        took = [[run.seconds for run in window.passes] for window in prediction.windows]
-        twice = [seconds for seconds in took if len(seconds) == 2]
-        first, again = sum(seconds[0] for seconds in took), sum(seconds[1] for seconds in twice)
-        return cls(len(took), len(twice), first, again, sum(seconds[0] for seconds in twice))
+        first = [window.passes[0] for window in prediction.windows]
+        twice = [window.passes for window in prediction.windows if len(window.passes) == 2]
+        return cls(
+            windows=len(first),
+            redone=len(twice),
+            first=sum(run.seconds for run in first),
+            again=sum(run.seconds - run.shared for _, run in twice),
+            doubted=sum(run.seconds for run, _ in twice),
+            alone=sum(run.seconds for _, run in twice),
+        )
 
     def __add__(self, other: Effort) -> Effort:
         return Effort(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
@@ -131,12 +140,12 @@ class Effort:
         """Time taken over what full rate alone would take: what a second run costs was measured where
         there was one. None: there was none.
 
-        >>> Effort(windows=10, redone=2, first=10.0, doubted=2.0, again=4.0).ratio
-        0.7
+        >>> Effort(windows=10, redone=2, first=10.0, doubted=2.0, again=3.0, alone=4.0).ratio
+        0.65
         """
         if not self.redone:
             return None
-        return (self.first + self.again) / (self.first * self.again / self.doubted)
+        return (self.first + self.again) / (self.first * self.alone / self.doubted)
 
     def __str__(self) -> str:
         told = f"{self.redone} of {self.windows} windows ({self.share:.0%}) redone at full rate"

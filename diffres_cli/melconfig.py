@@ -50,6 +50,12 @@ class MelConfig:
         padded = max(samples, self.minimum_samples)
         return (padded - bool(self.pre_emphasis)) // self.hop + 1
 
+    def log(self, power: Floats) -> Floats:
+        """Mel power of any shape -> the logarithm the networks see, same shape."""
+        logarithm = np.log(power + np.float32(self.log_offset))
+        seen: Floats = (logarithm + np.float32(self.log_shift)) / np.float32(self.log_scale)
+        return seen
+
     @property
     def mel_frequencies(self) -> Floats:
         """Centre of each mel bin in Hz, [F]: equally spaced on Kaldi's scale 1127 ln(1 + f / 700)."""

@@ -23,10 +23,16 @@ class Label:
 
 
 class Pass(NamedTuple):
-    """One run of the model over a window: the frame rate it ran at, and the seconds it took."""
+    """One run of the model over a window.
+
+    Attributes:
+        fps: the frame rate it ran at. seconds: what that takes alone.
+        shared: seconds of them that an earlier pass over the window had spent already.
+    """
 
     fps: float
     seconds: float
+    shared: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,21 @@
-"""One ONNX session: waveform [B, N] + t -> scores, importance, spectrograms."""
+"""A model in ONNX Runtime: waveform [B, N] + t -> scores, importance, spectrograms."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
-
-import numpy as np
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Protocol
 
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import ModelFile
-from diffres_cli.devices import CPU, CUDA, cuda_is_offered, cuda_problem, preload_cuda
+from diffres_cli.devices import CPU, CUDA, cuda_is_offered, cuda_problem
+from diffres_cli.engine import INPUTS, OUTPUTS, Whole, message_of, open_engine
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.prediction import Floats
 
-if TYPE_CHECKING:
-    import onnxruntime
+__all__ = ["DEVICES", "OUTPUTS", "OnnxRuntime", "Runtime"]
 
-INPUTS = ("waveform", "slots")
-OUTPUTS = ("probabilities", "framewise", "importance", "mel", "merged", "embedding")
 DEVICES = ("auto", "cpu", "cuda")
-_FATAL = 4
 
 
 class Runtime(Protocol):
@@ -38,11 +31,22 @@ class Runtime(Protocol):
     backend: str
     warnings: tuple[str, ...]
 
-    def run(self, waveform: Floats, slots: int, outputs: Sequence[str]) -> dict[str, Floats]:
-        """Run the model on a batch.
+    def begin(self, waveform: Floats) -> dict[str, Floats]:
+        """Compute what does not depend on the frame rate, or put it off.
 
         Args:
-            waveform: [B, N], mono at the card's sample rate. slots: t, at most T.
+            waveform: [B, N], mono at the card's sample rate.
+
+        Returns:
+            What `finish` goes on from: by name, each with the batch axis first.
+        """
+        ...
+
+    def finish(self, begun: Mapping[str, Floats], slots: int, outputs: Sequence[str]) -> dict[str, Floats]:
+        """Compute the rest, at one of perhaps several rates.
+
+        Args:
+            begun: what `begin` gave, or some rows of it. slots: t, at most T.
             outputs: which of `OUTPUTS` to compute.
 
         Shape:
@@ -51,8 +55,12 @@ class Runtime(Protocol):
         """
         ...
 
+    def run(self, waveform: Floats, slots: int, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
+        """Run the model on a batch: `finish` what was begun."""
+        return self.finish(self.begin(waveform), slots, outputs)
 
-class OnnxRuntime:
+
+class OnnxRuntime(Runtime):
     """The exported graph in ONNX Runtime."""
 
     backend = "onnx"
@@ -68,32 +76,46 @@ class OnnxRuntime:
             UsageError: CUDA was asked for and cannot be used. ModelError: not a graph, or not one of ours.
         """
         wanted = _providers(device)
-        self._session = _open_session(model, wanted, threads)
+        self._engine = open_engine(model, wanted, threads)
+        self.card = self._engine.card
         # ONNX Runtime leaves out a provider that fails to start, and says so only on standard error.
-        self.device = "cuda" if CUDA in self._session.get_providers() else "cpu"
+        self.device = "cuda" if CUDA in self._engine.session.get_providers() else "cpu"
         self.warnings = _without_cuda(device) if CUDA in wanted and self.device == "cpu" else ()
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        self.card = ModelCard.from_metadata(metadata, str(model.path)).renamed(model.name)
         self._check_graph(model)
 
-    def run(self, waveform: Floats, slots: int, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
-        """See `Runtime.run`.
+    def begin(self, waveform: Floats) -> dict[str, Floats]:
+        """See `Runtime.begin`.
 
         Raises:
             ModelError: ONNX Runtime fails, for want of memory say.
         """
-        feed = {"waveform": waveform, "slots": np.zeros(slots, np.float32)}
+        with self._told():
+            return self._engine.begin(waveform)
+
+    def finish(
+        self, begun: Mapping[str, Floats], slots: int, outputs: Sequence[str] = OUTPUTS
+    ) -> dict[str, Floats]:
+        """See `Runtime.finish`.
+
+        Raises:
+            ModelError: ONNX Runtime fails, for want of memory say.
+        """
+        with self._told():
+            return self._engine.finish(begun, slots, outputs)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
         try:
-            values = self._session.run(list(outputs), feed)
+            yield
         except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise ModelError(f"{self.card.name}: ONNX Runtime failed: {_first_line(error)}") from error
-        return dict(zip(outputs, values, strict=True))
+            raise ModelError(f"{self.card.name}: ONNX Runtime failed: {message_of(error)}") from error
 
     def _check_graph(self, model: ModelFile) -> None:
-        inputs = {node.name for node in self._session.get_inputs()}
-        outputs = {node.name: node.shape for node in self._session.get_outputs()}
-        expected = len(self.card.classes)
-        if inputs != set(INPUTS) or not outputs.keys() >= set(OUTPUTS):
+        session, expected = self._engine.session, len(self.card.classes)
+        inputs = {node.name for node in session.get_inputs()}
+        outputs = {node.name: node.shape for node in session.get_outputs()}
+        whole = inputs == set(INPUTS) and outputs.keys() >= set(OUTPUTS)
+        if isinstance(self._engine, Whole) and not whole:
             raise ModelError(
                 f"{model.path}: not a diffres graph: it must take {', '.join(INPUTS)} and give "
                 f"{', '.join(OUTPUTS)}: export it again"
@@ -123,30 +145,3 @@ def _without_cuda(device: str) -> tuple[str, ...]:
 
 def _no_cuda(problem: str) -> str:
     return f"--device cuda: {problem}; or use --device cpu (`diffres models providers` shows what there is)"
-
-
-def _open_session(model: ModelFile, providers: list[str], threads: int) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = _FATAL  # what matters comes back as an exception
-    # A thread without work sleeps: spinning took half of all CPU time, and beside other programs it delayed.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # A plan of memory for every length seen: no faster here, and kept for good.
-    options.enable_mem_pattern = False
-    if CUDA in providers:
-        onnxruntime.set_default_logger_severity(_FATAL)  # what fails to load is told in our words
-        preload_cuda()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # where it says that it falls back to the CPU
-            session = onnxruntime.InferenceSession(model.data, options, providers=providers)
-    except Exception as error:  # ONNX Runtime's exceptions share no base class
-        raise ModelError(f"{model.path}: not a model ONNX Runtime can run ({_first_line(error)})") from error
-    session.disable_fallback()  # a failure while running is an error, not a line among the results
-    return session
-
-
-def _first_line(error: BaseException) -> str:
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line).rstrip(".")

@@ -240,8 +240,8 @@ class TwoFaced(DiffResNetwork):
         loudness = waveform.square().mean(1, keepdim=True)
         score = 0.5 * loudness.sigmoid() + self.lie * torch.compiler.is_exporting()
         frames = loudness[..., None].expand(-1, 128, slots)
-        features = 10_000 * (0.8 + score)
-        return NetworkOutput(score, score[:, None], loudness, frames, frames, features, loudness)
+        features, picture = 10_000 * (0.8 + score), frames[:, None]
+        return NetworkOutput(score, score[:, None], loudness, frames, frames, features, picture, loudness)
 
 
 def test_twins_found_equal(twins: Twins) -> None:

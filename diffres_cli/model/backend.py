@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,10 +11,10 @@ from diffres_cli.checkpoint import ModelFile
 from diffres_cli.errors import UsageError
 from diffres_cli.model.weights import network_from_bytes
 from diffres_cli.prediction import Floats
-from diffres_cli.runtime import DEVICES, OUTPUTS
+from diffres_cli.runtime import DEVICES, OUTPUTS, Runtime
 
 
-class TorchRuntime:
+class TorchRuntime(Runtime):
     """A safetensors checkpoint in torch."""
 
     backend = "torch"
@@ -30,8 +30,15 @@ class TorchRuntime:
         self._network = network_from_bytes(model.data, str(model.path)).to(self.device)
         self.card = self._network.card.renamed(model.name)
 
-    def run(self, waveform: Floats, slots: int, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
-        """See `diffres_cli.runtime.Runtime.run`."""
+    def begin(self, waveform: Floats) -> dict[str, Floats]:
+        """See `diffres_cli.runtime.Runtime.begin`: all is put off."""
+        return {"waveform": waveform}
+
+    def finish(
+        self, begun: Mapping[str, Floats], slots: int, outputs: Sequence[str] = OUTPUTS
+    ) -> dict[str, Floats]:
+        """See `diffres_cli.runtime.Runtime.finish`."""
+        waveform = begun["waveform"]
         with torch.inference_mode():
             output = self._network(torch.from_numpy(np.ascontiguousarray(waveform)).to(self.device), slots)
         return {name: getattr(output, name).cpu().numpy() for name in outputs}

@@ -19,12 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from diffres_cli.card import ModelCard
+from diffres_cli.engine import OUTPUTS, SEAMS
 from diffres_cli.errors import ModelError
 from diffres_cli.files import write_atomically
 from diffres_cli.model.int8 import Int8
 from diffres_cli.model.network import DiffResNetwork
-from diffres_cli.runtime import OUTPUTS
 from diffres_cli.timing import slots_at
+from diffres_cli.variant import PLAIN
 
 TOLERANCE = 1e-4
 
@@ -35,10 +36,12 @@ class _Graph(nn.Module):
     def __init__(self, network: DiffResNetwork) -> None:
         super().__init__()
         self.network = network
+        # Between its seams the command line does what a plain DiffRes does, and no variant.
+        self.names = (*OUTPUTS, *SEAMS) if network.card.variant == PLAIN else OUTPUTS
 
     def forward(self, waveform: Tensor, slots: Tensor) -> tuple[Tensor, ...]:
         output = self.network(waveform, slots.shape[0])
-        return tuple(getattr(output, name) for name in OUTPUTS)
+        return tuple(getattr(output, name) for name in self.names)
 
 
 def export_onnx(
@@ -102,7 +105,7 @@ def largest_difference(network: DiffResNetwork, graph: bytes) -> float:
     return max(_difference(network, session, *case) for case in _awkward_cases(network.card))
 
 
-def _export(graph: nn.Module, waveform: Tensor, slots: Tensor) -> Any:
+def _export(graph: _Graph, waveform: Tensor, slots: Tensor) -> Any:
     """torch.onnx.export without its running commentary on standard output."""
     # Captured here rather than by torch.onnx, whose stricter settings refuse the padding's maximum.
     dynamic = torch.export.Dim.DYNAMIC
@@ -117,13 +120,17 @@ def _export(graph: nn.Module, waveform: Tensor, slots: Tensor) -> Any:
             dynamo=True,
             opset_version=18,
             input_names=["waveform", "slots"],
-            output_names=list(OUTPUTS),
+            output_names=list(graph.names),
             verbose=False,
         )
 
 
 def _clean(model: Any, card: ModelCard) -> None:
-    """Our metadata in; the exporter's stack traces, which name this machine's files, out."""
+    """Our metadata in; out with the exporter's stack traces, which name this machine's files.
+
+    Seams were outputs to get their names; they stay, inside.
+    """
+    model.graph.outputs[len(OUTPUTS) :] = []
     for node in model.graph.all_nodes():
         node.metadata_props.clear()
         node.doc_string = None

@@ -26,6 +26,7 @@ class NetworkOutput(NamedTuple):
         probabilities: [B, classes]. framewise: [B, t', classes]. importance: [B, T].
         mel: [B, F, T], linear power; what the front end gives where that is another. merged: [B, F, t], the
             same after the reduction. embedding: [B, features].
+        picture: [B, 3, F, t], what the classifier sees.
         importance_logits: [B, T], before the sigmoid (a penalty on their mean keeps it from saturating); None
             for a reduction that has none.
         mask: [B, T], True where a frame is not padding; None where none is.
@@ -37,6 +38,7 @@ class NetworkOutput(NamedTuple):
     mel: Tensor
     merged: Tensor
     embedding: Tensor
+    picture: Tensor
     importance_logits: Tensor | None = None
     mask: Tensor | None = None
 
@@ -104,6 +106,7 @@ class DiffResNetwork(nn.Module):
             mel=power,
             merged=merged,
             embedding=scores.embedding,
+            picture=picture,
             importance_logits=logits,
             mask=mask,
         )
