@@ -36,6 +36,7 @@ The map, in the order the data flows:
     model/          the paper in torch (extra `train`): front ends, reductions, classifier, network, export
     evaluation/     a model on a dataset at each frame rate: metrics, tables, plots (extra `train`)
     training/       a recipe (recipes/*.toml) and a dataset -> a run folder, with Lightning (extra `train`)
+    comparison/     a plan (plans/*.toml) -> trained and tested models -> the paper's tables (extra `train`)
 
 Importing this package, tagging and drawing never import torch.
 """

@@ -17,6 +17,7 @@ from diffres_cli.checkpoint import DEFAULT_MODEL, ModelFile, find_model, read_mo
 from diffres_cli.errors import AudioError, MissingDependencyError, UsageError
 from diffres_cli.events import join, runs
 from diffres_cli.labels import Indices, best, pool, rank
+from diffres_cli.melconfig import frequencies
 from diffres_cli.prediction import (
     AdaptiveSpectrogram,
     Event,
@@ -212,7 +213,7 @@ class Tagger:
             importance=importance,
             frame_times=frame_times(len(importance), mel.frame_rate, start),
             edges=edges,
-            mel_frequencies=mel.mel_frequencies,
+            mel_frequencies=frequencies(self.card.variant.front_end, mel),
         )
 
 

@@ -30,8 +30,8 @@ class Variant:
         reduction: "diffres"; "hop", which analyses the waveform anew at a larger hop; "frame-picking", which
             keeps the input frames nearest to that hop's; a pooling over equal stretches of time; or
             "conv-average-pool", three convolution blocks before it.
-        encoding, maximum: whether the classifier sees the resolution encoding and the maximum (section 3.3);
-            a channel that is switched off repeats the mean.
+        encoding, maximum: whether the classifier sees the resolution encoding and the maximum (section 3.3),
+            or else the encoding of evenly spread frames, and the mean again.
         algorithm1: whether a frame between two rows is split, so that every row is full (Algorithm 1).
         dilation: of the importance network's convolutions, for a context of 40 * dilation + 1 frames.
     """

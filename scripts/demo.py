@@ -17,7 +17,11 @@ def main() -> int:
     environment.install("", inputs=(*METADATA, "diffres_cli", "checkpoints"), size="0.3 GB")
     command = ["tag", "examples", *sys.argv[1:]]
     say(" ".join(command))
-    return subprocess.run([environment.program("diffres"), *command], cwd=ROOT).returncode
+    program = environment.program("diffres")
+    code = subprocess.run([program, *command], cwd=ROOT).returncode
+    if not code and not sys.argv[1:]:
+        say(f"tag recordings of your own with {program} tag RECORDING")
+    return code
 
 
 if __name__ == "__main__":

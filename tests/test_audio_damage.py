@@ -197,6 +197,16 @@ def test_damage_inside_other_formats_is_told(
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+@pytest.mark.parametrize("lost", [1, 9_000, 40_000])
+def test_an_ogg_file_that_breaks_off_is_told(tmp_path: Path, subtype: str, lost: int) -> None:
+    data = write(tmp_path / "a.ogg", noise(8, 48000), 48000, subtype=subtype).read_bytes()
+    _, recording = read(data[:-lost])
+    where = "damaged: it breaks off before its last page; "
+    assert recording.warnings == [f"{where}{recording.duration:.2f} s could be read"]
+    assert read(data + b"TAG" + bytes(125))[1].warnings == []
+
+
 def test_nothing_decodable_is_an_error(tmp_path: Path) -> None:
     data = write(tmp_path / "a.flac", noise(1)).read_bytes()
     first_frame = data.index(b"\xff\xf8")

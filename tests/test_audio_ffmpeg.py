@@ -72,6 +72,14 @@ def test_lossless_containers_give_the_samples_of_the_wav(
 
 
 @pytest.mark.usefixtures("on_path")
+def test_packets_that_state_the_same_time_are_no_damage(wav: Path, tmp_path: Path) -> None:
+    ffmpeg("-i", wav, "-c:a", "flac", "-bsf:a", "setts=ts=floor(N/2)*DURATION*2", tmp_path / "a.mka")
+    got, recording = read(tmp_path / "a.mka")
+    assert np.abs(got - truth(wav)).max() < 1e-6
+    assert recording.warnings == []
+
+
+@pytest.mark.usefixtures("on_path")
 @pytest.mark.parametrize(
     "name", ["-dash.m4a", "new\nline.m4a", b"caf\xe9.m4a", "http:x.m4a", "concat:a|b.m4a"]
 )

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from audio_files import noise, python, read, truth, write
+from audio_files import Samples, noise, python, read, truth, write
 
 from diffres_cli.audio import open_recording
+from diffres_cli.audio.sndfile import SndfileDecoder
+from diffres_cli.audio.sources import open_file
 from diffres_cli.errors import AudioError, UsageError
 
 # (extension, format, subtype, largest error: half a step of the sample type, or what the codec loses)
@@ -67,6 +69,23 @@ def test_lossy_formats_are_read_to_the_end(
     assert np.corrcoef(got, samples.mean(axis=1))[0, 1] > 0.9
     assert recording.warnings == []
     assert capfd.readouterr().err == ""  # libmpg123 has opinions on files that libsndfile wrote
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100])
+def test_an_mp3_has_the_same_samples_however_it_is_cut_into_blocks(tmp_path: Path, rate: int) -> None:
+    path = write(tmp_path / "a.mp3", noise(4, rate), rate)
+
+    def decoded(frames: int) -> Samples:
+        file = open_file(path, "a.mp3")
+        decoder = SndfileDecoder(file)
+        blocks = []
+        while len(block := decoder.read(frames)):
+            blocks.append(block)
+        decoder.close()
+        file.stream.close()
+        return np.concatenate(blocks)
+
+    assert np.array_equal(decoded(1000), decoded(10**6))
 
 
 def test_channels_are_averaged(tmp_path: Path) -> None:
@@ -204,7 +223,7 @@ def test_requests_that_make_no_sense_are_usage_errors(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="only an array needs one"):
         open_recording(path, sample_rate=8000)
     with pytest.raises(UsageError, match="not of type list"):
-        open_recording([0.1, 0.2])  # type: ignore[arg-type]
+        open_recording([0.1, 0.2], sample_rate=8000)  # type: ignore[arg-type]
     with path.open(errors="replace") as text, pytest.raises(UsageError, match="not of type TextIOWrapper"):
         open_recording(text)  # type: ignore[arg-type]
 

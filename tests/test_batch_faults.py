@@ -8,11 +8,12 @@ import sys
 import time
 from contextlib import suppress
 
+import numpy as np
 import psutil
 import pytest
 from audio_files import noise, write
 from batch_runs import begin, clips, counted, end, leftovers, noted, results, silence, wait_until, workers_of
-from command import invoke
+from command import invoke, spawn
 from places import small_disk
 
 from diffres_cli.batch.plan import shard_of
@@ -22,6 +23,22 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
 def count_of(result):
     return counted(result.err.splitlines()[-1])
+
+
+def test_what_went_wrong_is_listed_like_the_inputs_whoever_is_done_first(tmp_path):
+    late, cut = noise(60, 8000), noise(60, 8000)
+    late[-1] = np.nan
+    paths = [tmp_path / name for name in ("late.wav", "missing.wav", "bad.wav", "cut.wav", "cut.aiff")]
+    write(paths[0], late, 8000, subtype="FLOAT")
+    paths[2].write_bytes(b"RIFF, but no more")
+    for path, samples in ((paths[3], cut), (paths[4], cut[:8000])):
+        write(path, samples, 8000)
+        os.truncate(path, path.stat().st_size - 4000)
+    result = invoke("tag", *paths, "-o", tmp_path / "out", "-j", "2")
+    assert count_of(result) == (2, 0, 3)
+    said = [line.removeprefix("diffres: ") for line in result.err.splitlines()[:-1]]
+    names = [line.removeprefix("warning: ").partition(": ")[0] for line in said]
+    assert names == [str(path) for path in (*paths[3:], *paths[:3])]
 
 
 # --- killed
@@ -50,6 +67,49 @@ def test_killed_and_begun_again(tmp_path):
     assert len(found) == 30
     assert {name: found[name] for name in before} == before
     assert len(combined.read_text().splitlines()) == 30
+
+
+KILLED_AT = {
+    # Once something is written, but not yet on the disk ...
+    "the middle of a result": """
+import os, signal, sys
+def told(frame, event, what):
+    if event == "c_return" and what.__name__ == "write" and frame.f_code.co_filename.endswith("files.py"):
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.setprofile(told)
+""",
+    # ... just before it is renamed ...
+    "the rename of a result": """
+import os, signal, sys
+sys.addaudithook(lambda event, how: event == "os.rename" and os.kill(os.getpid(), signal.SIGKILL))
+""",
+    # ... and just before the ledger's file is made, with the first note.
+    "the note of a result": """
+import os, signal, sys
+begun = lambda event, how: event == "open" and str(how[0]).endswith(".jsonl") and "x" in (how[1] or "")
+sys.addaudithook(lambda event, how: begun(event, how) and os.kill(os.getpid(), signal.SIGKILL))
+""",
+}
+
+
+@pytest.mark.parametrize("moment", KILLED_AT)
+def test_killed_at_the_worst_moments(tmp_path, moment):
+    paths = clips(tmp_path / "in", 3)
+    whole = tmp_path / "whole"
+    invoke("tag", tmp_path / "in", "-o", whole)
+    out = tmp_path / "out"
+    killed = spawn("tag", tmp_path / "in", "-o", out, code=KILLED_AT[moment])
+    assert killed.code == -signal.SIGKILL
+    assert noted(out / ".diffres") == []
+    if moment == "the note of a result":
+        assert list(results(out)) == [f"{paths[0].name}.json"]  # whole, though nobody knows of it
+    else:
+        assert list(out.glob("*.json")) == []
+        (left,) = leftovers(out)
+        os.utime(left, (1, 1))  # long ago: nobody writes to it any more
+    assert count_of(invoke("tag", tmp_path / "in", "-o", out)) == (3, 0, 0)
+    assert results(out) == results(whole)
+    assert leftovers(out) == []
 
 
 def test_a_worker_killed_once_costs_nothing(tmp_path):
@@ -210,7 +270,11 @@ def test_two_runs_at_once_on_one_folder(tmp_path):
     clips(tmp_path / "in", 30, 2)
     command = [tmp_path / "in", "-o", tmp_path / "out", "--combined", tmp_path / "all.json"]
     runs = [begin(*command, "-j", jobs) for jobs in ("1", "2")]
-    assert [end(process)[0] for process in runs] == [0, 0]
+    ends = [end(process) for process in runs]
+    assert [code for code, _ in ends] == [0, 0]
     assert len(results(tmp_path / "out")) == 30
+    notes = noted(tmp_path / "out" / ".diffres")  # of both, and none in another's place
+    assert len(notes) == sum(counted(said[-1])[0] for _, said in ends)
+    assert len(set(notes)) == 30
     assert (tmp_path / "all.json").read_text("utf-8") == invoke("tag", tmp_path / "in", "-f", "json").out
     assert count_of(invoke("tag", *command)) == (0, 30, 0)

@@ -24,6 +24,15 @@ def refused(*arguments: str) -> str:
     return result.complaint
 
 
+def test_what_the_system_refuses_is_said_in_its_words() -> None:
+    name = "m" * 300
+    result = invoke("tag", SIREN, "-m", name)
+    # Newer Pythons take a name that cannot be for one that is not there.
+    words = {3: f"{name}: File name too long (--debug shows where)", 2: f"unknown model '{name}'"}
+    assert result.out == ""
+    assert result.complaint.startswith(words[result.code])
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_every_command_explains_itself(command: list[str], option: str) -> None:

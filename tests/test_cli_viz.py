@@ -118,9 +118,10 @@ def test_odd_names_are_printed_as_they_are(here: Path) -> None:
     [
         (["-o", "x.gif"], "x.gif: a picture is .png, .svg or .pdf, not '.gif'"),
         (["-o", "x"], "x: a picture is .png, .svg or .pdf, not no suffix"),
-        (["--width", "0"], "--width 0: must be 2 to 30 inches"),
-        (["--width", "nan"], "--width nan: must be 2 to 30 inches"),
-        (["--width", "1e6"], "--width 1e+06: must be 2 to 30 inches"),
+        (["--width", "0"], "--width 0: must be 2.5 to 40 inches"),
+        (["--width", "2.2"], "--width 2.2: must be 2.5 to 40 inches"),
+        (["--width", "nan"], "--width nan: must be 2.5 to 40 inches"),
+        (["--width", "1e6"], "--width 1e+06: must be 2.5 to 40 inches"),
         (["--fps", "25,,50"], "--fps '': expected a number of frames per second"),
         (["--fps", ""], "--fps '': expected a number of frames per second"),
         (["--fps", "25,1000"], "--fps 1000: audioset-small serves 20 to 100 frames per second"),

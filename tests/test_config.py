@@ -217,7 +217,8 @@ def test_options_for_elsewhere_are_refused_where_they_are_typed_only() -> None:
     on_events = "works on events: add --events"
     assert refused("tag", SIREN, "--merge-gap", "1") == f"--merge-gap {on_events}"
     assert refused("tag", SIREN, "--min-duration", "0") == f"--min-duration {on_events}"
-    assert refused("tag", SIREN, "--jobs", "2").startswith("--jobs works on a folder of results")
+    assert refused("tag", SIREN, "--shard", "1/2").startswith("--shard works on a folder of results")
+    assert refused("tag", SIREN, "--jobs", "0") == "--jobs 0: must be at least 1"
     write("merge-gap = 1\nmin-duration = 0.5\njobs = 2")
     assert invoke("tag", SIREN).code == 0
 

@@ -216,7 +216,10 @@ def test_check_finds_what_is_missing_undecodable_and_damaged(esc50, tmp_path, de
     result = data("check", "esc50", "--data", esc50, "-j", str(jobs), "-o", tmp_path / "bad.csv", *words)
     assert (result.code, result.err) == (1, "")
     kinds = {Path(name).stem: (split, kind) for name, split, kind, _ in report(tmp_path / "bad.csv")}
-    expected = {lost.stem: ("", "missing"), **{path.stem: ("fold1", "undecodable") for path in (text, empty)}}
+    expected = {
+        lost.stem: ("fold1", "missing"),
+        **{path.stem: ("fold1", "undecodable") for path in (text, empty)},
+    }
     assert kinds == {**expected, **({cut.stem: ("fold1", "damaged")} if deep else {})}
     assert result.out.endswith(f"missing: 1\nundecodable: 2\ndamaged: {int(deep)}\n")
     assert ["fold1", "50", "49"] in [line.split() for line in result.out.splitlines()]

@@ -46,6 +46,11 @@ def test_a_wrong_folder_says_what_was_expected_and_found(tmp_path, name):
     assert re.search(rf"`diffres data (download|info) {name}`, or give --data DIR$", message)
 
 
+def test_one_part_of_nsynth_would_do_and_the_message_says_so(tmp_path):
+    parts = ", ".join(f"nsynth-{part}/examples.json" for part in ("train", "valid", "test"))
+    assert failure("nsynth", tmp_path).startswith(f"expected one of {parts} in {tmp_path}, found nothing: ")
+
+
 def test_a_file_is_no_dataset(tmp_path):
     assert "found nothing to list (Not a directory)" in failure("esc50", sound(tmp_path / "rain.wav"))
 

@@ -229,7 +229,7 @@ def test_an_exported_file_tags(twins: Twins) -> None:
 
 
 class TwoFaced(DiffResNetwork):
-    """Says something else once it is exported: `lie` more."""
+    """Says something else once it is exported: `lie` more. Its features are large, as some networks' are."""
 
     def __init__(self, lie: float) -> None:
         card = ModelCard("liar", "mobilenet_v3_large", ("a",), ("1",), PAPER, "MIT", "nothing", width=0.35)
@@ -240,8 +240,8 @@ class TwoFaced(DiffResNetwork):
         loudness = waveform.square().mean(1, keepdim=True)
         score = 0.5 * loudness.sigmoid() + self.lie * torch.compiler.is_exporting()
         frames = loudness[..., None].expand(-1, 128, slots)
-        picture = frames[:, None]
-        return NetworkOutput(score, score[:, None], loudness, frames, frames, loudness, picture, loudness)
+        features, picture = 10_000 * (0.8 + score), frames[:, None]
+        return NetworkOutput(score, score[:, None], loudness, frames, frames, features, picture, loudness)
 
 
 def test_twins_found_equal(twins: Twins) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -14,6 +15,7 @@ from diffres_cli.figure import draw
 from diffres_cli.figure.layout import compose
 from diffres_cli.figure.write import style
 from diffres_cli.prediction import Label, Prediction
+from diffres_cli.timing import warp_edges
 
 DPI = 200
 
@@ -128,7 +130,7 @@ def test_several_rates_share_the_mel_and_its_colours():
 
 @pytest.mark.parametrize("width", [3.5, 7])
 @pytest.mark.parametrize("rates", [1, 3])
-@pytest.mark.parametrize("windows", [1, 30])
+@pytest.mark.parametrize("windows", [1, 30, 60])
 def test_words_are_legible_inside_the_picture_and_apart(width, rates, windows):
     views = [spectrogram(1000, 1000, start=10.0 * k) for k in range(windows)]
     labels = (*LABELS, Label("Vehicle horn, car horn, honking", "/m/0912c9", 0.2))
@@ -139,6 +141,31 @@ def test_words_are_legible_inside_the_picture_and_apart(width, rates, windows):
     assert [text.get_text() for text, box in boxes.items() if not inside(box, figure)] == []
     touching = [pair for pair in combinations(boxes, 2) if boxes[pair[0]].overlaps(boxes[pair[1]])]
     assert [(one.get_text(), other.get_text()) for one, other in touching] == []
+
+
+def test_the_words_on_the_warp_are_clear_of_it():
+    for loud in (slice(0, 20), slice(80, 100)):
+        view = spectrogram(100, 25)
+        importance = np.full(100, 0.08, np.float32)
+        importance[loud] = 0.93
+        edges = warp_edges(importance, 25, 100.0, 0.0, 1.0)
+        axes = panel(figure_of(prediction(replace(view, importance=importance, edges=edges))), "Frame")
+        (words,) = [text for text in axes.texts if text.get_text() == "dashed: evenly spaced"]
+        box = words.get_window_extent()
+        for line in axes.lines:
+            fine = np.linspace(0, 1, 500)
+            curve = np.interp(fine, *line.get_data())
+            places = axes.transData.transform(np.stack([fine, curve], axis=1))
+            assert not any(box.contains(*place) for place in places)
+
+
+@pytest.mark.parametrize(
+    ("start", "duration", "words"), [(0, 2.0, "2 s"), (0, 9.0, "0–2 s"), (4.0, 6.0, "4–6 s")]
+)
+def test_a_part_of_a_recording_is_called_one(start, duration, words):
+    whole = replace(prediction(spectrogram(200, 50, start=start)), duration=duration)
+    shown = [text.get_text() for text in texts(figure_of(whole))]
+    assert f"street.wav · audioset-small · {words} · 25 fps" in shown
 
 
 def inside(box, figure):

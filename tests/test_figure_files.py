@@ -12,6 +12,7 @@ from diffres_cli.errors import OutputError, UsageError
 from diffres_cli.figure import draw
 
 SUFFIXES = [".png", ".svg", ".pdf"]
+SVG_TEXT = "{http://www.w3.org/2000/svg}text"
 
 
 def test_a_png_has_the_size_asked_for(tmp_path):
@@ -23,7 +24,7 @@ def test_a_png_has_the_size_asked_for(tmp_path):
 def test_an_svg_has_letters_and_small_pictures(tmp_path):
     draw([prediction(spectrogram(1000, 250))], tmp_path / "a.svg")
     root = ElementTree.parse(tmp_path / "a.svg").getroot()
-    words = " ".join("".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text"))
+    words = " ".join("".join(node.itertext()) for node in root.iter(SVG_TEXT))
     for expected in [
         "Siren 0.93",
         "Time (s)",
@@ -35,6 +36,8 @@ def test_an_svg_has_letters_and_small_pictures(tmp_path):
         "street.wav",
     ]:
         assert expected in words
+    fonts = {node.get("style").split("font-family: ")[1].split(";")[0] for node in root.iter(SVG_TEXT)}
+    assert fonts == {"'DejaVu Sans', sans-serif"}  # where the first is not installed
     assert len(list(root.iter("{http://www.w3.org/2000/svg}image"))) >= 3
     assert (tmp_path / "a.svg").stat().st_size < 1_000_000
 

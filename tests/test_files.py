@@ -43,6 +43,17 @@ def test_a_failure_leaves_what_stood_there(tmp_path: Path, error: type[BaseExcep
     assert names(tmp_path) == ["out.json"]
 
 
+def test_two_who_write_one_file_at_once_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    with atomic_file(path) as one:
+        one.write(b"one")
+        with atomic_file(path) as other:
+            other.write(b"the other")
+        assert path.read_bytes() == b"the other"
+    assert path.read_bytes() == b"one"
+    assert names(tmp_path) == ["out.json"]
+
+
 def test_a_new_file_has_the_usual_permissions(tmp_path: Path) -> None:
     (tmp_path / "usual").touch()
     write_atomically(tmp_path / "new", b"")

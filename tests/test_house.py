@@ -30,9 +30,10 @@ PACKAGE = ROOT / "diffres_cli"
 MAP = re.findall(r"^    (\w+(?:\.py|/))  ", diffres_cli.__doc__, re.MULTILINE)
 ROOMS = [entry.rstrip("/").removesuffix(".py") for entry in MAP]
 TORCH_ROOMS = {"model", "evaluation", "training"}
+TORCH_FILES = {PACKAGE / "comparison" / "throughput.py"}  # the program of a process, opened by nobody
 # A room imports rooms above it in the map. The torch rooms stand last; these two open them on request,
 # inside a function, and so may not be imported by what they open.
-DOORS = {"tagger": {"model"}, "cli": {"model", "evaluation", "training"}}
+DOORS = {"tagger": {"model"}, "cli": {"model", "evaluation", "training", "comparison"}}
 
 # The files of each extra, which say what to install where the package is missing.
 OPTIONAL = {
@@ -97,9 +98,9 @@ def test_no_room_imports_a_room_below_it_in_the_map():
     ("paths", "extras"),
     [
         # no torch, be it inside a function or for its types
-        (sorted(set(files_of(set(ROOMS) - TORCH_ROOMS)).difference(*OPTIONAL.values())), ()),
+        (sorted(set(files_of(set(ROOMS) - TORCH_ROOMS)).difference(TORCH_FILES, *OPTIONAL.values())), ()),
         *((sorted(paths), (extra,)) for extra, paths in OPTIONAL.items()),
-        (files_of(TORCH_ROOMS), ("train",)),
+        ([*files_of(TORCH_ROOMS), *TORCH_FILES], ("train",)),
         (python_files("tests", "scripts", "bench"), ("train", "dev", *OPTIONAL)),
     ],
     ids=["base", *OPTIONAL, "torch rooms", "development"],
@@ -193,3 +194,11 @@ def test_ci_runs_the_readmes_test_command():
 def test_scripts_named_in_the_docs_exist(page):
     scripts = re.findall(r"\b(?:scripts|bench)/\w+\.py\b", page.read_text("utf-8"))
     assert [script for script in scripts if not (ROOT / script).is_file()] == []
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_tests_named_in_the_docs_exist(page):
+    file = ""
+    for named, test in re.findall(r"`(test_\w+\.py)?::(test_\w+)`", page.read_text("utf-8")):
+        file = named or file
+        assert f"\ndef {test}(" in (ROOT / "tests" / file).read_text("utf-8"), f"{file}::{test}"

@@ -135,15 +135,20 @@ def coded(status: int, code: str) -> dict:
 
 
 REFUSALS = [
-    ("/api/", {"status": 401}, ModelError, r"no such model, or a private one \(401\).*HF_TOKEN"),
-    ("/api/", {"status": 403}, ModelError, r"\(403\).*HF_TOKEN"),
-    ("/api/", coded(403, "GatedRepo"), ModelError, "ask for access at http"),
-    ("/api/", coded(404, "RepoNotFound"), UsageError, "unknown to http"),
-    ("/api/", coded(404, "RevisionNotFound"), UsageError, "not this revision"),
-    ("/api/", {"status": 429}, ModelError, "answered 429: busy or down, try again later"),
-    ("/api/", {"status": 503}, ModelError, "answered 503: busy or down, try again later"),
-    ("/api/", {"body": b"<html>Log in to this wireless network</html>"}, ModelError, "not answer as a hub"),
-    ("/api/", {"body": b'{"id": "org/small", "sha": "../../x"}'}, ModelError, "not answer as a hub"),
+    ("/api/models/", {"status": 401}, ModelError, r"no such model, or a private one \(401\).*HF_TOKEN"),
+    ("/api/models/", {"status": 403}, ModelError, r"\(403\).*HF_TOKEN"),
+    ("/api/models/", coded(403, "GatedRepo"), ModelError, "ask for access at http"),
+    ("/api/models/", coded(404, "RepoNotFound"), UsageError, "unknown to http"),
+    ("/api/models/", coded(404, "RevisionNotFound"), UsageError, "not this revision"),
+    ("/api/models/", {"status": 429}, ModelError, "answered 429: busy or down, try again later"),
+    ("/api/models/", {"status": 503}, ModelError, "answered 503: busy or down, try again later"),
+    (
+        "/api/models/",
+        {"body": b"<html>Log in to this wireless network</html>"},
+        ModelError,
+        "not answer as a hub",
+    ),
+    ("/api/models/", {"body": b'{"id": "org/small", "sha": "../../x"}'}, ModelError, "not answer as a hub"),
     ("labels.csv", coded(404, "EntryNotFound"), ModelError, r"lists .*labels\.csv, and does not have it"),
     ("/cdn/", {"status": 503}, ModelError, "answered 503"),
 ]
@@ -162,10 +167,13 @@ def test_a_refusal_is_one_line_and_leaves_nothing(
     assert find_model(NAME).read_bytes() == MODEL
 
 
-def test_a_token_that_is_refused_is_told_from_none(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("answer", [{"status": 401}, coded(404, "RepoNotFound")])
+def test_a_token_that_is_refused_is_told_from_none(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, answer: dict
+) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_of_a_stranger")
-    hub.fail("/api/", status=401)
-    with pytest.raises(ModelError, match="the token given may not read it"):
+    hub.fail("/api/models/", **answer)
+    with pytest.raises(DiffresError, match="the token given may not read it"):
         find_model(NAME)
 
 

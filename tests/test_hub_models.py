@@ -58,6 +58,12 @@ def test_check_verifies_everything_and_install_repairs(hub: Hub, diffres: Callab
     assert diffres("models", "check", NAME) == (0, f"{NAME}  intact\n", "")
 
 
+def test_check_of_what_is_not_installed_asks_nobody(hub: Hub, diffres: Callable[..., Done]) -> None:
+    refused = diffres("models", "check", NAME)
+    assert refused == (2, "", f"diffres: {NAME}: not installed; `diffres models` lists what is\n")
+    assert hub.requests == []
+
+
 def test_remove_leaves_nothing(hub: Hub, cache: Path, diffres: Callable[..., Done]) -> None:
     find_model(NAME)
     name = f"{NAME}@{commit(hub)}"

@@ -188,6 +188,20 @@ def test_inputs_and_output_by_url(tmp_path, tag):
     assert sorted(map(tuple, rows), key=repr) == sorted(expected, key=repr)
 
 
+REGISTER = """
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+fsspec.register_implementation("elsewhere", type("Elsewhere", (LocalFileSystem,), {"protocol": "elsewhere"}))
+"""
+
+
+def test_workers_that_cannot_reach_the_output_say_so_in_one_line(tmp_path, cluster):
+    where = ["-o", f"elsewhere://{tmp_path / 'out'}", "--engine", "ray", "--ray-address", cluster]
+    result = spawn("tag", EXAMPLES, *where, "-j", "2", code=REGISTER, timeout=300)  # here, and not there
+    assert result.code == 2
+    assert re.match(r"elsewhere://.*/out: Protocol not known: elsewhere \(on .+\)$", result.complaint)
+
+
 def test_told_to_stop_and_begun_again(tmp_path, cluster, tag):
     clips(tmp_path / "in", 6)
     long = silence(tmp_path / "in" / "long.wav", 3 * 3600)

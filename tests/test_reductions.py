@@ -6,10 +6,11 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import onnxruntime
 import pytest
 import references as slow
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool1d, adaptive_max_pool1d
 
 from diffres_cli.card import ModelCard
@@ -19,7 +20,7 @@ from diffres_cli.model.export import checked_onnx
 from diffres_cli.model.importance import ImportanceNetwork, rescale
 from diffres_cli.model.network import DiffResNetwork
 from diffres_cli.model.reductions import ConvolutionBlocks, pick_frames, pooled
-from diffres_cli.model.warp import merge_mean, overlaps
+from diffres_cli.model.warp import merge_mean, overlaps, resolution_encoding
 from diffres_cli.model.weights import load_network, save_network
 from diffres_cli.variant import REDUCTIONS, Variant
 
@@ -136,6 +137,18 @@ def test_t_is_chosen_at_each_call(reduction: str) -> None:
             assert output.importance_logits is None
 
 
+@pytest.mark.parametrize("reduction", RIVALS)
+def test_rivals_tell_the_classifier_that_frames_are_evenly_spread(reduction: str) -> None:
+    net, waveform = network(reduction=reduction), bursts(2, 16_000)
+    seen = []
+    net.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        net(waveform, 25)
+    even = resolution_encoding(overlaps(torch.full((2, 101), 25 / 101, dtype=torch.float64), 25), 128)
+    torch.testing.assert_close(seen[0][:, 2], even)
+    assert torch.equal(seen[0][:, 0], seen[0][:, 1])
+
+
 @pytest.mark.parametrize("reduction", sorted(set(RIVALS) - {"conv-average-pool"}))
 def test_at_full_rate_a_reduction_is_the_identity(reduction: str) -> None:
     with torch.no_grad():
@@ -168,14 +181,18 @@ def test_padding_takes_no_part(reduction: str) -> None:
 @pytest.mark.parametrize(
     ("switch", "channel"), [({"maximum": False}, 1), ({"encoding": False}, 2)], ids=["maximum", "encoding"]
 )
-def test_a_channel_that_is_switched_off_repeats_the_mean(switch: dict[str, bool], channel: int) -> None:
+def test_a_channel_that_is_switched_off_is_that_of_frames_all_alike(
+    switch: dict[str, bool], channel: int
+) -> None:
     waveform = bursts(1, 16_000)
     full, ablated = network(), network(**switch)
     with torch.no_grad():
         power = full.hear(waveform, 25)
         importance = rescale(full.importance_logits(power).sigmoid(), 25)
         pictures = [net.reduce(power, importance, 25)[1] for net in (full, ablated)]
-    assert torch.equal(pictures[1][:, channel], pictures[0][:, 0])
+    even = resolution_encoding(overlaps(torch.full((1, 101), 25 / 101, dtype=torch.float64), 25), 128)
+    expected = pictures[0][:, 0] if channel == 1 else even
+    torch.testing.assert_close(pictures[1][:, channel], expected)
     others = [i for i in range(3) if i != channel]
     assert torch.equal(pictures[1][:, others], pictures[0][:, others])
     assert not torch.equal(pictures[1][:, channel], pictures[0][:, channel])
@@ -199,13 +216,46 @@ def test_every_variant_learns_and_survives_a_file(switches: dict[str, object], t
         )
 
 
-@pytest.mark.parametrize(
-    "switches", [*({"reduction": name} for name in RIVALS), {"algorithm1": False}], ids=str
-)
-def test_every_variant_exports(switches: dict[str, object]) -> None:
-    graph, difference = checked_onnx(network(**switches))
+def test_a_change_of_hop_exports() -> None:
+    """The one reduction that reads the waveform; the others lie between spectrogram and classifier."""
+    graph, difference = checked_onnx(network(reduction="hop"))
     assert difference < 1e-4
     assert b"importance_logits" not in graph  # the command line would merge frames in DiffRes's plain way
+
+
+class Reduction(nn.Module):
+    """Spectrogram, importance and slots -> what the classifier sees."""
+
+    def __init__(self, net: DiffResNetwork) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, power: Tensor, importance: Tensor, slots: Tensor) -> Tensor:
+        return self.net.reduce(power, importance, slots.shape[0])[1]
+
+
+@pytest.mark.parametrize(
+    "switches", [*({"reduction": name} for name in RIVALS if name != "hop"), {"algorithm1": False}], ids=str
+)
+def test_every_reduction_exports(switches: dict[str, object]) -> None:
+    module, dynamic = Reduction(network(**switches)), torch.export.Dim.DYNAMIC
+    sizes = ({0: dynamic, 2: dynamic}, {0: dynamic, 1: dynamic}, {0: dynamic})
+    example = (torch.rand(2, 128, 70), torch.full((2, 70), 30 / 70), torch.zeros(30))
+    program = torch.onnx.export(
+        module, example, dynamo=True, opset_version=18, dynamic_shapes=sizes, verbose=False
+    )
+    session = onnxruntime.InferenceSession(
+        program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    for batch, frames, slots in ((1, 101, 25), (3, 99, 33), (2, 64, 64)):
+        power = torch.rand(batch, 128, frames)
+        importance = rescale(torch.rand(batch, frames), slots).float()
+        feeds = (power, importance, torch.zeros(slots))
+        # An input that a reduction does not read is not among the graph's.
+        given = dict(zip(("power", "importance", "slots"), (each.numpy() for each in feeds), strict=True))
+        (got,) = session.run(None, {each.name: given[each.name] for each in session.get_inputs()})
+        with torch.no_grad():
+            np.testing.assert_allclose(got, module(*feeds), atol=1e-4)
 
 
 def test_a_variant_nobody_knows_is_refused() -> None:

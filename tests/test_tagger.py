@@ -141,6 +141,10 @@ def test_a_part_is_tagged_as_if_cut_out(tagger: Tagger) -> None:
     assert np.array_equal(part[0].probabilities, alone.probabilities)
 
 
+def test_a_part_knows_how_long_the_whole_is(tagger: Tagger) -> None:
+    assert tagger.tag(noise(20), RATE, start=2.5, duration=4.0).duration == 20
+
+
 def test_one_second_is_not_padded_to_ten(tagger: Tagger) -> None:
     short = tagger.tag(noise(1), RATE, fps=50)
     padded = tagger.tag(np.pad(noise(1), (0, 9 * RATE)), RATE, fps=50)

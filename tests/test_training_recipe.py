@@ -125,7 +125,10 @@ def test_init_brings_its_architecture_and_front_end_along() -> None:
         (["--dataset", "esc50", "--fps", "200"], ["rate.maximum is 200", "front end's rate (100)"]),
         (["--dataset", "esc50", "--set", "model.hop=30"], ["model.hop is 30", "the window (25 ms)"]),
         (["--dataset", "esc50", "--set", "model.reduction=median"], ["reduction is median", "max-pool"]),
-        (["--dataset", "esc50", "--set", "model.reduction=hop", "--set", "model.front_end=leaf"], ["not leaf"]),
+        (
+            ["--dataset", "esc50", "--set", "model.reduction=hop", "--set", "model.front_end=leaf"],
+            ["not leaf"],
+        ),
         (["--dataset", "esc50", "--fps", "100-25"], ["--fps 100-25", "the lower rate first"]),
         (["--dataset", "esc50", "--set", "loss.guide=nan"], ["loss.guide is nan"]),
         (["--dataset", "esc05"], ["esc05", "esc50"]),

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command import PROGRAM, invoke
+from command import PROGRAM, invoke, spawn
 from training_runs import differing, facts, options, write_clips
 
 from diffres_cli.model.weights import load_network
@@ -65,6 +65,67 @@ def test_killed_three_times_it_ends_where_an_uninterrupted_run_ends(clips: Path,
     assert not differing(tmp_path / "whole", tmp_path / "cut")
     assert facts(tmp_path / "cut")["best"] == facts(tmp_path / "whole")["best"]
     assert [len(facts(tmp_path / run)["sessions"]) for run in ("whole", "cut")] == [1, 4]
+
+
+def test_killed_while_it_decodes_it_goes_on(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert invoke(*options(clips, tmp_path / "whole")).code == 0
+    run = tmp_path / "cut"
+    monkeypatch.setenv("DIFFRES_DATA", str(tmp_path / "elsewhere"))  # where nothing is decoded yet
+    process = begin(*options(clips, run))
+    wait_for_a_newer(run / "run.json", 0, process)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, process.communicate()
+    assert not any((tmp_path / "elsewhere").rglob("*.shard"))
+    assert facts(run)["sessions"] == []
+    (run / "recipe.toml").unlink(missing_ok=True)  # as if killed still earlier
+    result = invoke("train", "--resume", run)
+    assert (result.code, result.out) == (0, f"{run}\n"), result.err
+    assert not differing(tmp_path / "whole", run)
+    assert (run / "clips.csv").exists()
+    names = ("recipe", "seed", "data", "best", "status")
+    assert [facts(run)[name] for name in names] == [facts(tmp_path / "whole")[name] for name in names]
+
+
+def test_a_full_disk_leaves_the_checkpoint_that_stood(clips: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = begin(*options(clips, run, training__epochs=50))
+    wait_for_a_newer(run / "last.safetensors", 0, process)
+    process.kill()
+    process.wait()
+    stood = (run / "last.safetensors").read_bytes()
+    # Room for weights and logs, not for a checkpoint, which holds Adam's moments too.
+    size = len(stood) * 2 // 3
+    limit = f"import resource, signal; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+    full = f"{limit}; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)"
+    result = spawn("train", "--resume", run, code=full, timeout=120)
+    assert result.code == 3
+    assert result.err.splitlines()[-1] == (
+        f"diffres: cannot write {run}/last.safetensors: File too large; free some room, and `diffres train "
+        f"--resume {run}` goes on from the last checkpoint"
+    )
+    assert (run / "last.safetensors").read_bytes() == stood
+    assert not list(run.glob(".diffres-*"))
+    assert facts(run)["status"] == "stopped"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_at_a_log_is_said_and_the_run_goes_on_later(clips: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = begin(*options(clips, run))
+    wait_for_a_newer(run / "last.safetensors", 0, process)
+    process.kill()
+    process.wait()
+    (run / "logs" / "1").mkdir(parents=True)
+    (run / "logs" / "1" / "metrics.csv").symlink_to("/dev/full")
+    result = invoke("train", "--resume", run)
+    assert result.code == 3
+    assert result.err.splitlines()[-1] == (
+        f"diffres: cannot write to {run}: No space left on device; free some room, and `diffres train "
+        f"--resume {run}` goes on from the last checkpoint"
+    )
+    assert invoke("train", "--resume", run).code == 0
 
 
 def test_told_to_stop_it_says_how_to_go_on(clips: Path, tmp_path: Path) -> None:

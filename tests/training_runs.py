@@ -26,15 +26,19 @@ TINY = {
 }
 
 
-def write_clips(root: Path, train: int = 8, seconds: float = 0.5) -> Path:
-    """A folder for `--dataset folder`: stretches of four sounds, `train` of each to train on."""
+def write_clips(root: Path, train: int = 8, seconds: float = 0.5, *, test: bool = False) -> Path:
+    """A folder for `--dataset folder`: stretches of four sounds, `train` of each to train on.
+
+    Two more of each are to validate, or, with `test`, one to validate and one to test.
+    """
     root.mkdir(parents=True)
     rows = []
     for label, file in SOUNDS.items():
         (root / file).symlink_to(EXAMPLES / file)
         for i in range(train + 2):
             start = i * 0.3
-            rows.append((file, label, start, start + seconds, "train" if i < train else "validation"))
+            rest = "test" if test and i > train else "validation"
+            rows.append((file, label, start, start + seconds, "train" if i < train else rest))
     with (root / "clips.csv").open("w", newline="") as table:
         csv.writer(table).writerows([("path", "labels", "start", "end", "split"), *rows])
     return root / "clips.csv"

@@ -7,6 +7,7 @@
     mpeg.py       the same for MP3, which may not say
     wave.py       WAV that says 0 although there are samples
     flac.py       where FLAC goes on behind damage
+    ogg.py        whether Ogg breaks off
     quiet.py      silence for a library that writes to standard error
     ffmpeg.py     everything else, through an ffmpeg on the PATH
     arrays.py     a NumPy array

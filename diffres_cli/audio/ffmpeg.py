@@ -25,6 +25,8 @@ _LOCALLY = ["-protocol_whitelist", "file", "-format_whitelist", _FORMATS]
 _AS_AU = ["-vn", "-sn", "-dn", "-map_metadata", "-1", "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
 _AU_HEADER = 24  # bytes: magic, data offset, data size, encoding, rate, channels; uint32, big-endian
 _SPEAKER = re.compile(r"^(\[[^]]*\] ?)*(Error opening input: )?")
+# Packets of a sound recording may state the same time, as short Vorbis blocks in Matroska. AU has no times.
+_HARMLESS = re.compile(r"non monotonically increasing dts to muxer|^Last message repeated")
 
 
 class FfmpegDecoder:
@@ -60,6 +62,8 @@ class FfmpegDecoder:
         assert self._child.stderr is not None
         for line in self._child.stderr:
             words = _SPEAKER.sub("", line.decode("utf-8", "surrogateescape").strip())
+            if _HARMLESS.search(words):
+                continue
             if "not on whitelist" in words:
                 words = "not a format for recordings"
             self._said = self._said or printable(words[:200])

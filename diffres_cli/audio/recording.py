@@ -47,11 +47,13 @@ class Recording:
         self._decoder = decoder
         self._file = file
         self._decoded = 0
+        self._ended = False
 
     @property
     def duration(self) -> float:
-        """Seconds decoded so far; the recording's duration once the stream has ended."""
-        return self._decoded / self.sample_rate
+        """The recording's duration in seconds: exact once the stream has ended, before it what is known."""
+        known = self._decoded if self._ended else max(self._decoded, self.frames or 0)
+        return known / self.sample_rate
 
     def blocks(self, target_rate: int) -> Iterator[Samples]:
         """The rest of the recording at `target_rate` Hz: mono float32 blocks, [n], in constant memory.
@@ -84,6 +86,7 @@ class Recording:
 
     def _take_stock(self) -> None:
         """At the end of the stream: was there anything, and was it all?"""
+        self._ended = True
         why = self._decoder.complaint
         if not self._decoded:
             reason = f"nothing in it could be decoded ({why})" if why else "it holds no samples"
@@ -132,7 +135,7 @@ def open_recording(source: Source, sample_rate: int | None = None, name: str | N
     if hasattr(source, "__array__"):
         array = np.asarray(source)
         return _checked(Recording(name or "array", ArrayDecoder(array, sample_rate, name or "array")))
-    if sample_rate is not None:
+    if sample_rate is not None and (isinstance(source, (str, Path, bytes)) or hasattr(source, "read")):
         raise UsageError(f"sample_rate={sample_rate}: only an array needs one, a file states its own")
     file = _open_source(source, name)
     try:

@@ -11,6 +11,7 @@ import numpy as np
 from diffres_cli.audio.decoder import Samples
 from diffres_cli.audio.flac import frames_ahead
 from diffres_cli.audio.mpeg import states_length, with_length
+from diffres_cli.audio.ogg import breaks_off
 from diffres_cli.audio.promise import promised_frames
 from diffres_cli.audio.quiet import quiet_stderr
 from diffres_cli.audio.sources import OpenFile
@@ -125,6 +126,8 @@ class SndfileDecoder:
     @property
     def complaint(self) -> str:
         """See `Decoder`."""
+        if not self._fault and self._sound.format == "OGG" and breaks_off(self._file):
+            return "it breaks off before its last page"
         if not self._gaps:
             return self._fault
         seconds = sum(length for _, length in self._gaps) / self.sample_rate
@@ -148,7 +151,10 @@ def _open(file: OpenFile) -> soundfile.SoundFile:
         # The descriptor, not the name: any bytes make a name, and this is the file that was examined.
         # (On Windows a descriptor does not carry over to another C library.)
         source = file.stream if os.name == "nt" else file.stream.fileno()
-        return soundfile.SoundFile(source, closefd=False)
+        sound = soundfile.SoundFile(source, closefd=False)
+    # It would seek after every block, and behind a seek MP3 decodes to other samples.
+    sound.seekable = lambda: False
+    return sound
 
 
 def _words(error: soundfile.LibsndfileError) -> str:

@@ -5,6 +5,7 @@ work.py     one task -> its outcome: the function every engine runs
 workers.py  processes with one model each; a worker that dies costs one retry
 ledger.py   what is done, so that a killed run goes on where it stopped
 run.py      plan, ledger, engine, output: the whole job
+stream.py   plan, workers, output: written as it comes, in the order of the listing, and not resumable
 remote.py   recordings and results anywhere fsspec reaches
 ray_engine.py, ray_worker.py  the same work on a Ray cluster, into a folder of Parquet files
 """

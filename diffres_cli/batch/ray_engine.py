@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import re
 import socket
 import sys
 import time
@@ -25,6 +26,7 @@ _PATIENCE = 10  # seconds for a cluster to answer at all: Ray itself tries for m
 _LARGEST_PART = 100  # recordings: what a worker that dies does again, and 3,000 files at most for 300,000
 _PARTS_A_WORKER = 4  # so that all workers end at about the same time
 _DEATHS = 10  # of workers that were starting, one after the other: it is not by chance
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
@@ -167,4 +169,6 @@ def _hushed(loud: bool) -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    """What an error says, in one line; of a worker that cannot start that is the last of a traceback."""
+    lines = _COLOURS.sub("", str(error)).strip().splitlines() or [type(error).__name__]
+    return lines[-1 if "creation task" in lines[0] else 0].strip().rstrip(".")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -74,12 +75,13 @@ class Worker:
 
         self._job = job
         self._begun = begun
-        self._store = Store(job.store)
         with suppress(OSError):  # the folder may be on one machine only, and all paths absolute
             os.chdir(job.folder)
         try:
+            self._store = Store(job.store)  # what speaks its protocol may be on other machines only
             self._tagger = tagger_of(ray.get(model), job.setup.device, job.setup.threads)
         except DiffresError as error:  # raised here, Ray would try for ever
+            error.args = (f"{error} (on {socket.gethostname()})",)
             self._failure: DiffresError | None = error
         else:
             self._failure = None

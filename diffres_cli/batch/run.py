@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from diffres_cli.audio import printable
@@ -74,6 +74,8 @@ class Run(Summary):
 
     skipped: int = 0
     changed: int = 0
+    _failed: dict[str, str] = field(default_factory=dict)  # by a recording's name, as are:
+    _odd: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -84,13 +86,31 @@ class Run(Summary):
         """Count an outcome; whether it has a result."""
         name = printable(outcome.task.path)
         if outcome.error is not None or outcome.record is None:
-            self.failures.append(outcome.error or f"{name}: no result")
+            self._failed[outcome.task.name] = outcome.error or f"{name}: no result"
+            self.failures.append(self._failed[outcome.task.name])
             return False
         self.done += 1
         self.effort += outcome.effort
         self.warnings += [text for text in outcome.warnings if text not in self.warnings]
-        self.warnings += [f"{name}: {text}" for text in outcome.record.get("warnings", ())]
+        odd = [f"{name}: {text}" for text in outcome.record.get("warnings", ())]
+        if odd:
+            self._odd[outcome.task.name] = odd
+            self.warnings += odd
         return True
+
+    def put_in_order(self, items: Iterable[Task | AudioError]) -> None:
+        """Failures and warnings of recordings as those are listed: workers are done in any order."""
+        failures, odd = list[str](), list[str]()
+        for item in items:
+            if isinstance(item, AudioError):
+                failures.append(str(item))
+            elif item.name in self._failed:
+                failures.append(self._failed[item.name])
+            else:
+                odd += self._odd.get(item.name, ())
+        told = set(odd)
+        of_all = [text for text in self.warnings if text not in told]
+        self.failures, self.warnings = failures, of_all + odd
 
 
 def run(
@@ -127,12 +147,15 @@ def run(
         todo = mine if order.force else list(_todo(order, ledger, mine, fingerprint, summary))
         if on_start:
             on_start(len(todo))
-        for outcome in engine(order.setup, todo):
-            if summary.note(outcome):
-                kept = outcome.record if order.combined is not None else None
-                ledger.add(outcome.task, fingerprint, kept)
-            if on_outcome:
-                on_outcome(outcome)
+        try:
+            for outcome in engine(order.setup, todo):
+                if summary.note(outcome):
+                    kept = outcome.record if order.combined is not None else None
+                    ledger.add(outcome.task, fingerprint, kept)
+                if on_outcome:
+                    on_outcome(outcome)
+        finally:
+            summary.put_in_order(items)
         if order.combined is not None and summary.done + summary.skipped:
             ledger.read()  # what other runs did meanwhile
             _combine(order, order.combined, ledger, tasks, fingerprint)

@@ -137,7 +137,9 @@ def _stops_all(error: OutputError, mirror: Path) -> bool:
 def _write(path: Path, record: Record, setup: Setup) -> None:
     assert setup.mirror is not None
     if not setup.mirror.is_dir():
-        raise OutputError(f"the output folder {setup.mirror} is gone: nothing more can be written")
+        raise OutputError(
+            f"the output folder {setup.mirror} is gone: bring it back and run the same command again"
+        )
     make_folder(path.parent)
     writer = make_writer(setup.format)
     pieces = (writer.begin(), *writer.record(record), writer.end())

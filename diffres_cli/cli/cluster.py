@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,8 @@ import typer
 
 from diffres_cli.cli.config import is_typed
 from diffres_cli.cli.console import say
-from diffres_cli.cli.folder import INTERRUPTED, TERMINATED, Terminated, available_cores, report, terminable
-from diffres_cli.errors import AudioError, OutputError, UsageError
+from diffres_cli.cli.folder import at_least_one, attend, available_cores, progress, terminable
+from diffres_cli.errors import AudioError, UsageError
 from diffres_cli.outputs import check_format
 
 if TYPE_CHECKING:
@@ -91,8 +90,7 @@ class Cluster:
         """
         from diffres_cli.batch.ray_engine import RayEngine
 
-        if self.jobs is not None and self.jobs < 1:
-            raise UsageError(f"--jobs {self.jobs}: must be at least 1")
+        at_least_one(self.jobs)
         return RayEngine(self.address, self.jobs, available_cores(), loud=self.debug)
 
 
@@ -162,17 +160,13 @@ def _run(engine: RayEngine, job: Job, model: ModelFile, todo: list[Task], summar
     from diffres_cli.cli.progress import Bar
 
     bar = Bar(len(todo), shown=sys.stderr.isatty() and not quiet)
-    try:
-        with terminable(), engine.connected() if todo else nullcontext(), terminable(), bar:
-            for outcome in engine.run(job, model, todo) if todo else ():
+
+    def work() -> None:
+        if not todo:
+            return
+        with engine.connected(), terminable(), bar:  # Ray takes SIGTERM for itself
+            for outcome in engine.run(job, model, todo):
                 summary.note(outcome)
-                duration = outcome.record["duration"] if outcome.record else 0.0
-                bar.show(Path(outcome.task.path), duration, duration)
-    except (KeyboardInterrupt, Terminated) as stop:
-        say(f"stopped: {summary.done} tagged; the same command goes on from here")
-        return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED
-    except OutputError:
-        report(summary, quiet)
-        raise
-    report(summary, quiet)
-    return summary.exit_code
+                progress(bar, outcome)
+
+    return attend(work, summary, quiet)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 from diffres_cli.cli.console import say
 from diffres_cli.cli.inputs import refuse_overwriting
 from diffres_cli.errors import OutputError, UsageError
+from diffres_cli.files import reason
 from diffres_cli.outputs import FORMATS, check_format, choose_format
 
 if TYPE_CHECKING:
     from diffres_cli.batch.plan import Task
     from diffres_cli.batch.run import Engine, Order, Run
     from diffres_cli.batch.work import Outcome, Setup
+    from diffres_cli.batch.workers import Workers
     from diffres_cli.cli.progress import Bar
     from diffres_cli.errors import AudioError
 
@@ -62,10 +64,11 @@ class Targets:
         from diffres_cli.batch.run import Order
 
         self._refuse_two_files()
+        self._refuse_no_file()
         settings = setup.settings
         arrays = settings.importance or settings.embeddings
         mirrored = mirrored_format(self.format)
-        combined = choose_format(None if self.output else self.format, self.combined)
+        combined = choose_format(None if self.output else self.format, self.combined, "--combined")
         if self.output is not None:
             check_format(mirrored, events=settings.events, arrays=arrays)
         if self.combined is not None:
@@ -80,6 +83,24 @@ class Targets:
                 "or leave it out"
             )
 
+    def _refuse_no_file(self) -> None:
+        """What cannot be replaced at the end is refused at the beginning."""
+        path = self.combined
+        if path is None or not os.path.exists(path):  # noqa: PTH110 (says no, where Path raises)
+            return
+        if path.is_dir():
+            raise UsageError(f"--combined {path}: this is a folder; name a file, or write there with -o")
+        if not path.is_file():
+            raise UsageError(
+                f"--combined {path}: not a regular file, and so nothing to go on with; name one, or write "
+                "there as results come with -o"
+            )
+        try:
+            path.open("r+b").close()
+        except OSError as error:
+            why = f"cannot be written: {reason(error)}"
+            raise OutputError(f"--combined {path}: {why}; choose another file") from error
+
 
 def tag_folder(
     targets: Targets, setup: Setup, found: list[str | AudioError], inputs: list[str], quiet: bool
@@ -90,28 +111,38 @@ def tag_folder(
     from diffres_cli.cli.progress import Bar
 
     order = targets.order(setup)
-    refuse_overwriting(found, targets.combined)
+    refuse_overwriting(found, targets.combined, "--combined")
     items = plan(found, inputs)
     summary = Run()
     bar = Bar(len(items), shown=sys.stderr.isatty() and not quiet)
-    try:
-        with terminable(), bar:
+
+    def work() -> None:
+        with bar:
             run(
                 order, items, engine(targets.jobs), summary,
                 on_start=lambda remaining: _say_start(summary, remaining, targets.force, quiet),
-                on_outcome=lambda outcome: _show(bar, outcome),
+                on_outcome=lambda outcome: progress(bar, outcome),
             )  # fmt: skip
+
+    return attend(work, summary, quiet)
+
+
+def attend(work: Callable[[], None], summary: Run, quiet: bool) -> int:
+    """Do the work and report it, also where it is stopped or results can no longer be written."""
+    try:
+        with terminable():
+            work()
     except (KeyboardInterrupt, Terminated) as stop:
         say(f"stopped: {_count(summary)}; the same command goes on from here")
         return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED
     except OutputError:
-        report(summary, quiet)
+        _report(summary, quiet)
         raise
-    report(summary, quiet)
+    _report(summary, quiet)
     return summary.exit_code
 
 
-def report(summary: Run, quiet: bool) -> None:
+def _report(summary: Run, quiet: bool) -> None:
     """Warnings, failures and a count, after everything that went well."""
     if not quiet:
         for warning in summary.warnings:
@@ -130,29 +161,49 @@ def engine(jobs: int | None) -> Engine:
     Raises:
         UsageError: jobs below 1.
     """
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"--jobs {jobs}: must be at least 1")
+    at_least_one(jobs)
 
     def start(setup: Setup, tasks: Iterable[Task]) -> Iterator[Outcome]:
         from diffres_cli.batch.plan import STDIN
         from diffres_cli.batch.run import in_process
-        from diffres_cli.batch.workers import Workers
 
         todo = list(tasks)
-        cores = available_cores()
         if any(task.path == STDIN for task in todo):  # which only this process can read
             yield from in_process(setup, [task for task in todo if task.path == STDIN])
             todo = [task for task in todo if task.path != STDIN]
         if not todo:
             return
-        count = min(jobs or min(cores, len(todo) // _WORTH_A_WORKER), len(todo))
+        count = min(jobs or min(available_cores(), len(todo) // _WORTH_A_WORKER), len(todo))
         if count <= 1:
             yield from in_process(setup, todo)
             return
-        with Workers(count, replace(setup, threads=max(1, cores // count))) as workers:
-            yield from workers.run(todo)
+        with workers(count, setup) as pool:
+            yield from pool.run(todo)
 
     return start
+
+
+def processes(jobs: int | None, found: list[str | AudioError]) -> int:
+    """How many processes tag what was found, where results come in order: one, unless more are asked for.
+
+    Raises:
+        UsageError: jobs below 1.
+    """
+    at_least_one(jobs)
+    return 1 if "-" in found else min(jobs or 1, len(found))  # workers have no standard input
+
+
+def at_least_one(jobs: int | None) -> None:
+    """Raises UsageError for jobs below 1."""
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs {jobs}: must be at least 1")
+
+
+def workers(count: int, setup: Setup) -> Workers:
+    """A pool of processes that share the cores out between them."""
+    from diffres_cli.batch.workers import Workers
+
+    return Workers(count, replace(setup, threads=max(1, available_cores() // count)))
 
 
 def available_cores() -> int:
@@ -198,6 +249,7 @@ def _say_start(summary: Run, remaining: int, force: bool, quiet: bool) -> None:
         say(f"{summary.skipped} recordings are done already, {remaining} to go (--force tags all again)")
 
 
-def _show(bar: Bar, outcome: Outcome) -> None:
+def progress(bar: Bar, outcome: Outcome) -> None:
+    """A recording is done."""
     duration = outcome.record["duration"] if outcome.record else 0.0
     bar.show(Path(outcome.task.path), duration, duration)

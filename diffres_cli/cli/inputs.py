@@ -51,8 +51,11 @@ def _listed(files_from: str) -> list[str]:
     return listed
 
 
-def refuse_overwriting(found: list[str | AudioError], output: Path | None) -> None:
+def refuse_overwriting(found: list[str | AudioError], output: Path | None, option: str = "--output") -> None:
     """Results never replace the recordings they describe.
+
+    Args:
+        option: which one named `output`.
 
     Raises:
         UsageError: `output` is one of them.
@@ -62,7 +65,7 @@ def refuse_overwriting(found: list[str | AudioError], output: Path | None) -> No
         return
     there = (_status(item) for item in found if isinstance(item, str))
     if any(each is not None and os.path.samestat(each, status) for each in there):
-        raise UsageError(f"--output {output}: this is one of the recordings; choose another file")
+        raise UsageError(f"{option} {output}: this is one of the recordings; choose another file")
 
 
 def _status(path: str | Path) -> os.stat_result | None:

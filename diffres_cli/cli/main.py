@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from diffres_cli import __version__
+from diffres_cli.cli.compare import compare
 from diffres_cli.cli.config import SettableCommand, config, load
 from diffres_cli.cli.console import emit, say
 from diffres_cli.cli.data import data_app
@@ -37,6 +38,7 @@ app.command(cls=SettableCommand)(tag)
 app.command(cls=SettableCommand, short_help="Draw which moments of a recording the model kept.")(viz)
 app.command(short_help="Train a tagger, or go on with a run that was stopped.")(train)
 app.command("eval", cls=SettableCommand, short_help="Measure a model on a dataset, by frame rate.")(evaluate)
+app.command(short_help="Train and test the cells of a plan, into the paper's tables.")(compare)
 app.command(short_help="Write a checkpoint as one self-contained ONNX graph.")(export)
 app.command(
     short_help="Show the settings in effect, and where each comes from.",
@@ -108,6 +110,8 @@ def _explain(error: BaseException, arguments: list[str]) -> int:
         return NO_READER
     if isinstance(error, OSError) and error.filename is None:  # not of a file, then of our own output
         return _fail(f"cannot write standard output: {reason(error)}", UNEXPECTED)
+    if isinstance(error, OSError):
+        return _fail(f"{error.filename}: {reason(error)} (--debug shows where)", UNEXPECTED)
     return _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)", UNEXPECTED)
 
 

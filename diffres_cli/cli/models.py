@@ -10,7 +10,7 @@ import typer
 from diffres_cli.cli import options
 from diffres_cli.cli.config import SettableCommand
 from diffres_cli.cli.console import emit, emit_table, say
-from diffres_cli.errors import DiffresError
+from diffres_cli.errors import DiffresError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from diffres_cli.card import ModelCard
@@ -97,9 +97,9 @@ def check(
     debug: options.Debug = False,
 ) -> int:
     """Verify the checksums of the installed models, the shipped ones too."""
-    from diffres_cli.checkpoint import check_folder, find_model
+    from diffres_cli.checkpoint import check_folder
 
-    folders = {name: find_model(name, offline=True).parent} if name else _installed()
+    folders = {name: _folder(name)} if name else _installed()
     problems = {model: check_folder(folder) for model, folder in folders.items()}
     for model, wrong in problems.items():
         if wrong:
@@ -141,6 +141,23 @@ def _installed() -> dict[str, Path]:
     from diffres_cli.checkpoint import hub_models, shipped_models
 
     return {**shipped_models(), **hub_models()}
+
+
+def _folder(name: str) -> Path:
+    """Of a model that is here.
+
+    Raises:
+        UsageError: it is not.
+    """
+    from diffres_cli.checkpoint import find_model
+    from diffres_cli.hub.reference import is_reference
+
+    try:
+        return find_model(name, offline=True).parent
+    except ModelError as error:
+        if not is_reference(name):
+            raise
+        raise UsageError(f"{name}: not installed; `diffres models` lists what is") from error
 
 
 def _row(name: str, folder: Path) -> tuple[str, ...]:

@@ -94,7 +94,7 @@ Jobs = Annotated[
     setting(
         "--jobs",
         "-j",
-        help="Worker processes for a folder of results. [default: by cores]",
+        help="Worker processes. [default: by cores for a folder or --combined, else 1]",
         show_default=False,
     ),
 ]

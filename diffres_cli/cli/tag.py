@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from traceback import print_exception
 from typing import TYPE_CHECKING, Annotated
@@ -14,14 +15,16 @@ from diffres_cli.cli import options
 from diffres_cli.cli.cluster import Cluster, choose_engine, refuse_local, tag_on_cluster
 from diffres_cli.cli.config import is_typed
 from diffres_cli.cli.console import emit, say, show
-from diffres_cli.cli.folder import Targets, is_folder, tag_folder
+from diffres_cli.cli.folder import Targets, is_folder, processes, progress, tag_folder, workers
 from diffres_cli.cli.inputs import find, refuse_overwriting
 from diffres_cli.errors import AudioError, UsageError
 from diffres_cli.outputs import FORMATS, check_format, choose_format, format_of, make_writer
 
 if TYPE_CHECKING:
     from diffres_cli.batch.work import Setup
+    from diffres_cli.cli.progress import Bar
     from diffres_cli.job import Summary
+    from diffres_cli.outputs.sink import Sink
     from diffres_cli.prediction import Prediction
     from diffres_cli.settings import Settings
     from diffres_cli.tagger import Tagger
@@ -99,22 +102,23 @@ def tag(
     if engine == "ray":
         cluster = Cluster(target, ray_address, jobs, force, quiet, debug)
         return tag_on_cluster(cluster, _setup(model, settings, backend, device, offline), found, inputs or [])
+    setup = _setup(model, settings, backend, device, offline)
+    if verbose:
+        _say_setup(setup.load(), len(found))
     if is_folder(output) or combined is not None:
         targets = Targets(output, combined, format_, jobs, shard, force)
-        return tag_folder(
-            targets, _setup(model, settings, backend, device, offline), found, inputs or [], quiet
-        )
-    on_folder = "works on a folder of results: add -o FOLDER or --combined FILE"
-    _refuse_typed(context, on_folder, "jobs", "shard", "force")
+        return tag_folder(targets, setup, found, inputs or [], quiet)
+    _refuse_typed(context, "works on a folder of results: add -o FOLDER or --combined FILE", "shard", "force")
     refuse_overwriting(found, output)
     name = choose_format(format_, output)
     if FORMATS[name].binary and output is None and sys.stdout.isatty():
         raise UsageError(f"--format {name}: not for a terminal; name a file with -o")
     check_format(name, recordings=len(found), events=events, arrays=importance or embeddings)
-    tagger = _setup(model, settings, backend, device, offline).load()
+    count = processes(jobs, found)
+    if count > 1:
+        return _tag_in_processes(count, setup, found, inputs or [], name, output, quiet=quiet)
+    tagger = setup.load()
     settings.resolve(tagger.card)
-    if verbose:
-        _say_setup(tagger, len(found))
     wanted = picture and name == "table" and output is None and len(found) == 1 and sys.stdout.isatty()
     return _tag(tagger, found, settings, name, output, drawn=wanted, quiet=quiet, debug=debug)
 
@@ -137,24 +141,57 @@ def _tag(
     debug: bool,
 ) -> int:
     """Tag one after the other, results as they come."""
-    from diffres_cli.cli.progress import Bar
     from diffres_cli.job import is_drawable, tag_all
-    from diffres_cli.outputs.sink import open_sink
 
-    bar = Bar(len(found), shown=sys.stderr.isatty() and not quiet)
     tagged: deque[Prediction] = deque(maxlen=1)
-    with bar, open_sink(output, before=bar.clear) as sink:
-        summary = tag_all(
+
+    def work(sink: Sink, bar: Bar) -> Summary:
+        return tag_all(
             tagger, map(_as_path, found), settings, make_writer(format_), sink,
             wants_spectrogram=is_drawable if drawn else None, on_window=bar.show, on_done=tagged.append,
             on_failure=print_exception if debug else None,
         )  # fmt: skip
+
+    code = _write(work, len(found), output, quiet)
+    if drawn and tagged:
+        _draw(tagged[0])
+    return code
+
+
+def _tag_in_processes(
+    count: int,
+    setup: Setup,
+    found: list[str | AudioError],
+    inputs: list[str],
+    format_: str,
+    output: Path | None,
+    *,
+    quiet: bool,
+) -> int:
+    """The same in several processes, results in the same order."""
+    from diffres_cli.batch.plan import plan
+    from diffres_cli.batch.stream import tag_in_order
+
+    def work(sink: Sink, bar: Bar) -> Summary:
+        with workers(count, setup.pinned()) as pool:
+            return tag_in_order(
+                pool, plan(found, inputs), make_writer(format_), sink, lambda outcome: progress(bar, outcome)
+            )
+
+    return _write(work, len(found), output, quiet)
+
+
+def _write(work: Callable[[Sink, Bar], Summary], count: int, output: Path | None, quiet: bool) -> int:
+    from diffres_cli.cli.progress import Bar
+    from diffres_cli.outputs.sink import open_sink
+
+    bar = Bar(count, shown=sys.stderr.isatty() and not quiet)
+    with bar, open_sink(output, before=bar.clear) as sink:
+        summary = work(sink, bar)
         bar.clear()
         _report(summary, quiet)
         if output and not summary.done:
             raise typer.Exit(summary.exit_code)  # leaves whatever stood at `output` untouched
-    if drawn and tagged:
-        _draw(tagged[0])
     return summary.exit_code
 
 

@@ -199,7 +199,8 @@ def _recipe(path: Path | None, dataset: str, fields: dict[str, Any]) -> Recipe:
 
     default = dataset or ("soft-labels" if "data.soft_labels" in fields else "")
     recipe = read_recipe(path) if path else recipe_for(default)
-    inherited = inherited_fields(str(fields.get("model.init", "")))
+    transfer = str(fields.get("model.transfer", recipe.model.transfer))
+    inherited = inherited_fields(str(fields.get("model.init", "")), transfer)
     return checked(recipe.changed({**inherited, **fields}, "--set"))
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from diffres_cli.tagger import Settings, Tagger
 
 MOST_RATES = 8
-NARROWEST, WIDEST = 2.0, 30.0  # inches
 FEWEST_LINES = 16
 
 
@@ -106,12 +105,12 @@ def _rates(text: str | None) -> list[Rate | None]:
 
 def _target(input_: str, output: Path | None, width: float) -> Path:
     """Where the figure goes, refused before any work is done if it cannot be drawn."""
+    from diffres_cli.figure import check_width
     from diffres_cli.figure.write import check_suffix
 
     target = output or Path(f"{'stdin' if input_ == '-' else Path(input_).stem}.diffres.png")
     check_suffix(target)
-    if not NARROWEST <= width <= WIDEST:
-        raise UsageError(f"--width {width:g}: must be {NARROWEST:g} to {WIDEST:g} inches")
+    check_width(width)
     return target
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,13 +90,12 @@ def _listed(row: _Row, label: int, path: Path) -> Listed:
     return Listed(relative(f"audio/{row.file}", path, row.line), (label,), f"fold{row.fold}")
 
 
-_CITATION = "K. J. Piczak. ESC: Dataset for environmental sound classification. ACM Multimedia 2015"
 _HOME = "https://github.com/karolpiczak/ESC-50"
 
 ESC50 = Source(
     name="esc50",
     title="ESC-50",
-    citation=_CITATION,
+    citation="K. J. Piczak. ESC: Dataset for environmental sound classification. ACM Multimedia 2015",
     licence="CC BY-NC 3.0",
     home=_HOME,
     splits={f"fold{fold}": 400 for fold in range(1, _FOLDS + 1)},
@@ -114,17 +114,13 @@ ESC50 = Source(
     ),
 )
 
-ESC10 = Source(
+ESC10 = replace(
+    ESC50,
     name="esc10",
     title="ESC-10, a subset of ESC-50",
-    citation=_CITATION,
     licence="CC BY 3.0",
-    home=_HOME,
     splits={f"fold{fold}": 80 for fold in range(1, _FOLDS + 1)},
     classes=10,
-    multi_label=False,
-    seconds=5.0,
     read=read_esc10,
-    archives=ESC50.archives,
     shares=ESC50.name,
 )

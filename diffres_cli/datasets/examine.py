@@ -51,7 +51,8 @@ def problems(
     Raises:
         DataError: a recording takes the process that decodes it down.
     """
-    yield from (Problem(name, "", "missing", "no such file") for name in dataset.missing)
+    for split, names in dataset.absent.items():
+        yield from (Problem(name, split, "missing", "no such file") for name in names)
     clips: dict[Path, list[Clip]] = {}
     for clip in dataset.clips:
         clips.setdefault(clip.path, []).append(clip)

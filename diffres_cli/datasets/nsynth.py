@@ -9,7 +9,7 @@ from typing import Any
 
 from diffres_cli.datasets.build import Listed, build
 from diffres_cli.datasets.clip import Archive, Dataset, Source
-from diffres_cli.datasets.listing import Listing, find_home, relative
+from diffres_cli.datasets.listing import Listing, find_home, relative, wrong_folder
 from diffres_cli.datasets.tables import Labels
 from diffres_cli.errors import DataError
 
@@ -45,12 +45,13 @@ def read(root: Path) -> Dataset:
 
 
 def _home(root: Path) -> Path:
-    for folder in _FOLDERS.values():
+    lists = [f"{folder}/examples.json" for folder in _FOLDERS.values()]
+    for name in lists:
         try:
-            return find_home(root, SOURCE, f"{folder}/examples.json")
+            return find_home(root, SOURCE, name)
         except DataError:
             continue
-    return find_home(root, SOURCE, *(f"{folder}/examples.json" for folder in _FOLDERS.values()))
+    raise DataError(wrong_folder(root, SOURCE, f"one of {', '.join(lists)}"))
 
 
 def _listed(lists: Mapping[str, Path]) -> Iterator[Listed]:

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from diffres_cli.evaluation.report import Spread, rates_of, summary, summed_confusions, where
+from diffres_cli.evaluation.report import rates_of, summary, summed_confusions, where
 from diffres_cli.evaluation.result import Evaluation
+from diffres_cli.evaluation.spread import Spread
 from diffres_cli.figure import COLUMN
 from diffres_cli.figure.panels import DARK, LIGHT
 from diffres_cli.figure.text import GREY, LARGE, SMALL

@@ -8,33 +8,15 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from statistics import mean, stdev
-from typing import Any, NamedTuple
+from typing import Any
 
 from diffres_cli.evaluation.result import AtRate, Evaluation
+from diffres_cli.evaluation.spread import Spread, spread
 
 NAMES = {"accuracy": "accuracy %", "mAP": "mAP %", "AUC": "AUC", "d_prime": "d'"}
 TIME = "ms a clip"
 _DIGITS = {"accuracy": 1, "mAP": 1, "AUC": 4, "d_prime": 2}
 _SHOWN = 5
-
-
-class Spread(NamedTuple):
-    """The mean of some values and their sample standard deviation, NaN for a single one."""
-
-    mean: float
-    std: float
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Mean and standard deviation (n - 1); an infinite value makes the deviation NaN.
-
-    >>> spread([0.5, 0.7]).mean, round(spread([0.5, 0.7]).std, 3), spread([0.5]).std
-    (0.6, 0.141, nan)
-    """
-    if len(values) < 2 or not all(map(math.isfinite, values)):
-        return Spread(sum(values) / len(values), math.nan)
-    return Spread(mean(values), stdev(values))
 
 
 def rates_of(found: Iterable[Evaluation]) -> list[float]:

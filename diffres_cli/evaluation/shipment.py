@@ -9,8 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from diffres_cli.errors import ModelError, UsageError
-from diffres_cli.evaluation.report import NAMES, Spread, cell
-from diffres_cli.evaluation.runs import EVALUATION_NAME, RECIPE_NAME, is_run, read_evaluation, read_facts
+from diffres_cli.evaluation.report import NAMES, cell
+from diffres_cli.evaluation.runs import (
+    EVALUATION_NAME,
+    RECIPE_NAME,
+    is_run,
+    open_run,
+    read_evaluation,
+    read_facts,
+)
+from diffres_cli.evaluation.spread import Spread
 from diffres_cli.model.network import DiffResNetwork
 from diffres_cli.model.publish import notes_of
 from diffres_cli.model.weights import load_network
@@ -50,12 +58,15 @@ def run_notes(folder: Path, *, unevaluated: bool = False) -> str:
     """
     found = None if unevaluated else read_evaluation(folder)
     if found is None and not unevaluated:
-        raise ModelError(
-            f"{folder}: not evaluated: run `diffres eval {folder}` first, for the card's numbers, or export "
-            "with --unevaluated"
-        )
+        raise ModelError(f"{folder}: not evaluated: {_advice(folder)}")
     evaluation = NOT_EVALUATED if found is None else _evaluation(found, folder / EVALUATION_NAME)
     return f"{evaluation}\n\n{_training(folder)}"
+
+
+def _advice(folder: Path) -> str:
+    if not open_run(folder).dataset:
+        return "a run of soft labels has no labelled test split: export with --unevaluated"
+    return f"run `diffres eval {folder}` first, for the card's numbers, or export with --unevaluated"
 
 
 def _evaluation(found: Mapping[str, Any], path: Path) -> str:
@@ -106,13 +117,25 @@ def _facts(facts: Mapping[str, Any]) -> str:
     lines = {
         "clips": _counts(data.get("clips")),
         "data's SHA-256": data.get("sha256"),
-        "command": f"`{shlex.join(command)}`" if isinstance(command, list) else command,
+        "command": f"`{shlex.join(_without_places(command))}`" if isinstance(command, list) else command,
         "code": git.get("commit") and f"commit {git['commit']}{', changed' if git.get('changed') else ''}",
         "machine": facts.get("machine"),
         "versions": ", ".join(f"{name} {number}" for name, number in (facts.get("versions") or {}).items()),
     }
     stated = "".join(f"- {name}: {value}\n" for name, value in lines.items() if value)
     return f"{stated}\n" if stated else ""
+
+
+def _without_places(command: list[str]) -> list[str]:
+    """The command with the last name only of where the data lay, as for the recipe.
+
+    >>> _without_places(["diffres", "train", "--data", "/home/me/birds", "--seed", "1"])
+    ['diffres', 'train', '--data', 'birds', '--seed', '1']
+    """
+    return [
+        Path(word).name if before in ("--data", "--soft-labels") else word
+        for before, word in zip(["", *command], command, strict=False)
+    ]
 
 
 def _counts(clips: object) -> object:

@@ -19,6 +19,16 @@ COLUMN = 3.5
 _NARROWEST, _WIDEST = 2.5, 40.0  # inches: below, no room is left between the margins
 
 
+def check_width(width: float) -> None:
+    """Refuse a width that a picture cannot have, before any work is done.
+
+    Raises:
+        UsageError: it is out of range.
+    """
+    if not _NARROWEST <= width <= _WIDEST:
+        raise UsageError(f"--width {width:g}: must be {_NARROWEST:g} to {_WIDEST:g} inches")
+
+
 def draw(predictions: Sequence[Prediction], path: Path, *, width: float = COLUMN, dpi: int = 300) -> None:
     """Draw a recording tagged at one or more frame rates, one prediction each, to PNG, SVG or PDF.
 
@@ -36,7 +46,6 @@ def draw(predictions: Sequence[Prediction], path: Path, *, width: float = COLUMN
     from diffres_cli.figure.write import check_suffix, style, write
 
     check_suffix(path)
-    if not _NARROWEST <= width <= _WIDEST:
-        raise UsageError(f"width {width:g}: a picture is {_NARROWEST:g} to {_WIDEST:g} inches wide")
+    check_width(width)
     with style():
         write(compose(predictions, width, dpi), path, dpi)

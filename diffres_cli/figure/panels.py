@@ -54,7 +54,8 @@ def warp(axes: Axes, picture: Picture) -> None:
     times, frames = picture.warp
     axes.plot(times[[0, -1]], frames[[0, -1]], color=GREY, linewidth=0.6, dashes=(3, 2))
     axes.plot(times, frames, color=DARK, linewidth=1.0)
-    text.inside(axes, "dashed: evenly spaced")
+    late = np.interp(0.4 * times[0] + 0.6 * times[-1], times, frames) < 0.3 * frames[-1]
+    text.inside(axes, "dashed: evenly spaced", above=bool(late))  # clear of the curve
     axes.set(xlim=picture.span, ylim=(0, frames[-1]))
     axes.set_yticks([0, frames[-1]], labels=["0", text.count(round(frames[-1]))])
     _name(axes, "Frame")

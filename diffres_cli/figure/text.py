@@ -28,7 +28,7 @@ def heading(axes: Axes, predictions: Sequence[Prediction]) -> None:
     first, alone = predictions[0], len(predictions) == 1
     if alone:
         _above(axes, 0.31, _heard(first, _room(axes), LARGE, "bold"), size=LARGE, weight="bold")
-    settings = [printable(first.model), _duration(first)] + [first.rates] * alone
+    settings = [printable(first.model), _seconds(first)] + [first.rates] * alone
     room = _room(axes) - _width(_SEPARATOR.join(["", *settings]), SMALL)
     name = _fit([printable(PurePath(first.file).name)], room, SMALL)
     _above(axes, 0.18, _SEPARATOR.join([name, *settings]), size=SMALL, color=GREY)
@@ -46,9 +46,12 @@ def caption(axes: Axes, words: str) -> None:
     _above(axes, 0.04, words, size=NORMAL)
 
 
-def inside(axes: Axes, words: str) -> None:
-    """Grey words in the lower right corner of a panel."""
-    _annotate(axes, words, (1, 0), (-2, 2), ha="right", va="bottom", size=SMALL, color=GREY)
+def inside(axes: Axes, words: str, above: bool = False) -> None:
+    """Grey words in the lower right corner of a panel, or in the upper left one."""
+    if above:
+        _annotate(axes, words, (0, 1), (2, -2), ha="left", va="top", size=SMALL, color=GREY)
+    else:
+        _annotate(axes, words, (1, 0), (-2, 2), ha="right", va="bottom", size=SMALL, color=GREY)
 
 
 def beside(axes: Axes, words: str, height: float = 0.5) -> None:
@@ -60,7 +63,7 @@ def below(axes: Axes, name: str) -> None:
     """Number the ticks of a panel and name its axis on the same line, in the right margin."""
     axes.tick_params(labelbottom=True)
     axes.xaxis.set_major_formatter(lambda number, _: count(number))
-    _annotate(axes, name, (1, 0), (11, -3.5), va="top", size=SMALL)
+    _annotate(axes, name, (1, 0), (13, -3.5), va="top", size=SMALL)
 
 
 def count(number: float) -> str:
@@ -80,9 +83,12 @@ def figure_of(axes: Axes) -> Figure:
     return axes.figure
 
 
-def _duration(prediction: Prediction) -> str:
-    seconds = prediction.duration
-    return f"{seconds:.0f} s" if seconds >= 100 else f"{seconds:.3g} s"
+def _seconds(prediction: Prediction) -> str:
+    """How long the recording is, or which part of it is drawn."""
+    start, end, whole = prediction.windows[0].start, prediction.windows[-1].end, prediction.duration
+    if start > 0 or end < whole - 0.05:
+        return f"{start:.6g}–{end:.6g} s"
+    return f"{whole:.0f} s" if whole >= 100 else f"{whole:.3g} s"
 
 
 def _heard(prediction: Prediction, room: float, points: float, weight: str = "normal") -> str:

@@ -22,7 +22,8 @@ _UNDATED: dict[str, dict[str, Any]] = {
 }
 
 _STYLE = {
-    "font.family": FONT,  # comes with matplotlib: the same picture on every machine
+    "font.family": [FONT, "sans-serif"],  # the first comes with matplotlib: one picture on every machine
+    "font.sans-serif": [FONT],  # who looks at an SVG may not have it
     "font.size": NORMAL,
     "axes.labelsize": NORMAL,
     "axes.linewidth": 0.5,

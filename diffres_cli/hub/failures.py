@@ -80,9 +80,16 @@ def _refusal(
     if isinstance(error, EntryNotFoundError):
         return kind(f"{reference}: {hub} lists {error.response.url.path}, and does not have it: try again")
     if status == 404:
-        return UsageError(f"{reference}: unknown to {hub}: check the name; if it is private, {_GIVE_TOKEN}")
+        return UsageError(f"{reference}: unknown to {hub}: check the name; if it is private, {_if_private()}")
     said = (error.server_message or "").partition("\n")[0] or "busy or down, try again later"
     return kind(f"{reference}: {hub} answered {status}: {said}")
+
+
+def _if_private() -> str:
+    """A hub answers as if there were no such model to who may not read it, too."""
+    from huggingface_hub import get_token
+
+    return _GIVE_TOKEN if get_token() is None else f"the token given may not read it: {_GIVE_TOKEN}"
 
 
 def _not_allowed(status: int, writing: bool) -> str:
@@ -100,8 +107,8 @@ def _not_allowed(status: int, writing: bool) -> str:
 def _no_connection(error: BaseException, writing: bool) -> str:
     from huggingface_hub import constants
 
-    why = (str(error) or type(error).__name__).partition("\n")[0]
+    why = (str(error) or type(error).__name__).partition("\n")[0].rstrip(".")
     if type(error).__name__ in _NEVER_CONNECTED:
-        return f"cannot reach {constants.ENDPOINT}: {why}: check the network and HF_ENDPOINT"
+        return f"cannot reach {constants.ENDPOINT or repr('')}: {why}: check the network and HF_ENDPOINT"
     again = "try again" if writing else "run the same command again, it goes on where this one stopped"
     return f"the connection to {constants.ENDPOINT} broke ({why}): {again}"

@@ -15,7 +15,8 @@ from diffres_cli.model.classifier import Scores, build_classifier
 from diffres_cli.model.frontends import build_front_end
 from diffres_cli.model.importance import ImportanceNetwork, rescale
 from diffres_cli.model.reductions import ConvolutionBlocks, diffres_picture, pooled
-from diffres_cli.model.warp import merge_mean, overlaps
+from diffres_cli.model.warp import merge_mean, overlaps, resolution_encoding
+from diffres_cli.model.windowed import WindowedSpectrum
 
 
 class NetworkOutput(NamedTuple):
@@ -70,23 +71,32 @@ class DiffResNetwork(nn.Module):
             slots: t, at most T. lengths: [B], samples that are sound; None: all of them. Frames that
                 are only padding get no importance, and a clip fills its share of the rows.
         """
-        output = self.from_spectrogram(self.hear(waveform, slots), slots, lengths)
-        if self.card.variant.reduction == "hop":  # which never looked at the T frames
-            mel = self.front_end(waveform)
-            output = output._replace(mel=mel, importance=_even(mel, slots, None).to(mel))
-        return output
+        power = self.hear(waveform, slots)
+        if self.card.variant.reduction != "hop":
+            return self.from_spectrogram(power, slots, lengths)
+        mel: Tensor = self.front_end(waveform)  # which a change of hop does not look at
+        return self.from_spectrogram(power, slots, lengths, mel.shape[2])._replace(mel=mel)
 
     def hear(self, waveform: Tensor, slots: int) -> Tensor:
         """What the reduction reads: waveform [B, N] -> [B, F, T]; [B, F, t] for a change of hop size."""
         if self.card.variant.reduction == "hop":
+            assert isinstance(self.front_end, WindowedSpectrum)
             return self.front_end.at(waveform, slots)
-        return self.front_end(waveform)  # type: ignore[no-any-return]
+        power: Tensor = self.front_end(waveform)
+        return power
 
-    def from_spectrogram(self, power: Tensor, slots: int, lengths: Tensor | None = None) -> NetworkOutput:
-        """The rest of `forward`, from what `hear` gives on; `lengths` are samples still."""
+    def from_spectrogram(
+        self, power: Tensor, slots: int, lengths: Tensor | None = None, frames: int | None = None
+    ) -> NetworkOutput:
+        """The rest of `forward`, from what `hear` gives on.
+
+        Args:
+            lengths: [B], samples still. frames: T, where `power` has not as many, after a change of hop.
+        """
         mask = self._mask(lengths, power)
         logits = None if self.importance is None else self.importance_logits(power)
-        importance = _even(power, slots, mask) if logits is None else rescale(logits.sigmoid(), slots, mask)
+        even = power.new_ones(power.shape[0], frames or power.shape[2])
+        importance = rescale(even if logits is None else logits.sigmoid(), slots, mask)
         merged, picture = self.reduce(power, importance, slots)
         scores: Scores = self.backbone(picture)
         return NetworkOutput(
@@ -106,13 +116,13 @@ class DiffResNetwork(nn.Module):
         variant, log = self.card.variant, self.front_end.log
         if variant.reduction == "diffres":
             return diffres_picture(power, importance, slots, log, variant)
+        where = overlaps(importance, slots)
         if self.convolutions is not None:
-            where = overlaps(importance, slots)
             merged, seen = merge_mean(power, where), merge_mean(self.convolutions(log(power)), where)
         else:
             merged = pooled(power, importance, slots, variant.reduction)
             seen = log(merged)
-        return merged, torch.stack([seen, seen, seen], 1)
+        return merged, torch.stack([seen, seen, resolution_encoding(where, power.shape[1])], 1)
 
     def importance_logits(self, power: Tensor) -> Tensor:
         """Spectrogram [B, F, T] -> one logit a frame, [B, T]; of DiffRes alone."""
@@ -130,8 +140,3 @@ class DiffResNetwork(nn.Module):
         padded = lengths.to(power.device).clamp_min(config.minimum_samples)
         frames = (padded - int(bool(config.pre_emphasis))) // config.hop + 1
         return torch.arange(power.shape[2], device=power.device) < frames.unsqueeze(1)
-
-
-def _even(power: Tensor, slots: int, mask: Tensor | None) -> Tensor:
-    """The importance of frames that are all alike, [B, T]: t / T."""
-    return rescale(torch.ones_like(power[:, 0]), slots, mask)

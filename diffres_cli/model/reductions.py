@@ -3,6 +3,10 @@
 All are functions of a spectrogram [B, F, T], linear power, and of t, at most T. Where time is shared out
 evenly every frame has the importance t / T, and the mean over a row is what DiffRes would make of it: pooling
 is DiffRes without an opinion. Rows begin and end between frames where T / t is no whole number.
+
+The classifier always sees three channels. What a rival has not got is what DiffRes would put there if all
+frames were alike: its spectrogram again for the maximum, and for the encoding that of evenly spread frames,
+which tells nothing. So a backbone that was trained behind DiffRes serves all of them.
 """
 
 from __future__ import annotations
@@ -50,8 +54,15 @@ def diffres_picture(
     merged = merge_mean(power, where)
     mean = log(merged)
     largest = log(merge_max(power, where)) if variant.maximum else mean
-    encoding = resolution_encoding(where, power.shape[1]) if variant.encoding else mean
+    told = where if variant.encoding else overlaps(_alike(importance), slots)
+    encoding = resolution_encoding(told, power.shape[1])
     return merged, torch.stack([mean, largest, encoding], 1)
+
+
+def _alike(importance: Tensor) -> Tensor:
+    """Importance [B, T] shared out evenly among the frames that have any."""
+    held = (importance > 0).to(importance)
+    return held * (importance.sum(1, keepdim=True) / held.sum(1, keepdim=True))
 
 
 def pooled(power: Tensor, importance: Tensor, slots: int, reduction: str) -> Tensor:

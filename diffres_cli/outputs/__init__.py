@@ -68,8 +68,11 @@ class Writer(Protocol):
         ...
 
 
-def choose_format(name: str | None, output: Path | None) -> str:
+def choose_format(name: str | None, output: Path | None, option: str = "--output") -> str:
     """The format asked for, else the one the output file's suffix means, else the table.
+
+    Args:
+        option: which one named `output`.
 
     Raises:
         UsageError: a format we do not write, or a suffix that means none of ours.
@@ -80,17 +83,17 @@ def choose_format(name: str | None, output: Path | None) -> str:
     'table'
     """
     if name is None:
-        return _meant(output) if output else "table"
+        return _meant(output, option) if output else "table"
     if name not in FORMATS:
         raise UsageError(f"--format {name}: choose {', '.join(FORMATS)}")
     return name
 
 
-def _meant(output: Path) -> str:
+def _meant(output: Path, option: str) -> str:
     found = format_of(output)
     if found is None and output.suffix:
         known = ", ".join(chosen.suffix for chosen in FORMATS.values())
-        raise UsageError(f"--output {output}: choose a suffix of {known}, or the format with -f")
+        raise UsageError(f"{option} {output}: choose a suffix of {known}, or the format with -f")
     return found or "table"
 
 

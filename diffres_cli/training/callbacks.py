@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as lightning
 from lightning.pytorch.utilities import rank_zero_only
 
-from diffres_cli.errors import OutputError, TrainingError
+from diffres_cli.errors import OutputError
 from diffres_cli.model.weights import save_network
 from diffres_cli.training.module import LOSS, MAIN_METRIC, TrainingModule
 from diffres_cli.training.runfolder import RunFolder
@@ -43,12 +45,8 @@ class Keeper(lightning.Callback):
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """Save the state, if it is one worth going on with."""
         module.refuse_ruin()
-        try:
+        with self._told_how_to_go_on():
             trainer.save_checkpoint(self.folder.state)
-        except OutputError as error:
-            why = str(error).partition("; choose")[0]
-            resume = f"`diffres train --resume {self.folder.path}` goes on"
-            raise TrainingError(f"{why}; free some room, and {resume} from the checkpoint before") from error
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must know."""
@@ -60,8 +58,16 @@ class Keeper(lightning.Callback):
 
     @rank_zero_only
     def _write(self, module: TrainingModule, metrics: dict[str, float]) -> None:
-        save_network(module.best, self.folder.model)
-        self.folder.update(best={"epoch": self.best_epoch, **metrics})
+        with self._told_how_to_go_on():
+            save_network(module.best, self.folder.model)
+            self.folder.update(best={"epoch": self.best_epoch, **metrics})
+
+    @contextmanager
+    def _told_how_to_go_on(self) -> Iterator[None]:
+        try:
+            yield
+        except OutputError as error:
+            raise self.folder.no_room(str(error).partition("; choose")[0]) from error
 
 
 class Meter(lightning.Callback):
@@ -70,10 +76,15 @@ class Meter(lightning.Callback):
     def __init__(self, every: int) -> None:
         self.every = every
         self._since = 0.0
+        self._lr = 0.0
 
     def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
         """Start the clock anew: validation is not counted."""
         self._since = time.perf_counter()
+
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
+        """Note the rate of this update: at the batch's end it is the next one's."""
+        self._lr = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Log now and then."""
@@ -82,7 +93,7 @@ class Meter(lightning.Callback):
         clips = self.every * len(batch.waveform) * trainer.world_size
         elapsed, self._since = time.perf_counter() - self._since, time.perf_counter()
         module.log("train/clips_per_second", clips / elapsed)
-        module.log("train/lr", trainer.optimizers[0].param_groups[0]["lr"])
+        module.log("train/lr", self._lr)
 
 
 class Teller(lightning.Callback):

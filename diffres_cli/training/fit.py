@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 
 from diffres_cli.datasets.locks import locked
-from diffres_cli.errors import OutputError, TrainingError, UsageError
+from diffres_cli.errors import DataError, OutputError, TrainingError, UsageError
+from diffres_cli.files import reason
 from diffres_cli.training.batches import Plan
 from diffres_cli.training.loaders import Loaders
 from diffres_cli.training.material import Material
 from diffres_cli.training.module import TrainingModule
-from diffres_cli.training.prepare import find, prepare
-from diffres_cli.training.recipe import Recipe
+from diffres_cli.training.prepare import Found, Prepared, find, prepare
+from diffres_cli.training.recipe import Recipe, Training
 from diffres_cli.training.rules import checked
-from diffres_cli.training.runfolder import RunFolder, surroundings
+from diffres_cli.training.runfolder import LOCK_NAME, RunFolder, surroundings
 from diffres_cli.training.start import starting_network
 from diffres_cli.training.trainer import Job, Listener, Place, hush, make_trainer
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def train(recipe: Recipe, path: Path, place: Place, listener: Listener) -> RunFolder:
     """Begin a run in a new folder and finish it.
+
+    The folder is there before the first clip is decoded, which may take hours: killed in between, too, the
+    run is gone on with by `resume`.
 
     Raises:
         DiffresError: the recipe, the data, the folder or the loss forbid it.
@@ -37,15 +44,16 @@ def train(recipe: Recipe, path: Path, place: Place, listener: Listener) -> RunFo
         folder.refuse_taken()
     found = find(recipe, place.world)
     network = starting_network(recipe, found.dataset, path.name)
-    prepared = prepare(found, recipe, listener.decoding)
     if is_main():
-        folder.begin(recipe, {"seed": recipe.training.seed, "data": prepared.facts, **surroundings()})
-        folder.report(prepared.problems)
-    if prepared.problems:
-        listener.note(
-            f"{len(prepared.problems)} clips are missing or cannot be decoded: {path}/clips.csv has them"
-        )
-    _run(folder, Job(recipe, prepared, network, place, accelerator, listener))
+        folder.begin(recipe, {"seed": recipe.training.seed, "data": found.facts, **surroundings()})
+    with _alone(folder):
+        try:
+            prepared = _prepared(folder, found, recipe, listener)
+        except DataError:
+            if is_main():
+                folder.discard()
+            raise
+        _run(folder, Job(recipe, prepared, network, place, accelerator, listener))
     return folder
 
 
@@ -59,36 +67,62 @@ def resume(path: Path, place: Place, listener: Listener, root: Path | None = Non
         TrainingError: its recipe or its data changed. UsageError: it is finished, or at work elsewhere.
         DiffresError: as for `train`.
     """
-    folder = RunFolder(path)
+    folder, accelerator = RunFolder(path), place.accelerator
     recipe = folder.unchanged_recipe()
     if folder.read().get("status") == "finished":
         raise UsageError(f"{path}: the run is finished; its network is {folder.model}")
     moved = recipe if root is None else recipe.changed({"data.root": str(root)}, "--data")
-    found = find(moved, place.world)
-    network = starting_network(recipe, found.dataset, path.name, resumed=folder.state.exists())
-    prepared = prepare(found, moved, listener.decoding)
-    folder.refuse_other_data(prepared.facts)
-    _run(folder, Job(recipe, prepared, network, place, place.accelerator, listener))
+    with _alone(folder):
+        found = find(moved, place.world)
+        folder.refuse_other_data(found.facts)
+        network = starting_network(recipe, found.dataset, path.name, resumed=folder.state.exists())
+        prepared = _prepared(folder, found, moved, listener)
+        _run(folder, Job(recipe, prepared, network, place, accelerator, listener))
     return folder
+
+
+@contextmanager
+def _alone(folder: RunFolder) -> Iterator[None]:
+    """Let no other process work on the same run.
+
+    Raises:
+        UsageError: one does.
+    """
+    if not is_main():  # it works for the main process
+        yield
+        return
+    with locked(folder.path / LOCK_NAME, wait=False) as held:
+        if not held:
+            raise UsageError(f"{folder.path}: another process is at work on this run")
+        yield
+
+
+def _prepared(folder: RunFolder, found: Found, recipe: Recipe, listener: Listener) -> Prepared:
+    prepared = prepare(found, recipe, listener.decoding)
+    if is_main():
+        folder.update(data=prepared.facts)
+        folder.report(prepared.problems)
+    if prepared.problems:
+        listener.note(
+            f"{len(prepared.problems)} clips are missing or cannot be decoded: {folder.problems} has them"
+        )
+    return prepared
 
 
 def _run(folder: RunFolder, job: Job) -> None:
     if not is_main():
         _fit(folder, job, 0)
         return
-    with locked(folder.path / ".lock", wait=False) as held:
-        if not held:
-            raise UsageError(f"{folder.path}: another process is at work on this run")
-        session = folder.begin_session(devices=job.place.world, accelerator=job.accelerator, **surroundings())
-        began = time.monotonic()
-        try:
-            _fit(folder, job, session)
-        except BaseException as error:
-            why = type(error).__name__
-            with suppress(OutputError):  # the disk may be full, and that be the reason
-                folder.end_session("stopped", seconds=round(time.monotonic() - began, 1), why=why)
-            raise
-        folder.end_session("finished", seconds=round(time.monotonic() - began, 1))
+    session = folder.begin_session(devices=job.place.world, accelerator=job.accelerator, **surroundings())
+    began = time.monotonic()
+    try:
+        _fit(folder, job, session)
+    except BaseException as error:
+        why = type(error).__name__
+        with suppress(OutputError):  # the disk may be full, and that be the reason
+            folder.end_session("stopped", seconds=round(time.monotonic() - began, 1), why=why)
+        raise
+    folder.end_session("finished", seconds=round(time.monotonic() - began, 1))
 
 
 def _fit(folder: RunFolder, job: Job, session: int) -> None:
@@ -106,12 +140,23 @@ def _fit(folder: RunFolder, job: Job, session: int) -> None:
     except (MemoryError, RuntimeError) as error:
         if not _is_memory(error):
             raise
-        training = job.recipe.training
-        raise TrainingError(
-            f"out of memory with training.batch_size {training.batch_size} in {training.accumulate} parts; "
-            f"training.accumulate={training.accumulate * 2} hears as much in smaller parts, "
-            "or lower training.batch_size"
-        ) from error
+        raise TrainingError(_out_of_memory(job.recipe.training, job.place.world)) from error
+    except OSError as error:  # of a log: checkpoints have words of their own
+        if error.errno not in _NO_ROOM:
+            raise
+        raise folder.no_room(f"cannot write to {folder.path}: {reason(error)}") from error
+
+
+def _out_of_memory(training: Training, world: int) -> str:
+    """Which knob to turn. A batch can be heard only in as many parts as divide it."""
+    size, parts = training.batch_size, training.accumulate
+    more = next((n for n in range(parts + 1, size + 1) if size % (n * world) == 0), None)
+    knobs = [f"training.accumulate={more}, which hears as much in smaller parts"] if more else []
+    knobs += ["a lower training.batch_size" if size > 1 else "a lower data.seconds"]
+    return (
+        f"out of memory with training.batch_size={size} and training.accumulate={parts}: begin another run "
+        f"with {', or '.join(knobs)}"
+    )
 
 
 def _plan(recipe: Recipe, material: Material) -> Plan:
@@ -137,4 +182,6 @@ def is_main() -> bool:
 
 
 def _is_memory(error: BaseException) -> bool:
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+    # torch says so on a CPU, cuBLAS on a GPU: neither has a class of its own.
+    words = ("can't allocate memory", "ALLOC_FAILED")
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(w in str(error) for w in words)

@@ -74,7 +74,7 @@ class TrainingModule(lightning.LightningModule):
         targets = mix(batch.targets, batch.shares)
         slots = self._slots(batch.fps, waveform)
         power = masked(self.network.hear(waveform, slots), batch.masks)
-        output = self.network.from_spectrogram(power, slots, _mixed_lengths(batch))
+        output = self.network.from_spectrogram(power, slots, _mixed_lengths(batch), self._frames(waveform))
         terms = objective(output, targets, slots, self.recipe.loss)
         self._refuse_nan(terms.total, "loss")
         logged = {f"train/{name}": value for name, value in terms._asdict().items()}
@@ -92,7 +92,8 @@ class TrainingModule(lightning.LightningModule):
         lengths = None if _all_full(batch.lengths, batch.waveform) else batch.lengths
         for fps, held in self._measures():
             slots = self._slots(float(fps), batch.waveform)
-            output = self.best.from_spectrogram(self.best.hear(batch.waveform, slots), slots, lengths)
+            power = self.best.hear(batch.waveform, slots)
+            output = self.best.from_spectrogram(power, slots, lengths, self._frames(batch.waveform))
             held.update(output.probabilities.float(), batch.targets)
             loss = cross_entropy(output.probabilities, batch.targets)
             size = len(batch.targets)
@@ -135,8 +136,10 @@ class TrainingModule(lightning.LightningModule):
         return [(fps, cast("MetricCollection", held)) for fps, held in self.metrics.items()]
 
     def _slots(self, fps: float, waveform: Tensor) -> int:
-        mel = self.network.card.mel
-        return slots_at(fps, mel.frames(waveform.shape[1]), mel.frame_rate)
+        return slots_at(fps, self._frames(waveform), self.network.card.mel.frame_rate)
+
+    def _frames(self, waveform: Tensor) -> int:
+        return self.network.card.mel.frames(waveform.shape[1])
 
     def _refuse_nan_importance(self, network: nn.Module, inputs: Any, logits: Tensor) -> None:
         self._refuse_nan(logits, "importance")
@@ -145,8 +148,8 @@ class TrainingModule(lightning.LightningModule):
         if not torch.isfinite(values).all():
             raise TrainingError(
                 f"the {what} became {values.detach().sum().item()} in epoch {self.epoch}, update "
-                f"{self.global_step + 1}, and no checkpoint was made of it: try a smaller optimizer.lr, or "
-                "training.clip_norm=1"
+                f"{self.global_step + 1}, and no checkpoint was made of it: begin another run, with a "
+                "smaller optimizer.lr or training.clip_norm=1"
             )
 
 

@@ -32,21 +32,21 @@ def objective(output: NetworkOutput, targets: Tensor, slots: int, loss: Loss) ->
         targets: [B, classes], 0 to 1. slots: t.
     """
     classification = cross_entropy(output.probabilities, targets)
-    guide, saturation = _of_importance(output, slots, loss)
+    guide, saturation, active = _of_importance(output, slots, loss)
     total = classification + loss.guide * guide + loss.saturation * saturation
-    active = activeness(output.importance.detach(), output.mel, slots).mean()
     return Objective(total, classification, guide, saturation, active)
 
 
-def _of_importance(output: NetworkOutput, slots: int, loss: Loss) -> tuple[Tensor, Tensor]:
-    """Guide loss and the penalty on the logits; 0 for a reduction that learns no importance."""
+def _of_importance(output: NetworkOutput, slots: int, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
+    """Guide loss, the penalty on the logits, and activeness; 0 for a reduction that learns no importance."""
     if output.importance_logits is None:
         none = torch.zeros_like(output.importance[0, 0])
-        return none, none
+        return none, none, none
     guide = guide_loss(output.importance, output.mel, slots, loss.tolerance, output.mask)
     logits = output.importance_logits.float()
     logits = logits if output.mask is None else logits[output.mask]
-    return guide, logits.mean().square()
+    active = activeness(output.importance.detach(), output.mel, slots).mean()
+    return guide, logits.mean().square(), active
 
 
 def cross_entropy(probabilities: Tensor, targets: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,14 @@ class Found:
 
     Attributes:
         clips: "train" and "validation" -> clips with a file. missing: names of those without.
+        facts: for run.json: dataset, root, how many clips each split has, SHA-256 of all that is heard.
     """
 
     dataset: Dataset
     soft: SoftLabels | None
     clips: dict[str, tuple[Clip, ...]]
     missing: tuple[str, ...]
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Prepared:
     """What a run trains and validates on.
 
     Attributes:
-        facts: for run.json: dataset, root, clips in each split, SHA-256.
+        facts: those of `Found`, without the clips that cannot be decoded.
         problems: clip -> why it is not heard.
     """
 
@@ -68,8 +70,8 @@ def find(recipe: Recipe, world: int) -> Found:
     missing = dataset.missing_of(*names["train"], *names["validation"])
     found = Found(dataset, soft, clips, missing)
     _refuse_gaps(found, dict.fromkeys(missing, "missing"), data)
-    _refuse_uneven(recipe, len(clips["train"]), world)
-    return found
+    _refuse_uneven(recipe, found, world)
+    return replace(found, facts=_facts(found))
 
 
 def prepare(found: Found, recipe: Recipe, progress: Callable[[str, int, int], None]) -> Prepared:
@@ -93,18 +95,27 @@ def prepare(found: Found, recipe: Recipe, progress: Callable[[str, int, int], No
             why = _first(cache.failures)
             raise DataError(f"{found.dataset.name}: no clip for {split} can be decoded: {why}")
     _refuse_gaps(found, problems, recipe.data)
-    facts = {
+    facts = {**found.facts, "clips": {split: len(material) for split, (material, _) in made.items()}}
+    return Prepared(found.dataset, made["train"][0], made["validation"][0], facts, problems)
+
+
+def _facts(found: Found) -> dict[str, Any]:
+    heard = [*found.clips["train"], *found.clips["validation"]]
+    return {
         "dataset": found.dataset.name,
         "root": str(found.dataset.root),
-        "clips": {split: len(material) for split, (material, _) in made.items()},
-        "sha256": fingerprint(found.dataset, [*found.clips["train"], *found.clips["validation"]], found.soft),
+        "clips": {split: len(clips) for split, clips in found.clips.items()},
+        "sha256": fingerprint(found.dataset, heard, found.soft),
     }
-    return Prepared(found.dataset, made["train"][0], made["validation"][0], facts, problems)
 
 
 def _clips(dataset: Dataset, use: str, splits: tuple[str, ...]) -> tuple[Clip, ...]:
     if not splits:
-        raise DataError(f"data.{use} is empty; {dataset.name} has the splits {', '.join(dataset.splits)}")
+        example = f"--set 'data.{use}=[\"{dataset.splits[-1]}\"]'"
+        raise DataError(
+            f"data.{use} names no split; {dataset.name} has {', '.join(dataset.splits)}: name some, as by "
+            f"{example}"
+        )
     return dataset.of(*splits)
 
 
@@ -139,13 +150,14 @@ def _refuse_gaps(found: Found, problems: dict[str, str], data: Data) -> None:
         where = f" --data {data.root}" if data.root else ""
         raise DataError(
             f"{len(problems)} of {listed} clips are missing or cannot be decoded ({_first(problems)}, ...), "
-            f"more than data.maximum_missing ({data.maximum_missing:.0%}): see `diffres data check "
-            f"{found.dataset.name}{where}`"
+            f"more than data.maximum_missing ({data.maximum_missing:.0%}): `diffres data check "
+            f"{found.dataset.name}{where}` lists them; complete the dataset, or raise that share with --set"
         )
 
 
-def _refuse_uneven(recipe: Recipe, clips: int, world: int) -> None:
+def _refuse_uneven(recipe: Recipe, found: Found, world: int) -> None:
     batch, parts = recipe.training.batch_size, recipe.training.accumulate * world
+    clips, tested = (len(found.clips[split]) for split in ("train", "validation"))
     if batch % parts:
         raise UsageError(
             f"training.batch_size is {batch}: must be a multiple of {parts}, to be shared by {world} "
@@ -153,6 +165,8 @@ def _refuse_uneven(recipe: Recipe, clips: int, world: int) -> None:
         )
     if clips < parts:
         raise UsageError(f"{clips} clips to train on are too few to be shared out in {parts} parts")
+    if tested < world:
+        raise UsageError(f"{tested} clips to validate on are too few for {world} processes")
 
 
 def _first(problems: dict[str, str]) -> str:

@@ -49,6 +49,7 @@ class Model:
         hop: of the front end, ms; bins: mel bins or filters; 0: its own.
         reduction, encoding, maximum, algorithm1, dilation: see `diffres_cli.variant`.
         init: "" for random weights, "imagenet", or a model's name, folder or file to start from.
+        transfer: what to take from that model: "all", or "backbone", which serves any front end.
         freeze_batch_norm: the epoch, counted from 1, from which BatchNorm keeps its statistics; 0: never.
             The statistics of 25 fps are not those of 100: unless a network learns with the ones it will
             be used with, it is good at neither.
@@ -67,6 +68,7 @@ class Model:
     algorithm1: bool = True
     dilation: int = 1
     init: str = ""
+    transfer: str = "all"
     freeze_batch_norm: int = 0
     batch_norm_momentum: float = 0.02
     dropout: bool = True

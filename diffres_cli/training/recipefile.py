@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,15 @@ def read_recipe(path: Path) -> Recipe:
         raise UsageError(f"--recipe {path}: {reason(error)}") from error
     except ValueError as error:
         raise UsageError(f"--recipe {path}: not TOML: {error}") from error
+    return from_plain(tables, path)
+
+
+def from_plain(tables: Mapping[str, Any], path: Path) -> Recipe:
+    """The recipe whose tables stand in a file; fields that are not there have their defaults.
+
+    Raises:
+        UsageError: a field nobody knows, or a value of another type.
+    """
     values = {}
     for table, held in tables.items():
         if not isinstance(held, dict):
@@ -63,3 +72,18 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
         except ValueError:
             values[name.strip()] = text.strip()  # a word without quotes
     return values
+
+
+def rate_fields(low: float, high: float) -> dict[str, Any]:
+    """The fields of a network that serves frame rates from `low` to `high`, fps, which may be equal.
+
+    >>> rate_fields(25, 25)["rate.validation"], rate_fields(15, 60)["rate.default"]
+    ([25], 50.0)
+    """
+    kept = [rate for rate in (25.0, 50.0, 100.0) if low <= rate <= high]
+    return {
+        "rate.minimum": low,
+        "rate.maximum": high,
+        "rate.default": min(max(50.0, low), high),
+        "rate.validation": kept or [low],
+    }

@@ -41,6 +41,7 @@ _FIELDS: dict[str, Rule] = {
     "model.bins": _within(0, 4096),
     "model.reduction": _one_of(*REDUCTIONS),
     "model.dilation": _within(1, 1024),
+    "model.transfer": _one_of("all", "backbone"),
     "model.freeze_batch_norm": _within(0, 1_000_000),
     "model.batch_norm_momentum": _above(0, 1),
     "rate.minimum": _above(0, 10_000),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import math
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -19,10 +19,12 @@ from typing import Any
 from diffres_cli import __version__
 from diffres_cli.checkpoint import WEIGHTS_NAME
 from diffres_cli.errors import TrainingError, UsageError
+from diffres_cli.evaluation.provenance import machine
 from diffres_cli.files import make_folder, reason, write_atomically
 from diffres_cli.training.recipe import Recipe
-from diffres_cli.training.recipefile import read_recipe, to_toml
+from diffres_cli.training.recipefile import from_plain, read_recipe, to_toml
 
+LOCK_NAME = ".lock"
 _PACKAGES = ("torch", "torchaudio", "torchvision", "lightning", "torchmetrics", "numpy", "soundfile", "soxr")
 
 
@@ -52,17 +54,28 @@ class RunFolder:
         """When, where, with what, and how it stands."""
         return self.path / "run.json"
 
+    @property
+    def problems(self) -> Path:
+        """The clips that are not heard, and why."""
+        return self.path / "clips.csv"
+
     def begin(self, recipe: Recipe, facts: dict[str, Any]) -> None:
-        """Make the folder.
+        """Make the folder. Killed before the recipe is there, a run is gone on with by run.json alone.
 
         Raises:
             UsageError: it holds something. OutputError: it cannot be written.
         """
         self.refuse_taken()
         make_folder(self.path)
-        text = to_toml(recipe)
-        write_atomically(self.recipe, text.encode())
-        self._write({"recipe_sha256": _sha256(text), **facts, "sessions": []})
+        self._write({"recipe": recipe.plain(), **facts, "sessions": [], "status": "decoding"})
+        write_atomically(self.recipe, to_toml(recipe).encode())
+
+    def discard(self) -> None:
+        """Remove what `begin` made: the data forbids the run."""
+        for path in (self.recipe, self.facts, self.path / LOCK_NAME):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # something else is in it
+            self.path.rmdir()
 
     def refuse_taken(self) -> None:
         """Raises UsageError if the folder holds something."""
@@ -89,22 +102,29 @@ class RunFolder:
             raise UsageError(f"{self.facts}: {reason(error)}") from error
         except ValueError as error:
             raise UsageError(f"{self.facts}: damaged ({error})") from error
+        if not isinstance(facts, dict) or not {"recipe", "data", "sessions"} <= facts.keys():
+            raise UsageError(f"{self.facts}: damaged: it does not say what the run began with")
         return facts
 
     def unchanged_recipe(self) -> Recipe:
-        """The recipe the run began with.
+        """The recipe the run began with; recipe.toml is written again where it is not there.
 
         Raises:
             TrainingError: it was edited since. UsageError: no run, or no recipe.
         """
-        stated = self.read()["recipe_sha256"]
-        recipe = read_recipe(self.recipe)
-        if _sha256(self.recipe.read_text("utf-8")) != stated:
+        began = from_plain(self.read()["recipe"], self.facts)
+        if not self.recipe.exists():
+            write_atomically(self.recipe, to_toml(began).encode())
+        then, now_ = began.flat(), read_recipe(self.recipe).flat()
+        changed = [
+            f"{name} is {now_[name]!r}, was {value!r}" for name, value in then.items() if now_[name] != value
+        ]
+        if changed:
             raise TrainingError(
-                f"{self.recipe} was changed since the run began: undo that, or begin another run with "
-                f"--recipe {self.recipe}"
+                f"{self.recipe} was changed since the run began: {'; '.join(changed)}: undo that, or begin "
+                f"another run with --recipe {self.recipe}"
             )
-        return recipe
+        return began
 
     def refuse_other_data(self, data: dict[str, Any]) -> None:
         """Compare fingerprints of what the run began with and what it would go on with.
@@ -112,12 +132,19 @@ class RunFolder:
         Raises:
             TrainingError: they differ.
         """
-        began = self.read()["data"]
-        if began["sha256"] != data["sha256"]:
+        if self.read()["data"]["sha256"] != data["sha256"]:
             raise TrainingError(
-                f"the data changed since the run began: {_counts(began)} then, {_counts(data)} now in "
-                f"{data['root']}; put the old files back, or begin another run"
+                f"the data changed since the run began: other clips or labels, or files of other sizes or "
+                f"dates, in {data['root']}; put the old files back (copied ones with their dates, as cp -p "
+                "does), or begin another run"
             )
+
+    def no_room(self, why: str) -> TrainingError:
+        """The error for a disk that is full: what happened, and how to go on."""
+        where = "the last checkpoint" if self.state.exists() else "the start"
+        return TrainingError(
+            f"{why}; free some room, and `diffres train --resume {self.path}` goes on from {where}"
+        )
 
     def update(self, **facts: Any) -> None:
         """Change some facts."""
@@ -143,7 +170,7 @@ class RunFolder:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["clip", "problem"])
         writer.writerows(problems.items())
-        write_atomically(self.path / "clips.csv", text.getvalue().encode("utf-8", "surrogateescape"))
+        write_atomically(self.problems, text.getvalue().encode("utf-8", "surrogateescape"))
 
     def _write(self, facts: dict[str, Any]) -> None:
         text = json.dumps(finite(facts), indent=2, ensure_ascii=False, allow_nan=False)
@@ -166,7 +193,7 @@ def surroundings() -> dict[str, Any]:
         "versions": {"diffres": __version__, "python": platform.python_version()}
         | {name: version(name) for name in _PACKAGES},
         "git": _git_state(),
-        "machine": f"{platform.machine()}, {platform.system()}",
+        "machine": machine(),
     }
 
 
@@ -187,11 +214,3 @@ def _git_state() -> dict[str, Any] | None:
 
 def _git(folder: Path, *words: str) -> str:
     return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
-
-
-def _counts(data: dict[str, Any]) -> str:
-    return ", ".join(f"{split}: {count} clips" for split, count in data["clips"].items())
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

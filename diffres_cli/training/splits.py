@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from diffres_cli.datasets import Dataset
-from diffres_cli.errors import UsageError
+from diffres_cli.errors import DataError, UsageError
 from diffres_cli.training.recipe import Data
 
 REST = "rest"
@@ -17,6 +17,7 @@ def split_names(data: Data, dataset: Dataset) -> dict[str, tuple[str, ...]]:
 
     Raises:
         UsageError: a fold that the dataset does not have, or one asked for where there are none.
+        DataError: there is no other fold.
     """
     folds = sorted(split for split in dataset.splits if split.startswith("fold"))
     if not folds:
@@ -33,4 +34,6 @@ def split_names(data: Data, dataset: Dataset) -> dict[str, tuple[str, ...]]:
         raise UsageError(
             f"data.fold is {data.fold}: {dataset.name} has {', '.join(folds)}; hold one of them out"
         )
+    if folds == [held]:
+        raise DataError(f"{dataset.name} has clips in {held} alone: holding it out leaves none to train on")
     return {"train": tuple(fold for fold in folds if fold != held), "validation": (held,), "test": (held,)}

@@ -43,7 +43,8 @@ def starting_network(recipe: Recipe, dataset: Dataset, name: str, *, resumed: bo
     elif init == IMAGENET:
         _take_imagenet(network, recipe.model.architecture)
     elif init:
-        _take(network, load_network(find_model(init, weights=True)), init)
+        source = load_network(find_model(init, weights=True))
+        _take(network, source, init, recipe.model.transfer)
     for norm in batch_norms(network):
         norm.momentum = recipe.model.batch_norm_momentum
     for module in network.modules():
@@ -59,7 +60,7 @@ def batch_norms(network: DiffResNetwork) -> list[BatchNorm]:
     return [module for module in network.modules() if isinstance(module, get_args(BatchNorm))]
 
 
-def inherited_fields(init: str) -> dict[str, Any]:
+def inherited_fields(init: str, transfer: str) -> dict[str, Any]:
     """The fields of a recipe that a model brings along which a run starts from; none but for one of ours.
 
     Raises:
@@ -68,19 +69,20 @@ def inherited_fields(init: str) -> dict[str, Any]:
     if init in ("", IMAGENET):
         return {}
     card = load_network(find_model(init, weights=True)).card
+    classifier = {"model.architecture": card.architecture, "model.width": card.width}
+    if transfer == "backbone":
+        return classifier
     front_end = next((name for name in FRONT_ENDS if _heard_through(card, name)), None)
     if front_end is None:
         raise UsageError(f"--init {init}: its front end is none of {', '.join(FRONT_ENDS)}")
     own, held = FRONT_ENDS[front_end][1], card.mel
     fields = {
-        "architecture": card.architecture,
-        "width": card.width,
         **asdict(card.variant),
         "front_end": front_end,
         "hop": 0.0 if held.hop == own.hop else 1000 * held.hop / held.sample_rate,
         "bins": 0 if held.mel_bins == own.mel_bins else held.mel_bins,
     }
-    return {f"model.{name}": value for name, value in fields.items()}
+    return classifier | {f"model.{name}": value for name, value in fields.items()}
 
 
 def _heard_through(card: ModelCard, front_end: str) -> bool:
@@ -113,25 +115,27 @@ def card_of(recipe: Recipe, dataset: Dataset, name: str) -> ModelCard:
     )
 
 
-def _take(network: DiffResNetwork, source: DiffResNetwork, name: str) -> None:
+def _take(network: DiffResNetwork, source: DiffResNetwork, name: str, transfer: str) -> None:
     """Copy every weight that fits; where the classes differ, the layer that scores them does not."""
-    if source.card.mel != network.card.mel:
+    ours, theirs = network.card, source.card
+    if transfer == "all" and (ours.mel, ours.variant.front_end) != (theirs.mel, theirs.variant.front_end):
         raise UsageError(
-            f"model.init {name}: it hears through another front end; set model.front_end to its own"
+            f"model.init {name}: it hears through another front end; set model.front_end to its own, or "
+            "model.transfer=backbone"
         )
-    if (network.card.architecture, network.card.width) != (source.card.architecture, source.card.width):
+    if (ours.architecture, ours.width) != (theirs.architecture, theirs.width):
         raise UsageError(
-            f"model.init {name}: holds no weights for {network.card.architecture}, width "
-            f"{network.card.width:g}; it is {source.card.architecture}, width {source.card.width:g}"
+            f"model.init {name}: holds no weights for {ours.architecture}, width {ours.width:g}; it is "
+            f"{theirs.architecture}, width {theirs.width:g}"
         )
-    ours, theirs = network.state_dict(), source.state_dict()
-    same_classes = network.card.classes == source.card.classes
+    held, part = network.state_dict(), "" if transfer == "all" else "backbone."
     taken = {
         key: value
-        for key, value in theirs.items()
-        if key in ours
-        and ours[key].shape == value.shape
-        and (same_classes or not _scores_classes(key, network))
+        for key, value in source.state_dict().items()
+        if key.startswith(part)
+        and key in held
+        and held[key].shape == value.shape
+        and (ours.classes == theirs.classes or not _scores_classes(key, network))
     }
     network.load_state_dict(taken, strict=False)
 

@@ -92,7 +92,9 @@ class Bar(RichProgressBar):
 
     def _get_train_description(self, current_epoch: int) -> str:
         module: Any = self.trainer.lightning_module
-        return f"Epoch {module.epoch} of {module.recipe.training.epochs}"
+        legs = module.plan.legs  # the bar is a leg's
+        part = f", part {current_epoch % legs + 1} of {legs}" if legs > 1 else ""
+        return f"Epoch {module.epoch} of {module.recipe.training.epochs}{part}"
 
 
 def make_trainer(folder: RunFolder, job: Job, plan: Plan, session: int) -> lightning.Trainer:

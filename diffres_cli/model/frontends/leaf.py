@@ -1,7 +1,7 @@
 """LEAF, a learnable front end (Zeghidour et al. 2021, arXiv 2101.08596), as its authors' leaf-audio has it.
 
 Seven parameters a filter: a Gabor filter's centre and width, a pooling window's width, and sPCEN's
-four. That makes the published 448 at 64 filters, the AudioSet setting, and 280 at 40.
+four. That makes the published 448 at 64 filters, the AudioSet setting; at 40 filters it is 280.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ class SmoothedPCEN(nn.Module):
         delta = self.delta.clamp_min(1e-6)
         exponent = 1.0 / self.root.clamp_min(1.0)
         gain = (FLOOR + average) ** -self.alpha.clamp_max(1.0)
-        raised = (energy * gain + delta) ** exponent - delta**exponent
-        return raised.clamp_min(0.0)  # the two roots may round apart
+        # The difference of the two roots, without losing a quiet frame's digits to it.
+        return delta**exponent * (exponent * (energy * gain / delta).log1p()).expm1()
 
 
 def moving_average(values: Tensor, smooth: Tensor) -> Tensor:

@@ -1,0 +1,226 @@
+"""`diffres compare`: a plan -> many trained and tested models -> the paper's tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from diffres_cli.cli import options
+from diffres_cli.cli.console import emit, emit_table, say
+from diffres_cli.cli.folder import INTERRUPTED, TERMINATED, Terminated, available_cores, terminable
+from diffres_cli.cli.livebar import LiveBar
+from diffres_cli.errors import MissingDependencyError, UsageError
+
+if TYPE_CHECKING:
+    from diffres_cli.comparison.cells import Cell
+    from diffres_cli.comparison.child import Slot
+    from diffres_cli.comparison.plan import Plan
+    from diffres_cli.comparison.run import Summary
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where things are done. roots: dataset -> its folder. slots: of the processes; device: without any."""
+
+    roots: dict[str, Path]
+    slots: list[Slot]
+    device: str
+
+
+def compare(
+    plan: Annotated[
+        str,
+        typer.Argument(
+            metavar="[PLAN]", help="A TOML file, or the name of a plan of --plans.", show_default=False
+        ),
+    ] = "",
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="OUT", help="The folder of cells and tables."),
+    ] = Path("comparisons"),
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--data",
+            metavar="NAME=DIR",
+            help="A dataset's folder; again for each. [default: where it is downloaded to]",
+            show_default=False,
+        ),
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="A field of every cell's recipe, such as training.epochs=2; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=0,
+            help="Cells at once; 0: one after another in this process. [default: one for each device]",
+            show_default=False,
+        ),
+    ] = None,
+    devices: Annotated[
+        str, typer.Option("--devices", metavar="LIST", help="auto, cpu, cuda, or cuda:0,cuda:1.")
+    ] = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads", min=1, help="Of each process. [default: cores by jobs]", show_default=False
+        ),
+    ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", "-f", help="On standard output: markdown, csv or latex.")
+    ] = "markdown",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the cells and what is done of them, and do nothing.")
+    ] = False,
+    table_only: Annotated[
+        bool, typer.Option("--table-only", help="Only tables, of the cells that are there.")
+    ] = False,
+    plans: Annotated[
+        bool, typer.Option("--plans", help="List the plans that come with the program.")
+    ] = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> int:
+    """Train and test every cell of a plan, and put the results into a table in the shape of the paper's.
+
+    What is done is skipped, what was stopped goes on. A cell that fails is reported, and the others go on.
+    The folder holds a folder for each cell, and PLAN.md, PLAN.csv and PLAN.tex; plans that share cells can
+    share it.
+    """
+    _require_train()
+    from diffres_cli.comparison.markup import FORMATS
+
+    if plans:
+        _list_plans()
+        return 0
+    if format_ not in FORMATS:
+        raise UsageError(f"--format {format_}: choose {', '.join(FORMATS)}")
+    slots = _slots(jobs, devices, threads)
+    chosen, cells = _planned(plan, setting)
+    if dry_run:
+        _list_cells(cells, output)
+        return 0
+    code = 0 if table_only else _run(chosen, cells, output, Where(_roots(data), slots, devices), quiet)
+    return _write_tables(chosen, cells, output, format_) or code
+
+
+def _planned(name: str, setting: list[str] | None) -> tuple[Plan, list[Cell]]:
+    from diffres_cli.comparison.checks import planned
+    from diffres_cli.training.recipefile import parse_settings
+
+    if not name:
+        raise UsageError("give a plan: a file, or a name that `diffres compare --plans` lists")
+    return planned(name, parse_settings(setting or []))
+
+
+def _run(plan: Plan, cells: Sequence[Cell], output: Path, where: Where, quiet: bool) -> int:
+    """Run the cells and report. Stopped by Ctrl-C or SIGTERM, it says how to go on."""
+    from diffres_cli.comparison.job import run_plan
+    from diffres_cli.comparison.run import Job, Summary
+
+    bar = LiveBar(shown=sys.stderr.isatty() and not quiet, remaining=True)
+
+    def tell(line: str) -> None:
+        bar.clear()
+        if not quiet:
+            say(line)
+
+    summary = Summary()
+    job = Job(output, where.roots, where.slots, tell, bar.draw, where.device)
+    try:
+        with terminable(), bar:
+            run_plan(plan, cells, job, summary)
+    except (KeyboardInterrupt, Terminated) as stop:
+        say(f"stopped: {summary}; the same command goes on from here")
+        raise SystemExit(INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED) from stop
+    _report(summary, quiet)
+    return summary.exit_code
+
+
+def _report(summary: Summary, quiet: bool) -> None:
+    for label, why in summary.failures.items():
+        say(f"{label}: {why}")
+    if not quiet:
+        say(str(summary))
+
+
+def _write_tables(plan: Plan, cells: Sequence[Cell], output: Path, form: str) -> int:
+    """Every format to a file, one to standard output; 3 where there is no result at all."""
+    from diffres_cli.comparison.markup import FORMATS
+    from diffres_cli.comparison.report import write_report
+
+    table = write_report(plan, cells, output)
+    if table is None:
+        say(f"no cell of {plan.name} in {output} has a result: there is no table")
+        return 3
+    emit(FORMATS[form][1](table))
+    return 0
+
+
+def _list_plans() -> None:
+    from diffres_cli.comparison.planfile import read_plan, shipped_plans
+
+    found = [(name, read_plan(name)[0]) for name in shipped_plans()]
+    emit_table(("name", "kind", "title"), *((name, plan.kind, plan.title) for name, plan in found))
+
+
+def _list_cells(cells: Sequence[Cell], output: Path) -> None:
+    from diffres_cli.comparison.state import folder_of
+
+    rows = []
+    for cell in cells:
+        folder = folder_of(cell, output)
+        state = "done" if folder.done(cell.rates) else folder.facts().get("status", "to do")
+        rows.append((cell.label, ",".join(f"{rate:g}" for rate in cell.rates), str(state), folder.path.name))
+    emit_table(("cell", "fps", "state", "folder"), *rows)
+
+
+def _roots(data: list[str] | None) -> dict[str, Path]:
+    from diffres_cli.datasets.catalog import find_source
+
+    roots = {}
+    for given in data or []:
+        name, equals, folder = given.partition("=")
+        if not equals or not folder:
+            raise UsageError(f"--data {given}: write NAME=DIR, such as esc50=/data/ESC-50")
+        roots[find_source(name).name] = Path(folder).expanduser()
+    return roots
+
+
+def _slots(jobs: int | None, devices: str, threads: int | None) -> list[Slot]:
+    """Where cells run: one process for each device, or as many as asked for, by turns."""
+    from diffres_cli.comparison.child import Slot
+
+    names = [name.strip() for name in devices.split(",")]
+    for name in names:
+        number = name.removeprefix("cuda:")
+        if name not in ("auto", "cpu", "cuda") and not (name.startswith("cuda:") and number.isdecimal()):
+            raise UsageError(f"--devices {devices}: choose auto, cpu, cuda, or GPUs such as cuda:0,cuda:1")
+    if jobs == 0 and devices not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"--devices {devices}: with -j 0, in this process, choose auto, cpu or cuda")
+    count = len(names) if jobs is None else jobs
+    each = threads or max(1, available_cores() // max(1, count))
+    return [Slot(names[number % len(names)], each) for number in range(count)]
+
+
+def _require_train() -> None:
+    try:
+        import diffres_cli.comparison.cells  # noqa: F401 (is what it needs there?)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"diffres compare needs PyTorch and Lightning ({error.name}): pip install 'diffres[train]'"
+        ) from error

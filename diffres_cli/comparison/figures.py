@@ -1,0 +1,120 @@
+"""Results as pictures in the shape of the paper's figures, in the style of `diffres_cli.figure`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
+from pathlib import Path
+from statistics import mean
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from diffres_cli.comparison.markup import Table
+from diffres_cli.comparison.steps import Curve
+from diffres_cli.figure import COLUMN
+from diffres_cli.figure.panels import DARK, GREY, LIGHT
+from diffres_cli.figure.text import SMALL
+from diffres_cli.figure.write import style, write
+
+SUFFIXES = (".png", ".svg", ".pdf")
+_DPI = 300
+_HEIGHT = 2.4  # inches
+_POINTS = 100  # of a curve: more would be noise
+_COLOURS = (DARK, LIGHT, GREY, "#b5367a", "#2a788e", "#7ad151")
+_LINES = ("-", "--", ":")
+
+
+def draw_steps(curves: Sequence[Curve], name: str, path: Path) -> None:
+    """A quantity by training step, the mean over runs, a line for each curve.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+
+    def lines(axes: Axes) -> None:
+        for curve, (line, colour) in zip(curves, _styles(), strict=False):
+            steps, values = _thinned(curve.mean())
+            axes.plot(steps, values, line, color=colour, linewidth=1.0, label=_label(curve, curves))
+        axes.set(xlabel="Training step", ylabel=name[:1].upper() + name[1:])
+        axes.set_ylim(bottom=0)
+
+    _draw(lines, path)
+
+
+def draw_speed(series: Mapping[str, Mapping[float, float]], path: Path) -> None:
+    """Clips a second by frame rate, a line for each front end and reduction.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+
+    def lines(axes: Axes) -> None:
+        for (name, values), (line, colour) in zip(series.items(), _styles(), strict=False):
+            rates = sorted(values)
+            numbers = [values[fps] for fps in rates]
+            axes.plot(rates, numbers, f"o{line}", color=colour, linewidth=1.0, markersize=3, label=name)
+        axes.set(xlabel="Frame rate (fps)", ylabel="Clips a second")
+        axes.set_xticks(sorted({fps for values in series.values() for fps in values}))
+        axes.set_ylim(bottom=0)
+
+    _draw(lines, path)
+
+
+def draw_variants(table: Table, path: Path) -> None:
+    """What each variant reaches more or less than the full model, in percentage points.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    rows = [(row.labels, value) for row in table.rows if (value := row.values[-1])]
+
+    def bars(axes: Axes) -> None:
+        labels = [_without_shared(label, [each for each, _ in rows]) for label, _ in rows]
+        places = range(len(rows))
+        errors = [0.0 if math.isnan(value.std) else value.std for _, value in rows]
+        axes.barh(places, [value.mean for _, value in rows], xerr=errors, color=DARK, ecolor=GREY, height=0.6)
+        axes.axvline(0, color="black", linewidth=0.5)
+        axes.set_yticks(places, labels=labels)
+        axes.invert_yaxis()
+        axes.set_xlabel("Difference to the full model (percentage points)")
+
+    _draw(bars, path, legend=False)
+
+
+def _draw(paint: Callable[[Axes], None], path: Path, *, legend: bool = True) -> None:
+    for suffix in SUFFIXES:
+        with style():
+            figure = Figure(figsize=(COLUMN, _HEIGHT), layout="constrained")
+            axes = figure.add_subplot()
+            paint(axes)
+            if legend and axes.get_legend_handles_labels()[0]:
+                axes.legend(frameon=False, fontsize=SMALL)
+            write(figure, path.with_name(path.name + suffix), _DPI)
+
+
+def _styles() -> cycle[tuple[str, str]]:
+    return cycle([(line, colour) for line in _LINES for colour in _COLOURS])
+
+
+def _thinned(values: Mapping[int, float]) -> tuple[list[float], list[float]]:
+    """At most `_POINTS` points: means of neighbouring steps."""
+    steps = list(values)
+    size = -(-len(steps) // _POINTS) or 1
+    groups = [steps[i : i + size] for i in range(0, len(steps), size)]
+    return [mean(group) for group in groups], [mean(values[step] for step in group) for group in groups]
+
+
+def _label(curve: Curve, curves: Sequence[Curve]) -> str:
+    *names, fps = _different(curve.labels, [each.labels for each in curves])
+    return ", ".join([name for name in names if name] + ([f"{fps} fps"] if fps else []))
+
+
+def _without_shared(labels: tuple[str, ...], every: Sequence[tuple[str, ...]]) -> str:
+    return ", ".join(name for name in _different(labels, every) if name) or labels[-1]
+
+
+def _different(labels: tuple[str, ...], every: Sequence[tuple[str, ...]]) -> list[str]:
+    """The labels, with "" for those that all have in common."""
+    return [label if len({each[place] for each in every}) > 1 else "" for place, label in enumerate(labels)]

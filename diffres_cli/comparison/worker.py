@@ -1,0 +1,118 @@
+"""One cell: trained, or gone on with, then tested. A process of its own, which ends when its parent does.
+
+    python -m diffres_cli.comparison.worker ORDER
+
+What it says goes to standard error, its last line being what went wrong. It takes its cell's lock first: a
+process that outlives a killed parent for a moment, or that of another comparison, is waited for.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from diffres_cli.comparison.child import serve, tell
+from diffres_cli.comparison.state import CellFolder
+from diffres_cli.datasets.locks import locked
+from diffres_cli.evaluation.runs import FACTS_NAME, MODEL_NAME
+from diffres_cli.files import write_atomically
+from diffres_cli.training.recipefile import read_recipe
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be done.
+
+    Attributes:
+        folder: the cell's. root: its dataset's folder; "" for the usual one. rates: to be tested at.
+        device: auto, cpu or cuda.
+    """
+
+    folder: str
+    root: str
+    rates: tuple[float, ...]
+    device: str = "auto"
+
+    def text(self) -> str:
+        """As a command line holds it."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def read(text: str) -> Order:
+        """What `text` wrote."""
+        return Order(**json.loads(text))
+
+
+def work(order: Order) -> None:
+    """Do what remains to be done of a cell.
+
+    Raises:
+        DiffresError: it cannot be trained or tested.
+    """
+    folder = CellFolder(Path(order.folder))
+    with locked(folder.lock):
+        if not folder.trained():
+            _train(folder, order)
+        if not folder.parameters():
+            _count(folder)
+        if folder.missing_rates(order.rates):
+            _evaluate(folder, order)
+
+
+def _train(folder: CellFolder, order: Order) -> None:
+    from diffres_cli.training import fit
+    from diffres_cli.training.trainer import Listener, Place
+
+    recipe = read_recipe(folder.recipe)
+    listener = Listener(_tell_epoch, lambda split, done, of: None, tell)
+    place = Place(order.device)
+    root = Path(order.root) if order.root else None
+    if (folder.run / FACTS_NAME).exists():
+        folder.refuse_other_recipe(recipe)
+        fit.resume(folder.run, place, listener, root)
+        return
+    shutil.rmtree(folder.run, ignore_errors=True)  # it was killed before it began
+    placed = recipe.changed({"data.root": order.root}, "")
+    sys.argv[1:] = ["train", "--recipe", str(folder.recipe), "-o", str(folder.run)]  # for run.json
+    fit.train(placed, folder.run, place, listener)
+
+
+def _count(folder: CellFolder) -> None:
+    """Write down how many parameters each part of the network has."""
+    from diffres_cli.model.weights import load_network
+
+    network = load_network(folder.run / MODEL_NAME)
+    sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()}
+    write_atomically(folder.sizes, json.dumps(sizes).encode())
+
+
+def _evaluate(folder: CellFolder, order: Order) -> None:
+    """Test it at the rates that are missing, and those it was tested at before."""
+    from diffres_cli.evaluation.job import evaluate_all
+    from diffres_cli.evaluation.provenance import facts
+    from diffres_cli.evaluation.runs import write_evaluation
+    from diffres_cli.evaluation.subjects import Request, subjects
+
+    held = folder.evaluation()
+    rates = {*order.rates, *(rate["fps"] for rate in held["rates"])} if held else order.rates
+    root = Path(order.root) if order.root else None
+    request = Request((folder.run,), root=root, fps=tuple(sorted(rates)), device=order.device, offline=True)
+    sys.argv[1:] = ["eval", str(folder.run), "--fps", ",".join(f"{rate:g}" for rate in request.fps)]
+    tested = subjects(request)
+    for subject, evaluation in zip(tested, evaluate_all(request, tested), strict=True):
+        if subject.run:
+            write_evaluation(subject.run, facts() | evaluation.plain())
+
+
+def _tell_epoch(epoch: int, values: dict[str, float]) -> None:
+    shown = ", ".join(
+        f"{name.removeprefix('validation/')} {value:.4f}" for name, value in values.items() if "@" in name
+    )
+    tell(f"epoch {epoch}: {shown}")
+
+
+if __name__ == "__main__":
+    serve(lambda order: work(Order.read(order)))

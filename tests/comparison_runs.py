@@ -1,0 +1,74 @@
+"""Comparisons small enough for tests: plans, and cells as if they had been trained and tested."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from diffres_cli.comparison.cells import Cell, cells_of
+from diffres_cli.comparison.plan import Plan, parse
+from diffres_cli.comparison.state import folder_of
+from diffres_cli.config import parse_toml
+from diffres_cli.evaluation.runs import sha256
+from diffres_cli.training.recipefile import to_toml
+
+TINY = """
+model.architecture = "mobilenet_v3_large"
+model.width = 0.1
+data.seconds = 0.5
+training.epochs = 1
+training.batch_size = 8
+optimizer.lr = 1e-3
+"""
+
+
+def plan_of(text: str) -> Plan:
+    plan, faults = parse(parse_toml(text), Path("mine.toml"))
+    assert not faults
+    return plan
+
+
+def spread_out(text: str) -> tuple[Plan, list[Cell]]:
+    """A plan and its cells."""
+    plan = plan_of(text)
+    return plan, cells_of(plan)
+
+
+def write_result(
+    cell: Cell,
+    output: Path,
+    scores: Mapping[float, float],
+    *,
+    multi_label: bool = False,
+    parameters: Mapping[str, int] | None = None,
+    logged: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """The folder of a cell that is done. scores: fps -> share; logged: rows of its log."""
+    folder = folder_of(cell, output)
+    folder.prepare(cell)
+    folder.run.mkdir()
+    (folder.run / "recipe.toml").write_text(to_toml(cell.recipe))
+    (folder.run / "weights.safetensors").write_bytes(cell.key.encode())
+    (folder.run / "run.json").write_text(json.dumps({"status": "finished", "sessions": [{"seconds": 60}]}))
+    metric = "mAP" if multi_label else "accuracy"
+    evaluation = {
+        "sha256": sha256(folder.run / "weights.safetensors"),
+        "multi_label": multi_label,
+        "rates": [{"fps": fps, "metrics": {metric: score}} for fps, score in scores.items()],
+    }
+    (folder.run / "evaluation.json").write_text(json.dumps(evaluation))
+    folder.sizes.write_text(json.dumps(parameters or {"front_end": 0, "importance": 82371, "backbone": 99}))
+    for number, rows in enumerate([logged] if logged else []):
+        write_log(folder.run, number, rows)
+
+
+def write_log(run: Path, session: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    path = run / "logs" / str(session) / "metrics.csv"
+    path.parent.mkdir(parents=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, dict.fromkeys(name for row in rows for name in row))
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,209 @@
+"""Comparisons, run: real processes, which finish, fail, are stopped and killed, and go on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from command import invoke, spawn, start
+from comparison_runs import TINY
+from training_runs import facts, write_clips
+
+PATIENCE = 240  # seconds: other work may leave us little of the machine
+
+PLAN = f"""
+title = "Tiny"
+kind = "table1"
+[fields]
+{TINY}
+[variants]
+diverging = {{ optimizer.lr = 1e30 }}
+[axes]
+dataset = "folder"
+fps = 25
+reduction = "average-pool"
+"""
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clips(tmp_path_factory.mktemp("data") / "clips", test=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One cache for all runs here."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("DIFFRES_DATA", str(tmp_path_factory.mktemp("home")))
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def words(tmp_path: Path, clips: Path) -> Callable[..., list[str]]:
+    """The command line that compares what stands in a grid."""
+
+    def command(grid: str, *more: str) -> list[str]:
+        (tmp_path / "p.toml").write_text(PLAN + grid)
+        where = ["-o", str(tmp_path / "out"), "--data", f"folder={clips}", "--devices", "cpu"]
+        return ["compare", str(tmp_path / "p.toml"), *where, *more]
+
+    return command
+
+
+def runs(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "out" / "cells").glob("*/run"))
+
+
+def one_run(tmp_path: Path) -> Path:
+    (run,) = runs(tmp_path)
+    return run
+
+
+def test_a_cell_that_crashes_is_reported_and_the_others_go_on(
+    words: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    command = words('[grid]\nvariant = ["diverging", "full"]\n')
+    result = spawn(*command, "-j", "2", "--threads", "1", timeout=PATIENCE)
+    assert result.code == 1, result.err
+    *_, failed, last = result.err.splitlines()
+    assert last == "diffres: 1 cell done, 1 failed"
+    label = "folder paper average-pool 25fps seed0 (diverging)"
+    why, _, log = failed.removeprefix(f"diffres: {label}: ").rpartition(" (see ")
+    assert why == Path(log.rstrip(")")).read_text().splitlines()[-1].removeprefix("diffres: ")
+    rows = [line for line in result.out.splitlines() if line.startswith("| folder")]
+    assert [row.split("|")[2].strip() for row in rows] == ["AvgPool, diverging", "AvgPool"]
+    assert [row.endswith("| – |") for row in rows] == [True, False]
+    assert (tmp_path / "out" / "p.md").read_text() == result.out
+    assert {path.suffix for path in (tmp_path / "out").glob("p.*")} == {".md", ".csv", ".tex", ".json"}
+
+    good = next(run for run in runs(tmp_path) if facts(run)["status"] == "finished")
+    trained = (good / "weights.safetensors").stat().st_mtime_ns
+    again = invoke(*command, "-j", "0")
+    assert (again.code, again.out) == (1, result.out)
+    assert again.err.splitlines()[-1] == "diffres: 0 cells done, 1 done before, 1 failed"
+    assert (good / "weights.safetensors").stat().st_mtime_ns == trained
+    only = invoke(*command, "--table-only", "-f", "csv")
+    assert (only.code, only.out) == (0, (tmp_path / "out" / "p.csv").read_text())
+
+
+def test_where_nothing_succeeds_it_says_so(words: Callable[..., list[str]]) -> None:
+    result = invoke(*words('[grid]\nvariant = "diverging"\n'), "-j", "0")
+    assert (result.code, result.out) == (3, "")
+    assert "diffres: 0 cells done, 1 failed" in result.err
+    assert "has a result: there is no table" in result.err
+
+
+def test_interrupted_robbed_of_a_process_and_killed_it_goes_on(
+    words: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    command = words("[grid]\nfields = { training.epochs = 40, training.checkpoint_every = 1 }\n")
+    process = start(*command)
+    _wait_for_progress(process, tmp_path)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, err
+    assert (
+        err.decode().splitlines()[-1] == "diffres: stopped: 0 cells done; the same command goes on from here"
+    )
+    assert facts(one_run(tmp_path))["status"] == "stopped"
+
+    process = start(*command)
+    _wait_for_progress(process, tmp_path)
+    (child,) = psutil.Process(process.pid).children()
+    child.kill()
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 3, err
+    assert "killed by SIGKILL: out of memory?" in err.decode()
+
+    process = start(*command)
+    _wait_for_progress(process, tmp_path)
+    (child,) = psutil.Process(process.pid).children()
+    process.kill()
+    process.wait()
+    psutil.wait_procs([child], timeout=PATIENCE)
+    assert not child.is_running()
+    assert facts(one_run(tmp_path))["status"] == "stopped"
+
+    result = spawn(*command, timeout=PATIENCE)
+    assert result.code == 0, result.err
+    held = facts(one_run(tmp_path))
+    assert (held["status"], len(held["sessions"])) == ("finished", 4)
+
+
+def test_two_comparisons_share_a_folder_and_its_work(words: Callable[..., list[str]], tmp_path: Path) -> None:
+    command = words("[grid]\nseed = [0, 1]\n")
+    processes = [start(*command) for _ in range(2)]
+    outs = [process.communicate(timeout=PATIENCE) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outs
+    assert outs[0][0] == outs[1][0]
+    assert [len(facts(run)["sessions"]) for run in runs(tmp_path)] == [1, 1]
+
+
+def test_a_changed_plan_makes_its_changed_cells_anew_and_says_so(
+    words: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    first = invoke(*words("[grid]\nseed = [0, 1]\n"), "-j", "0")
+    assert first.code == 0, first.err
+    kept = {run: (run / "weights.safetensors").stat().st_mtime_ns for run in runs(tmp_path)}
+    grids = "[[grid]]\nseed = 0\n[[grid]]\nseed = 1\nfields = { optimizer.lr = 1e-4 }\n"
+    dry = invoke(*words(grids), "--dry-run")
+    assert [line.split()[-2] for line in dry.out.splitlines()[1:]] == ["done", "do"]
+    second = invoke(*words(grids), "-j", "0")
+    assert second.code == 0, second.err
+    changed, *_, last = second.err.splitlines()
+    assert changed == (
+        "diffres: 1 cell changed since the last run, to be made anew: folder paper average-pool 25fps seed1"
+    )
+    assert last == "diffres: 1 cell done, 1 done before"
+    assert len(runs(tmp_path)) == 3
+    assert all((run / "weights.safetensors").stat().st_mtime_ns == kept[run] for run in kept)
+
+
+def test_one_network_is_tested_at_several_rates_and_again_only_where_one_is_missing(
+    words: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    elastic = "elastic = true\nfields = { rate.minimum = 25.0, rate.maximum = 100.0 }\n"
+    first = invoke(*words(f"[grid]\nfps = [25, 100]\n{elastic}"), "-j", "0")
+    assert first.code == 0, first.err
+    assert "| AvgPool, one network for 25 to 100 fps |" in first.out
+    trained = (one_run(tmp_path) / "weights.safetensors").stat().st_mtime_ns
+    second = invoke(*words(f"[grid]\nfps = [25, 50, 100]\n{elastic}"), "-j", "0")
+    assert second.code == 0, second.err
+    assert "| 25 fps | 50 fps | 100 fps |" in second.out
+    assert (one_run(tmp_path) / "weights.safetensors").stat().st_mtime_ns == trained
+    found = json.loads((one_run(tmp_path) / "evaluation.json").read_text())
+    assert [rate["fps"] for rate in found["rates"]] == [25, 50, 100]
+
+
+def test_a_process_sees_the_gpu_it_is_given_and_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    from diffres_cli.comparison.child import Slot
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    second = Slot("cuda:1", 3).environment()
+    assert (second["CUDA_VISIBLE_DEVICES"], second["OMP_NUM_THREADS"], Slot("cuda:1").kind) == (
+        "1",
+        "3",
+        "cuda",
+    )
+    assert Slot("cpu").environment()["CUDA_VISIBLE_DEVICES"] == ""
+    assert "CUDA_VISIBLE_DEVICES" not in Slot("cuda").environment()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    assert Slot("cuda:1").environment()["CUDA_VISIBLE_DEVICES"] == "6"
+
+
+def _wait_for_progress(process: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """Until a checkpoint is newer than now."""
+    began, deadline = time.time_ns(), time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        for path in (tmp_path / "out").glob("cells/*/run/last.safetensors"):
+            if path.stat().st_mtime_ns > began:
+                return
+        time.sleep(0.02)
+    pytest.fail(f"no checkpoint; exit code {process.returncode}")
