@@ -225,7 +225,7 @@ def test_throughput_is_told_with_the_ratio_of_the_same_round(tmp_path: Path) -> 
     assert "| Mel + AvgPool | 20.0 | 2.00 ± 0.00 | 20.0 | 2.00 ± 0.00 |" in text
     assert "| LEAF + AvgPool | – | – | 2.5 | 0.25 ± 0.00 |" in text
     assert "cpu, 1 thread; a box." in text
-    assert "×: how many times as fast as Mel + Change hop at 100 fps in the same round." in text
+    assert "×: how many times as fast as Mel + Change hop at 100 fps in the same round, median" in text
     assert "Not measured: MemoryError: no." in text
 
 

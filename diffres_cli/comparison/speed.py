@@ -40,9 +40,10 @@ class Measured:
         """Clips a second."""
         return 1 / statistics.median(self.seconds[key])
 
-    def ratios(self, key: str, base: str) -> list[float]:
-        """How many times as fast as another, in each round."""
-        return [other / own for own, other in zip(self.seconds[key], self.seconds[base], strict=True)]
+    def ratio(self, key: str, base: str) -> Value:
+        """How many times as fast as another: the median of the rounds, with their standard deviation."""
+        rounds = [other / own for own, other in zip(self.seconds[key], self.seconds[base], strict=True)]
+        return Value(statistics.median(rounds), spread(rounds).std, digits=2)
 
 
 def read_measured(plan: Plan, output: Path) -> Measured | None:
@@ -104,7 +105,7 @@ def table_of_speed(plan: Plan, cells: Sequence[Cell], measured: Measured) -> Tab
             found = key is not None and key in measured.seconds
             values.append(Value(measured.rate(str(key))) if found else None)
             if base:
-                values.append(Value(*spread(measured.ratios(str(key), base)), digits=2) if found else None)
+                values.append(measured.ratio(str(key), base) if found else None)
         rows.append(Row((words,), tuple(values)))
     columns = [name for fps in rates for name in (f"{fps:g} fps", *((f"{fps:g} fps ×",) if base else ()))]
     return Table(
@@ -131,7 +132,10 @@ def _notes(cells: Sequence[Cell], measured: Measured, base: str | None) -> list[
     ]
     if base:
         name = next(chain_words(cell, plain=False) for cell in cells if cell.baseline)
-        told.append(f"×: how many times as fast as {name} at {_base_rate(cells):g} fps in the same round.")
+        told.append(
+            f"×: how many times as fast as {name} at {_base_rate(cells):g} fps in the same round, median ± "
+            "standard deviation of the rounds."
+        )
     return told + [f"Not measured: {why}." for why in dict.fromkeys(measured.failures.values())]
 
 
