@@ -20,6 +20,7 @@ from diffres_cli.training.module import TrainingModule, _follow, _mixed_lengths
 from diffres_cli.training.objective import cross_entropy, objective
 from diffres_cli.training.recipe import Loss, Recipe
 from diffres_cli.training.start import batch_norms
+from diffres_cli.variant import Variant
 
 CLASSES = ("a", "b", "c")
 CARD = ModelCard("tiny", "mobilenet_v3_large", CLASSES, CLASSES, PAPER, "MIT", "nothing", width=0.1)
@@ -181,6 +182,17 @@ def test_a_network_that_has_lost_its_numbers_is_said_to() -> None:
         next(tiny.network.importance.parameters()).fill_(math.nan)
     tiny.log = tiny.log_dict = lambda *_, **__: None  # type: ignore[method-assign,assignment]
     with pytest.raises(TrainingError, match=r"the importance became nan in epoch 1, update 1"):
+        tiny.training_step(heard(), 0)
+
+
+def test_a_rival_that_has_lost_its_numbers_is_said_to() -> None:
+    """It has no importance to look at: the cross entropy would say that its input lies outside 0 to 1."""
+    card = replace(CARD, variant=Variant(reduction="average-pool"))
+    tiny = TrainingModule(DiffResNetwork(card), Recipe(), Plan(8, 2, 0))
+    with torch.no_grad():
+        next(tiny.network.backbone.parameters()).fill_(math.nan)
+    tiny.log = tiny.log_dict = lambda *_, **__: None  # type: ignore[method-assign,assignment]
+    with pytest.raises(TrainingError, match=r"the scores became nan in epoch 1, update 1"):
         tiny.training_step(heard(), 0)
 
 

@@ -174,6 +174,8 @@ def _fields(
 
 def _rates(fps: str) -> dict[str, Any]:
     """--fps 25, or --fps 15-100, as fields."""
+    from diffres_cli.training.recipefile import rate_fields
+
     if not fps:
         return {}
     first, dash, last = fps.partition("-")
@@ -183,13 +185,7 @@ def _rates(fps: str) -> dict[str, Any]:
         raise UsageError(f"--fps {fps}: give one rate, such as 25, or a range, such as 15-100") from None
     if not 0 < low <= high:
         raise UsageError(f"--fps {fps}: must lie above 0, the lower rate first")
-    kept = [rate for rate in (25.0, 50.0, 100.0) if low <= rate <= high]
-    return {
-        "rate.minimum": low,
-        "rate.maximum": high,
-        "rate.default": min(max(50.0, low), high),
-        "rate.validation": kept or [low],
-    }
+    return rate_fields(low, high)
 
 
 def _recipe(path: Path | None, dataset: str, fields: dict[str, Any]) -> Recipe:

@@ -75,6 +75,7 @@ class TrainingModule(lightning.LightningModule):
         slots = self._slots(batch.fps, waveform)
         power = masked(self.network.hear(waveform, slots), batch.masks)
         output = self.network.from_spectrogram(power, slots, _mixed_lengths(batch), self._frames(waveform))
+        self._refuse_nan(output.probabilities, "scores")  # which the cross entropy would refuse in its words
         terms = objective(output, targets, slots, self.recipe.loss)
         self._refuse_nan(terms.total, "loss")
         logged = {f"train/{name}": value for name, value in terms._asdict().items()}
