@@ -90,7 +90,7 @@ def begin(*arguments: str | Path, **how: Any) -> Popen[bytes]:
 def end(process: Popen[bytes]) -> tuple[int, list[str]]:
     """Its exit code, and what it said."""
     out, err = process.communicate(timeout=60)
-    assert out == b""
+    assert out == b"", out
     said = err.decode("utf-8", "surrogateescape").splitlines()
     assert all(line.startswith("diffres: ") for line in said), said
     return process.returncode, [line.removeprefix("diffres: ") for line in said]

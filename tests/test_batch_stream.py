@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from batch_runs import begin, clips, silence, wait_until, workers_of
 from command import EXAMPLES, invoke, spawn
@@ -106,5 +107,6 @@ def test_stopped_it_leaves_neither_files_nor_processes(
     os.killpg(process.pid, number)
     process.communicate(timeout=60)
     assert process.returncode == code
-    assert not any(worker.is_running() for worker in workers)
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert alive == []
     assert [path.name for path in tmp_path.iterdir()] == ["in"]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from diffres_cli.batch.plan import Task
 from diffres_cli.batch.ray_worker import Begun, Job, Part, Worker
@@ -145,27 +145,40 @@ def _import_ray() -> Any:
 def _hushed(loud: bool) -> Iterator[None]:
     """Ray reports on itself in many voices, some of them C++; what matters comes back as an exception.
 
-    Within this block descriptor 2 leads nowhere, for processes started in it too; sys.stderr, where it led.
+    Within this block descriptors 1 and 2 lead nowhere, for processes started in it too; sys.stderr, where 2
+    led.
     """
     if loud or sys.stderr is None:
         yield
         return
     before, stderr = logging.root.manager.disable, sys.stderr
     stderr.flush()
-    kept = os.dup(2)
-    voice = os.fdopen(kept, "w", 1, stderr.encoding, stderr.errors)
-    with voice, Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    with _mute(sys.stdout, 1), _mute(stderr, 2) as kept:
+        voice = os.fdopen(os.dup(kept), "w", 1, stderr.encoding, stderr.errors)
         if stderr is sys.__stderr__:
             sys.stderr = voice
         logging.disable(logging.CRITICAL)
         try:
-            with warnings.catch_warnings():
+            with voice, warnings.catch_warnings():
                 yield
         finally:
             logging.disable(before)
-            os.dup2(kept, 2)
             sys.stderr = stderr
+
+
+@contextmanager
+def _mute(stream: TextIO | None, descriptor: int) -> Iterator[int]:
+    """A descriptor that leads nowhere within this block, and another that leads where it led."""
+    kept = os.dup(descriptor)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), descriptor)
+        yield kept
+    finally:
+        if stream is not None:
+            stream.flush()  # what Ray said last, before it can be heard again
+        os.dup2(kept, descriptor)
+        os.close(kept)
 
 
 def _first_line(error: BaseException) -> str:

@@ -57,7 +57,7 @@ class Cell:
         """Words for what it is.
 
         >>> Cell(Recipe().changed({"data.dataset": "esc10", "data.fold": 2}, ""), (25.0,)).name
-        'esc10 paper diffres 25fps fold2 seed0'
+        'esc10 paper diffres 25-100fps fold2 seed0'
         """
         data, model, rate = self.recipe.data, self.recipe.model, self.recipe.rate
         fixed = rate.minimum == rate.maximum

@@ -78,7 +78,7 @@ def rate_fields(low: float, high: float) -> dict[str, Any]:
     """The fields of a network that serves frame rates from `low` to `high`, fps, which may be equal.
 
     >>> rate_fields(25, 25)["rate.validation"], rate_fields(15, 60)["rate.default"]
-    ([25], 50.0)
+    ([25.0], 50.0)
     """
     kept = [rate for rate in (25.0, 50.0, 100.0) if low <= rate <= high]
     return {

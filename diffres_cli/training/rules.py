@@ -104,6 +104,8 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
     if mel.hop > mel.window:
         window = 1000 * mel.window / mel.sample_rate
         yield f"model.hop is {recipe.model.hop:g} ms, must be at most the window ({window:g} ms)"
+    if recipe.model.variant.front_end == "stft" and 2 * mel.mel_bins != mel.fft:
+        yield f"model.bins is {mel.mel_bins}, must be {mel.fft // 2}, or 0, for stft"
     if rate.maximum > mel.frame_rate:
         yield f"rate.maximum is {rate.maximum:g}, must be at most the front end's rate ({mel.frame_rate:g})"
     if rate.minimum > rate.maximum:
