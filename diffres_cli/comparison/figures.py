@@ -21,6 +21,7 @@ from diffres_cli.figure.write import style, write
 SUFFIXES = (".png", ".svg", ".pdf")
 _DPI = 300
 _HEIGHT = 2.4  # inches
+_FEW = 4  # lines whose names leave room for the lines
 _POINTS = 100  # of a curve: more would be noise
 _COLOURS = (DARK, LIGHT, GREY, "#b5367a", "#2a788e", "#7ad151")
 _LINES = ("-", "--", ":")
@@ -89,9 +90,19 @@ def _draw(paint: Callable[[Axes], None], path: Path, *, legend: bool = True) -> 
             figure = Figure(figsize=(COLUMN, _HEIGHT), layout="constrained")
             axes = figure.add_subplot()
             paint(axes)
-            if legend and axes.get_legend_handles_labels()[0]:
-                axes.legend(frameon=False, fontsize=SMALL)
+            if legend:
+                _explain(figure, axes)
             write(figure, path.with_name(path.name + suffix), _DPI)
+
+
+def _explain(figure: Figure, axes: Axes) -> None:
+    """What the lines are: among them where they are few, else beside them, two columns wide."""
+    handles, names = axes.get_legend_handles_labels()
+    if 0 < len(names) <= _FEW:
+        axes.legend(frameon=False, fontsize=SMALL)
+    elif names:
+        figure.set_figwidth(2 * COLUMN)
+        figure.legend(handles, names, loc="outside right upper", frameon=False, fontsize=SMALL)
 
 
 def _styles() -> cycle[tuple[str, str]]:
