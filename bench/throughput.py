@@ -3,8 +3,9 @@
     python bench/throughput.py [--device cpu] [--threads 1] [--out runs/figure5]
 
 Measures the cells of the plan `figure5` one after the other, all of them in each of several rounds, and
-prints the table; ratios are to mel at 100 fps in the same round. `diffres compare figure5` does the same. What was
-measured before is read back: name another folder to measure anew. docs/comparison.md has table and figure.
+prints the table; ratios are to mel at 100 fps in the same round. `diffres compare figure5` does the
+same. What was measured before is read back: name another folder to measure anew. docs/comparison.md has
+table and figure.
 """
 
 from __future__ import annotations
