@@ -166,6 +166,12 @@ def frequencies(kind: str, config: MelConfig) -> Floats:
     return config.mel_frequencies
 
 
+def wave_lengths(config: MelConfig) -> NDArray[np.int64]:
+    """Samples of the window of each bin of a constant-Q transform, [F], descending."""
+    quality = 1 / (2 ** (1 / config.bins_per_octave) - 1)
+    return np.ceil(quality * config.sample_rate / config.pitches).astype(np.int64)
+
+
 def sinc_bands(config: MelConfig) -> NDArray[np.float64]:
     """Low cut-off and width of SincNet's first bands in Hz, [F, 2]: equal steps of the mel scale.
 

@@ -50,7 +50,7 @@ class Variant:
         if self.reduction not in REDUCTIONS:
             yield f"reduction {self.reduction!r} is none of {', '.join(REDUCTIONS)}"
         if self.reduction == "hop" and self.front_end not in ("mel", "stft"):
-            yield f"reduction 'hop' needs the front end mel or stft, not {self.front_end}"
+            yield f"reduction 'hop' needs mel (front_end paper, audioset-small) or stft, not {self.front_end}"
         if self.reduction != "diffres" and asdict(self) | {"front_end": ""} != asdict(
             Variant("", self.reduction)
         ):

@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGET, IMAGES = ROOT / "docs" / "comparison.md", ROOT / "docs" / "images"
 CONCLUSIONS = ROOT / "scripts" / "comparison_conclusions.md"
 DATA = {
-    "arabic": "arabic-speechcommands=../shared/data/arabic-speech-commands",
-    "esc10": "esc10=../shared/data/esc-50-part",
+    "arabic": "arabic-speechcommands=DIR",
+    "esc10": "esc10=DIR",
 }
 # A plan, the folder it lies in, and a name for its figure.
 PLANS = {

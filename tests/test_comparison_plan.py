@@ -168,11 +168,11 @@ def test_impossible_cells_are_told_at_once_each_with_what_is_allowed(tmp_path: P
     words = [
         "no front end 'leav', the nearest is leaf", "no reduction 'averagepool', the nearest is average-pool",
         "there is no axis fpss; the nearest is fps",
-        "'hop' needs the front end mel or stft, not leaf",
+        "'hop' needs mel (front_end paper, audioset-small) or stft, not leaf",
         "model.hop is 30 ms, must be at most the window (25 ms)",
         "rate.maximum is 101, must be at most the front end's rate (100)",
         "0.5 fps of a clip of 1 s are 0.5 frames, and the classifier needs 8: at least 8 fps",
-        "fold 6 of esc10, which has fold1, fold2, fold3, fold4, fold5",
+        "fold 6 of esc10: choose among 1, 2, 3, 4, 5, with the axis fold",
         "fold 1 of nsynth, which has no folds",
         "no dataset 'nsinth'; did you mean nsynth",
     ]  # fmt: skip

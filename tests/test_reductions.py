@@ -269,7 +269,7 @@ def test_a_variant_nobody_knows_is_refused() -> None:
 
 def test_switches_of_diffres_are_not_those_of_a_rival() -> None:
     assert list(Variant(reduction="hop", front_end="leaf").faults()) == [
-        "reduction 'hop' needs the front end mel or stft, not leaf"
+        "reduction 'hop' needs mel (front_end paper, audioset-small) or stft, not leaf"
     ]
     (fault,) = Variant(reduction="max-pool", dilation=2).faults()
     assert "switches of diffres, not of max-pool" in fault

@@ -110,11 +110,11 @@ def compare(
     if format_ not in FORMATS:
         raise UsageError(f"--format {format_}: choose {', '.join(FORMATS)}")
     slots = _slots(jobs, devices, threads)
-    chosen, cells = _planned(plan, setting)
+    roots, (chosen, cells) = _roots(data), _planned(plan, setting)
     if dry_run:
         _list_cells(cells, output)
         return 0
-    code = 0 if table_only else _run(chosen, cells, output, Where(_roots(data), slots, devices), quiet)
+    code = 0 if table_only else _run(chosen, cells, output, Where(roots, slots, devices), quiet)
     return _write_tables(chosen, cells, output, format_) or code
 
 

@@ -97,14 +97,15 @@ def _dataset_faults(cell: Cell) -> Iterator[str]:
         return
     folds = [split for split in source.splits if re.fullmatch(r"fold\d+", split)]
     if folds and f"fold{data.fold}" not in folds:
-        yield f"fold {data.fold} of {data.dataset}, which has {', '.join(folds)}: name them by the axis fold"
+        numbers = ", ".join(fold.removeprefix("fold") for fold in folds)
+        yield f"fold {data.fold} of {data.dataset}: choose among {numbers}, with the axis fold"
     if source.splits and data.fold and not folds:
         yield f"fold {data.fold} of {data.dataset}, which has no folds"
 
 
 def _data_faults(cell: Cell, dataset: Dataset | DiffresError) -> Iterator[str]:
     if isinstance(dataset, DiffresError):
-        yield str(dataset)
+        yield str(dataset).replace("--data DIR", f"--data {cell.recipe.data.dataset}=DIR")
         return
     try:
         for splits in split_names(cell.recipe.data, dataset).values():

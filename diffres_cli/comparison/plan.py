@@ -211,10 +211,9 @@ class _Reader:
     def _known(self, where: str, name: str, known: Any, what: str = "entry") -> bool:
         if name in known:
             return True
-        near = get_close_matches(name, list(known), 1, 0.0)
-        self.faults.append(
-            f"{where}{': ' if where else ''}there is no {what} {name}; the nearest is {near[0]}"
-        )
+        near = get_close_matches(name, list(known), 1, 0.6)
+        advice = f"the nearest is {near[0]}" if near else f"there are {', '.join(known)}"
+        self.faults.append(f"{where}{': ' if where else ''}there is no {what} {name}; {advice}")
         return False
 
 

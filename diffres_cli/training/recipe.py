@@ -77,7 +77,7 @@ class Model:
     def mel(self) -> MelConfig:
         """The front end in numbers."""
         config = FRONT_ENDS[self.front_end][1]
-        hop = round(self.hop * config.sample_rate / 1000) or config.hop
+        hop = max(1, round(self.hop * config.sample_rate / 1000)) if self.hop else config.hop
         return replace(config, hop=hop, mel_bins=self.bins or config.mel_bins)
 
     @property

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import conv1d
 
 from diffres_cli.errors import UsageError
-from diffres_cli.melconfig import MelConfig
+from diffres_cli.melconfig import MelConfig, wave_lengths
 from diffres_cli.model.frontend import FrontEnd
 from diffres_cli.model.frontends.filters import squared_modulus
 from diffres_cli.model.windowed import mirrored
@@ -57,12 +57,6 @@ class ConstantQ(FrontEnd):
         size = kernels.shape[2]
         heard = padded.narrow(2, self.config.window // 2 - size // 2, last + size)
         return squared_modulus(conv1d(heard, kernels, stride=self.config.hop))
-
-
-def wave_lengths(config: MelConfig) -> NDArray[np.int64]:
-    """Samples of each bin's window, [F], descending."""
-    quality = 1 / (2 ** (1 / config.bins_per_octave) - 1)
-    return np.ceil(quality * config.sample_rate / config.pitches).astype(np.int64)
 
 
 def waves(config: MelConfig, bins: NDArray[np.int64]) -> NDArray[np.complex128]:
