@@ -115,6 +115,8 @@ def compare(
         _list_cells(cells, output)
         return 0
     code = 0 if table_only else _run(chosen, cells, output, Where(roots, slots, devices), quiet)
+    if code in (INTERRUPTED, TERMINATED):
+        return code
     return _write_tables(chosen, cells, output, format_) or code
 
 
@@ -146,7 +148,7 @@ def _run(plan: Plan, cells: Sequence[Cell], output: Path, where: Where, quiet: b
             run_plan(plan, cells, job, summary)
     except (KeyboardInterrupt, Terminated) as stop:
         say(f"stopped: {summary}; the same command goes on from here")
-        raise SystemExit(INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED) from stop
+        return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED
     _report(summary, quiet)
     return summary.exit_code
 

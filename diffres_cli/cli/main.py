@@ -96,10 +96,10 @@ def _invoke(arguments: list[str]) -> int:
 
 def _explain(error: BaseException, arguments: list[str]) -> int:
     """Say on standard error, in one line, what went wrong."""
-    if isinstance(error, SystemExit):  # whoever raised it has said why, be it Ctrl-C
-        return error.code if isinstance(error.code, int) else UNEXPECTED
     if _is_interrupt(error):
         return _fail("interrupted", INTERRUPTED)
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else UNEXPECTED
     if isinstance(error, DiffresError):
         return _fail(str(error), error.exit_code)
     if hasattr(error, "format_message"):  # the parser's own: whichever package its classes live in
