@@ -20,7 +20,7 @@ from diffres_cli.model.export import checked_onnx
 from diffres_cli.model.importance import ImportanceNetwork, rescale
 from diffres_cli.model.network import DiffResNetwork
 from diffres_cli.model.reductions import ConvolutionBlocks, pick_frames, pooled
-from diffres_cli.model.warp import merge_mean, overlaps, resolution_encoding
+from diffres_cli.model.warp import Overlaps, merge_mean, overlaps, resolution_encoding
 from diffres_cli.model.weights import load_network, save_network
 from diffres_cli.variant import REDUCTIONS, Variant
 
@@ -37,8 +37,8 @@ def network(**switches: object) -> DiffResNetwork:
     return DiffResNetwork(card).eval()
 
 
-def even(frames: Tensor, slots: int) -> Tensor:
-    return rescale(torch.ones_like(frames[:, 0]), slots)
+def even(frames: Tensor, slots: int) -> Overlaps:
+    return overlaps(rescale(torch.ones_like(frames[:, 0]), slots), slots)
 
 
 def bursts(batch: int, samples: int) -> Tensor:
@@ -59,7 +59,7 @@ def test_pooling_shares_time_out_evenly(frames: int, slots: int) -> None:
         for reduction, expected in {
             "average-pool": mean, "max-pool": largest, "average-max-pool": (mean + largest) / 2
         }.items():  # fmt: skip
-            got = pooled(x, even(x, slots), slots, reduction)
+            got = pooled(x, even(x, slots), reduction)
             assert got.shape == (2, 5, slots)
             torch.testing.assert_close(got[..., row], expected, atol=1e-9, rtol=0)
 
@@ -67,7 +67,7 @@ def test_pooling_shares_time_out_evenly(frames: int, slots: int) -> None:
 @pytest.mark.parametrize(("frames", "slots"), [(100, 25), (100, 50), (96, 32), (60, 60)])
 def test_where_frames_divide_it_is_torchs_pooling(frames: int, slots: int) -> None:
     x = torch.rand(2, 5, frames)
-    average, largest = (pooled(x, even(x, slots), slots, f"{name}-pool") for name in ("average", "max"))
+    average, largest = (pooled(x, even(x, slots), f"{name}-pool") for name in ("average", "max"))
     torch.testing.assert_close(average, adaptive_avg_pool1d(x, slots))
     torch.testing.assert_close(largest, adaptive_max_pool1d(x, slots))
 
@@ -279,5 +279,5 @@ def test_switches_of_diffres_are_not_those_of_a_rival() -> None:
 def test_mean_of_even_importance_is_the_dense_product() -> None:
     x = torch.rand(1, 3, 101, dtype=torch.float64)
     warp = slow.warp_by_algorithm_1(np.full(101, 25 / 101), 25)
-    got = pooled(x, even(x, 25), 25, "average-pool")
+    got = pooled(x, even(x, 25), "average-pool")
     np.testing.assert_allclose(got[0], slow.mean_loop(x[0].numpy(), warp), atol=1e-9)

@@ -72,14 +72,19 @@ class DiffResNetwork(nn.Module):
                 are only padding get no importance, and a clip fills its share of the rows.
         """
         power = self.hear(waveform, slots)
-        if self.card.variant.reduction != "hop":
+        if not self.changes_hop:
             return self.from_spectrogram(power, slots, lengths)
         mel: Tensor = self.front_end(waveform)  # which a change of hop does not look at
         return self.from_spectrogram(power, slots, lengths, mel.shape[2])._replace(mel=mel)
 
+    @property
+    def changes_hop(self) -> bool:
+        """Whether every frame rate hears the waveform anew."""
+        return self.card.variant.reduction == "hop"
+
     def hear(self, waveform: Tensor, slots: int) -> Tensor:
         """What the reduction reads: waveform [B, N] -> [B, F, T]; [B, F, t] for a change of hop size."""
-        if self.card.variant.reduction == "hop":
+        if self.changes_hop:
             assert isinstance(self.front_end, WindowedSpectrum)
             return self.front_end.at(waveform, slots)
         power: Tensor = self.front_end(waveform)
@@ -120,7 +125,7 @@ class DiffResNetwork(nn.Module):
         if self.convolutions is not None:
             merged, seen = merge_mean(power, where), merge_mean(self.convolutions(log(power)), where)
         else:
-            merged = pooled(power, importance, slots, variant.reduction)
+            merged = pooled(power, where, variant.reduction)
             seen = log(merged)
         return merged, torch.stack([seen, seen, resolution_encoding(where, power.shape[1])], 1)
 
@@ -134,7 +139,7 @@ class DiffResNetwork(nn.Module):
 
     def _mask(self, lengths: Tensor | None, power: Tensor) -> Tensor | None:
         # Silence at the end of a clip is the same whatever the hop: its rows are as empty.
-        if lengths is None or self.card.variant.reduction == "hop":
+        if lengths is None or self.changes_hop:
             return None
         config = self.card.mel
         padded = lengths.to(power.device).clamp_min(config.minimum_samples)

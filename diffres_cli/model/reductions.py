@@ -65,19 +65,18 @@ def _alike(importance: Tensor) -> Tensor:
     return held * (importance.sum(1, keepdim=True) / held.sum(1, keepdim=True))
 
 
-def pooled(power: Tensor, importance: Tensor, slots: int, reduction: str) -> Tensor:
+def pooled(power: Tensor, where: Overlaps, reduction: str) -> Tensor:
     """Spectrogram [B, F, T] -> [B, F, t] by one of the rivals whose result is a spectrogram again.
 
     Args:
-        importance: [B, T], as `rescale` makes it of equal scores. slots: t.
+        where: the overlaps of frames that are all alike.
         reduction: "frame-picking", "average-pool", "max-pool", "average-max-pool", or "hop", whose frames
             come at the larger hop already.
     """
     if reduction == "hop":
         return power
     if reduction == "frame-picking":
-        return pick_frames(power, slots)
-    where = overlaps(importance, slots)
+        return pick_frames(power, where.carried.shape[1])
     if reduction == "average-pool":
         return merge_mean(power, where)
     largest = largest_of_row(power, where)

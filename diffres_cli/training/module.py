@@ -91,9 +91,11 @@ class TrainingModule(lightning.LightningModule):
     def validation_step(self, batch: Tested, index: int) -> None:
         """One batch at every rate of `rate.validation`."""
         lengths = None if _all_full(batch.lengths, batch.waveform) else batch.lengths
+        power: Tensor | None = None
         for fps, held in self._measures():
             slots = self._slots(float(fps), batch.waveform)
-            power = self.best.hear(batch.waveform, slots)
+            if power is None or self.best.changes_hop:
+                power = self.best.hear(batch.waveform, slots)
             output = self.best.from_spectrogram(power, slots, lengths, self._frames(batch.waveform))
             held.update(output.probabilities.float(), batch.targets)
             loss = cross_entropy(output.probabilities, batch.targets)
