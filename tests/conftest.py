@@ -23,6 +23,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.fixture(scope="module")
+def one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One cache of waveforms for all runs of a module."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("DIFFRES_DATA", str(tmp_path_factory.mktemp("home")))
+    yield
+    patch.undo()
+
+
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     """Where the hub's models go, empty."""

@@ -6,7 +6,7 @@ and each plan has some. Widths, lengths and epochs are cut down by the fields th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import dataset_trees
@@ -58,13 +58,10 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: build(root / name) for name, build in TREES.items()}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def output(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One folder of comparisons, and one cache of waveforms, for all plans."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("DIFFRES_DATA", str(tmp_path_factory.mktemp("home")))
-    yield tmp_path_factory.mktemp("out")
-    patch.undo()
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory, one_cache: None) -> Path:
+    """One folder of comparisons for all plans."""
+    return tmp_path_factory.mktemp("out")
 
 
 networks: set[str] = set()  # that a plan before had

@@ -15,6 +15,8 @@ from command import invoke, spawn, start
 from comparison_runs import TINY
 from training_runs import facts, write_clips
 
+pytestmark = pytest.mark.usefixtures("one_cache")
+
 PATIENCE = 240  # seconds: other work may leave us little of the machine
 
 PLAN = f"""
@@ -34,15 +36,6 @@ reduction = "average-pool"
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clips(tmp_path_factory.mktemp("data") / "clips", test=True)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _home(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """One cache for all runs here."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("DIFFRES_DATA", str(tmp_path_factory.mktemp("home")))
-    yield
-    patch.undo()
 
 
 @pytest.fixture

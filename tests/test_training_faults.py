@@ -13,14 +13,7 @@ from training_runs import facts, options, write_clips
 from diffres_cli.training.fit import _out_of_memory
 from diffres_cli.training.recipe import Training
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _home(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """One cache for all runs here."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("DIFFRES_DATA", str(tmp_path_factory.mktemp("home")))
-    yield
-    patch.undo()
+pytestmark = pytest.mark.usefixtures("one_cache")
 
 
 @pytest.fixture(scope="module")

@@ -22,14 +22,7 @@ from diffres_cli.checkpoint import find_model
 from diffres_cli.model.weights import load_network
 from diffres_cli.training.recipefile import read_recipe
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _home(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """One cache for all runs here."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("DIFFRES_DATA", str(tmp_path_factory.mktemp("home")))
-    yield
-    patch.undo()
+pytestmark = pytest.mark.usefixtures("one_cache")
 
 
 SAME = {"training__ema": 0.5, "training__clip_norm": 1.0, "optimizer__warmup": 4}
