@@ -172,6 +172,12 @@ def wave_lengths(config: MelConfig) -> NDArray[np.int64]:
     return np.ceil(quality * config.sample_rate / config.pitches).astype(np.int64)
 
 
+def cqt_window(config: MelConfig) -> int:
+    """Samples, an even number, that the lowest bin of a constant-Q transform hears at once."""
+    longest = int(wave_lengths(config)[0])
+    return longest + longest % 2
+
+
 def sinc_bands(config: MelConfig) -> NDArray[np.float64]:
     """Low cut-off and width of SincNet's first bands in Hz, [F, 2]: equal steps of the mel scale.
 

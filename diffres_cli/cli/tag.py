@@ -103,8 +103,9 @@ def tag(
         cluster = Cluster(target, ray_address, jobs, force, quiet, debug)
         return tag_on_cluster(cluster, _setup(model, settings, backend, device, offline), found, inputs or [])
     setup = _setup(model, settings, backend, device, offline)
-    if verbose:
-        _say_setup(setup.load(), len(found))
+    tagger = setup.load() if verbose else None
+    if tagger:
+        _say_setup(tagger, len(found))
     if is_folder(output) or combined is not None:
         targets = Targets(output, combined, format_, jobs, shard, force)
         return tag_folder(targets, setup, found, inputs or [], quiet)
@@ -117,7 +118,7 @@ def tag(
     count = processes(jobs, found)
     if count > 1:
         return _tag_in_processes(count, setup, found, inputs or [], name, output, quiet=quiet)
-    tagger = setup.load()
+    tagger = tagger or setup.load()
     settings.resolve(tagger.card)
     wanted = picture and name == "table" and output is None and len(found) == 1 and sys.stdout.isatty()
     return _tag(tagger, found, settings, name, output, drawn=wanted, quiet=quiet, debug=debug)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,10 @@ from diffres_cli.errors import TrainingError
 from diffres_cli.files import write_atomically
 from diffres_cli.timing import slots_at
 from diffres_cli.training.recipe import Recipe
+from diffres_cli.training.recipefile import from_plain
 
 _ROUNDS = 7
+_NO_MATTER = {"model.init": "", "data.fold": 0}  # neither weights nor a fold change how long it takes
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,20 @@ def measure(order: Order) -> None:
     """Measure, and write machine, device, threads, the seconds a clip took in each round, and failures.
 
     Raises:
-        TrainingError: not one network could be run.
+        UsageError: no such device. TrainingError: not one network could be run.
     """
     import torch
 
     from diffres_cli.evaluation.provenance import machine
+    from diffres_cli.model.backend import resolve_device
 
-    device = _device(order.device)
+    device = resolve_device(order.device)
     failures: dict[str, str] = {}
     runs = {}
     for key, (tables, fps) in order.cells.items():
         try:
-            runs[key] = _Timed(_recipe(tables), fps, device)
+            recipe = from_plain(tables, Path(order.output)).changed(_NO_MATTER, "order")
+            runs[key] = _Timed(recipe, fps, device)
             runs[key].seconds()
         except Exception as error:
             runs.pop(key, None)
@@ -114,12 +117,6 @@ class _Timed:
             torch.cuda.synchronize()
 
 
-def _recipe(tables: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    fields = {f"{table}.{name}": value for table, held in tables.items() for name, value in held.items()}
-    # Neither weights nor a fold change how long it takes.
-    return Recipe().changed(fields | {"model.init": "", "data.fold": 0}, "order")
-
-
 def _dataset(recipe: Recipe) -> Dataset:
     """As many classes as the recipe's dataset has, and no clips."""
     source = find_source(recipe.data.dataset)
@@ -127,12 +124,6 @@ def _dataset(recipe: Recipe) -> Dataset:
     return Dataset(
         source.name, Path(), classes, classes, source.multi_label, source.seconds, source.licence, "", ()
     )
-
-
-def _device(name: str) -> str:
-    import torch
-
-    return "cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu"
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class TorchRuntime(Runtime):
         Raises:
             ModelError: not a diffres checkpoint. UsageError: `device` is not there.
         """
-        self.device = _resolve_device(device)
+        self.device = resolve_device(device)
         self._network = network_from_bytes(model.data, str(model.path)).to(self.device)
         self.card = self._network.card.renamed(model.name)
 
@@ -44,7 +44,12 @@ class TorchRuntime(Runtime):
         return {name: getattr(output, name).cpu().numpy() for name in outputs}
 
 
-def _resolve_device(device: str) -> str:
+def resolve_device(device: str) -> str:
+    """The device that "auto", "cpu" or "cuda" stands for here: "cpu" or "cuda".
+
+    Raises:
+        UsageError: none of these, or not there.
+    """
     if device not in DEVICES:
         raise UsageError(f"--device {device}: choose {', '.join(DEVICES)}")
     if device == "cuda" and not torch.cuda.is_available():

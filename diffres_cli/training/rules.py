@@ -8,7 +8,7 @@ from typing import Any
 
 from diffres_cli.card import ARCHITECTURES
 from diffres_cli.errors import UsageError
-from diffres_cli.melconfig import CQT, FRONT_ENDS, wave_lengths
+from diffres_cli.melconfig import CQT, FRONT_ENDS, cqt_window
 from diffres_cli.training.recipe import Recipe
 from diffres_cli.variant import REDUCTIONS
 
@@ -106,11 +106,10 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
         yield f"model.hop is {recipe.model.hop:g} ms, must be at most the window ({window:g} ms)"
     if recipe.model.variant.front_end == "stft" and 2 * mel.mel_bins != mel.fft:
         yield f"model.bins is {mel.mel_bins}, must be {mel.fft // 2}, or 0, for stft"
-    longest = int(wave_lengths(mel)[0]) if recipe.model.variant.front_end == "cqt" else 0
-    if longest + longest % 2 > mel.window:
+    if recipe.model.variant.front_end == "cqt" and cqt_window(mel) > mel.window:
         yield (
-            f"model.bins is {mel.mel_bins}, too many for cqt, whose lowest bin would hear {longest} samples "
-            f"of a window of {mel.window}: give 0 for its own {CQT.mel_bins}"
+            f"model.bins is {mel.mel_bins}, too many for cqt, whose lowest bin would hear {cqt_window(mel)} "
+            f"samples of a window of {mel.window}: give 0 for its own {CQT.mel_bins}"
         )
     if 0 < recipe.model.hop * mel.sample_rate < 1000:
         yield f"model.hop is {recipe.model.hop:g} ms, less than a sample at {mel.sample_rate} Hz"

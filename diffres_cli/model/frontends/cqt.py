@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import conv1d
 
 from diffres_cli.errors import UsageError
-from diffres_cli.melconfig import MelConfig, wave_lengths
+from diffres_cli.melconfig import MelConfig, cqt_window, wave_lengths
 from diffres_cli.model.frontend import FrontEnd
 from diffres_cli.model.frontends.filters import squared_modulus
 from diffres_cli.model.windowed import mirrored
@@ -78,9 +78,9 @@ def _check(config: MelConfig) -> None:
             f"front end cqt: {config.low:g} to {config.high:g} Hz at {config.sample_rate} Hz; "
             "give 0 < low < high, up to half the sample rate"
         )
-    longest = int(wave_lengths(config)[0])
-    if config.window < longest + longest % 2 or config.minimum_samples - 1 <= config.window // 2:
+    wanted = cqt_window(config)
+    if config.window < wanted or config.minimum_samples - 1 <= config.window // 2:
         raise UsageError(
             f"front end cqt: window {config.window}, at least {config.minimum_samples} samples; its lowest "
-            f"bin ({config.low:g} Hz) wants a window of {longest + longest % 2} and more samples than half"
+            f"bin ({config.low:g} Hz) wants a window of {wanted} and more samples than half"
         )
