@@ -29,14 +29,11 @@ from processor import CPUINFO, processor
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from diffres_cli.checkpoint import find_model, read_model
-from diffres_cli.devices import CPU
-from diffres_cli.engine import open_engine
+from diffres_cli.checkpoint import find_model
 from diffres_cli.melconfig import AUDIOSET_SMALL as CONFIG
 from diffres_cli.model.mel import MelSpectrogram, mel_filters
 from diffres_cli.model.network import DiffResNetwork
 from diffres_cli.model.weights import load_network
-from diffres_cli.warp import warp
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "bench-frontend.md"
 SECONDS = 10
@@ -85,27 +82,6 @@ class Job(NamedTuple):
         return run
 
 
-class CommandLine(NamedTuple):
-    """What `diffres` itself does before the classifier: half a graph, then NumPy; or only the latter.
-
-    `slots` is t; `heard` says whether what comes before the warp is done already.
-    """
-
-    slots: int
-    heard: bool = False
-
-    def runner(self, threads: int) -> Callable[[], Any]:
-        """A call that does it once and returns what the classifier sees."""
-        engine = open_engine(read_model(find_model("audioset-small")), [CPU], threads)
-        begun = engine.begin(WAVEFORM)
-
-        def run() -> Any:
-            known = begun if self.heard else engine.begin(WAVEFORM)
-            return warp(known["mel"], known["importance_logits"], self.slots, CONFIG.log).picture
-
-        return run
-
-
 def graph(module: nn.Module, *examples: Tensor, axes: Sequence[Sequence[int]]) -> bytes:
     """A module as ONNX; `axes` lists, for each input, those whose length varies."""
     shapes = tuple(dict.fromkeys(varying, torch.export.Dim.DYNAMIC) for varying in axes)
@@ -140,7 +116,7 @@ def mel_jobs() -> dict[str, Job]:
     return jobs
 
 
-def chain_jobs() -> dict[str, Job | CommandLine]:
+def chain_jobs() -> dict[str, Job]:
     """The shipped model's stages; the baseline, its backbone at 100 fps, first."""
     network = load_network(find_model("audioset-small", weights=True)).eval()
     example, slots = torch.rand(2, CONFIG.mel_bins, 300), torch.zeros(150)
@@ -154,15 +130,13 @@ def chain_jobs() -> dict[str, Job | CommandLine]:
     logits = Job(importance, (power,)).runner(1)()
     rates = {fps: np.zeros(fps * FRAMES // 100, np.float32) for fps in (100, 50, 25)}
     ends = {fps: Job(whole, (WAVEFORM, t)) for fps, t in rates.items()}
-    jobs: dict[str, Job | CommandLine] = {
+    jobs: dict[str, Job] = {
         f"backbone at {fps} fps": Job(backbone, (end.runner(1)(),)) for fps, end in ends.items()
     }
     jobs["mel"] = Job(mel, (WAVEFORM,))
     jobs["logarithm and importance network"] = Job(importance, (power,))
     jobs |= {f"warp to {fps} fps": Job(merging, (power, logits, t)) for fps, t in rates.items()}
-    jobs |= {f"warp to {fps} fps, NumPy": CommandLine(len(t), heard=True) for fps, t in rates.items()}
-    jobs |= {f"**front end, one graph, to {fps} fps**": end for fps, end in ends.items()}
-    jobs |= {f"**front end of `diffres`, to {fps} fps**": CommandLine(len(t)) for fps, t in rates.items()}
+    jobs |= {f"**front end, to {fps} fps**": end for fps, end in ends.items()}
     return jobs | {FLOOR: floor(network)}
 
 
@@ -176,7 +150,7 @@ def floor(network: DiffResNetwork) -> Job:
     return Job(product, (np.random.default_rng(0).random((1, FRAMES, depth), np.float32),))
 
 
-def measure(jobs: Mapping[str, Job | CommandLine], threads: int, rounds: int) -> list[Row]:
+def measure(jobs: Mapping[str, Job], threads: int, rounds: int) -> list[Row]:
     """Do every job once a round; the first one is the baseline."""
     runs = {name: job.runner(threads) for name, job in jobs.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}
@@ -227,17 +201,16 @@ def verdict(mels: list[Row], chain: list[Row]) -> str:
     """The tables in two sentences."""
     mel = next(row for row in mels if "shipped" in row.name)
     ratio = {row.name.strip("*"): row.ratio for row in chain}
-    own, whole = ratio["front end of `diffres`, to 50 fps"], ratio["front end, one graph, to 50 fps"]
+    whole = ratio["front end, to 50 fps"]
     parts = {
         "the mel": "mel",
         "the importance network": "logarithm and importance network",
-        "the warp": "warp to 50 fps, NumPy",
+        "the warp": "warp to 50 fps",
     }
     shares = ", ".join(f"{part} {ratio[name]:.2f}" for part, name in parts.items())
     return (
         f"The shipped mel takes {mel.ratio:.2f} of the direct DFT's time. The front end at 50 fps takes\n"
-        f"{own:.2f} of the backbone's at 100 fps on the command line, where 1 is the goal, and {whole:.2f}\n"
-        f"as one graph: {shares}. Its\n"
+        f"{whole:.2f} of the backbone's at 100 fps, where 1 is the goal: {shares}. Its\n"
         f"multiplications alone, were they one large matrix product, would take {ratio[FLOOR]:.2f}: the\n"
         "rest is framing and elementwise work, bound by memory, and matrices too small for full\n"
         "speed.\n"

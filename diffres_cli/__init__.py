@@ -15,14 +15,12 @@ The map, in the order the data flows:
     checkpoint.py   a name, folder, file or hf: reference -> the verified model file
     devices.py      where a model can run here, and why it cannot elsewhere
     graph.py        parts of an ONNX graph, cut out of its bytes
-    warp.py         mel and importance logits -> what the classifier sees, in NumPy
-    engine.py       how ONNX Runtime computes a model: whole, or in halves around the warp
+    engine.py       an ONNX Runtime session, quiet and without fallbacks
     runtime.py      a model in ONNX Runtime: waveform [B, N] + t -> scores, importance, spectrograms
     push.py         a checkpoint folder, complete and true to its own card -> the hub
     labels.py       scores -> ranked labels, of all or of a list; window scores -> the recording's
     events.py       framewise scores -> events: a label's starts and ends in seconds
     settings.py     how to tag: frame rate, windows, which labels, what to keep
-    adaptive.py     a low frame rate first, full rate where the model is unsure
     tagger.py       recordings -> windows -> batches -> predictions: the whole job
     outputs/        one writer per format: table, JSON (Lines), CSV, Parquet, Audacity, Raven, Praat
     job.py          many recordings through one tagger: the good written, the bad reported

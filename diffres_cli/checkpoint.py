@@ -15,10 +15,9 @@ from diffres_cli.hub.reference import Reference, is_reference, reference_of
 
 DEFAULT_MODEL = "audioset-small"
 ONNX_NAME, WEIGHTS_NAME, SUMS_NAME = "model.onnx", "weights.safetensors", "SHA256SUMS"
-INT8_NAME = "model.int8.onnx"  # beside the float graph, and never chosen in its place
 CARD_NAME, LABELS_NAME = "README.md", "labels.csv"
 REQUIRED = (SUMS_NAME, CARD_NAME, LABELS_NAME, ONNX_NAME)
-OPTIONAL = (WEIGHTS_NAME, INT8_NAME)
+OPTIONAL = (WEIGHTS_NAME,)
 _HERE = Path(__file__).parent
 
 
@@ -42,10 +41,9 @@ class ModelFile:
 
 def model_name(path: Path) -> str:
     """hf:ORG/NAME@COMMIT in a hub cache, the folder's name in a checkpoint folder, else the file's stem."""
-    if path.name not in (ONNX_NAME, INT8_NAME, WEIGHTS_NAME):
+    if path.name not in (ONNX_NAME, WEIGHTS_NAME):
         return path.stem
-    name = str(reference_of(path) or path.parent.name)
-    return f"{name}-int8" if path.name == INT8_NAME else name
+    return str(reference_of(path) or path.parent.name)
 
 
 def shipped_models() -> dict[str, Path]:
@@ -94,12 +92,11 @@ def find_model(model: str | Path, *, weights: bool = False, offline: bool = Fals
     return path
 
 
-def install_model(model: str, *, weights: bool = False, int8: bool = True, offline: bool = False) -> Path:
+def install_model(model: str, *, weights: bool = False, offline: bool = False) -> Path:
     """Download hf:ORG/NAME[@REVISION], or what is missing or damaged of it, at what its branch is now.
 
     Args:
-        weights: the torch weights too. int8: the INT8 graph too, where there is one.
-        offline: fail instead of using the network.
+        weights: the torch weights too. offline: fail instead of using the network.
 
     Returns:
         Its folder, every file of which has been verified.
@@ -115,9 +112,8 @@ def install_model(model: str, *, weights: bool = False, int8: bool = True, offli
         *((WEIGHTS_NAME,) if weights else ()),
         ONNX_NAME,
     )  # the graph last: then all is there
-    twin = (INT8_NAME,) if int8 else ()
     check = partial(_refuse_problems, model)
-    return download(Reference.parse(model), names, check, optional=twin, offline=offline)
+    return download(Reference.parse(model), names, check, offline=offline)
 
 
 def remove_model(model: str) -> list[str]:
@@ -176,10 +172,10 @@ def _on_hub(reference: Reference, weights: bool, offline: bool) -> Path:
     name = WEIGHTS_NAME if weights else ONNX_NAME
     folder = snapshot(reference)
     if folder is None:
-        folder = install_model(str(reference), weights=weights, int8=False, offline=offline)
+        folder = install_model(str(reference), weights=weights, offline=offline)
     elif not (folder / name).exists() or name not in _stated_sums(folder):  # cut off, or other software's
         pinned = str(reference.at(folder.name))
-        folder = install_model(pinned, weights=weights, int8=False, offline=offline)
+        folder = install_model(pinned, weights=weights, offline=offline)
     return folder / name
 
 

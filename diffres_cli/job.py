@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from diffres_cli.adaptive import Effort
 from diffres_cli.audio import Recording, open_recording, printable
 from diffres_cli.errors import AudioError, DiffresError, UsageError
 from diffres_cli.outputs import Writer
@@ -21,13 +20,9 @@ ALL_DONE, SOME_FAILED, NOTHING_SUCCEEDED = 0, 1, 3
 
 @dataclass
 class Summary:
-    """How a run went: `done` recordings were written; `failures` and `warnings` are lines to show.
-
-    `effort` is what `--fps auto` took; it counts no windows at a fixed rate.
-    """
+    """How a run went: `done` recordings were written; `failures` and `warnings` are lines to show."""
 
     done: int = 0
-    effort: Effort = field(default_factory=Effort)
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -78,7 +73,6 @@ def tag_all(
         for piece in writer.record(as_record(prediction)):
             sink.write(piece)
         summary.done += 1
-        summary.effort += Effort.of(prediction)
         summary.warnings += [f"{printable(prediction.file)}: {text}" for text in prediction.warnings]
         if on_done:
             on_done(prediction)

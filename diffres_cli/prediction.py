@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Seconds = NDArray[np.float64]
-Rate = float | Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -20,19 +18,6 @@ class Label:
     label: str
     id: str
     score: float
-
-
-class Pass(NamedTuple):
-    """One run of the model over a window.
-
-    Attributes:
-        fps: the frame rate it ran at. seconds: what that takes alone.
-        shared: seconds of them that an earlier pass over the window had spent already.
-    """
-
-    fps: float
-    seconds: float
-    shared: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -76,8 +61,7 @@ class AdaptiveSpectrogram:
 class WindowPrediction:
     """The scores of one window of a recording, `start` to `end` in seconds.
 
-    What was not asked for is None. `passes` are the model's runs that heard it: one, or at `fps="auto"`
-    one or two, the last of which gave everything that stands here.
+    What was not asked for is None.
 
     Shape:
         probabilities: [classes].
@@ -96,7 +80,6 @@ class WindowPrediction:
     framewise_times: Seconds | None = None
     importance: Floats | None = None
     embedding: Floats | None = None
-    passes: tuple[Pass, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,19 +95,13 @@ class Prediction:
     duration: float
     sample_rate: int
     model: str
-    fps: Rate
+    fps: float
     min_confidence: float
     labels: tuple[Label, ...]
     windows: tuple[WindowPrediction, ...]
     warnings: tuple[str, ...] = field(default=())
     events: tuple[Event, ...] | None = None
     frame_rate: float | None = None
-
-    @property
-    def rates(self) -> str:
-        """The frame rates its windows were tagged at, as text: "25 fps", or "25-100 fps"."""
-        used = {window.passes[-1].fps for window in self.windows} if self.fps == "auto" else {self.fps}
-        return f"{'-'.join(f'{fps:g}' for fps in sorted(used))} fps"
 
     @property
     def importance(self) -> Floats:

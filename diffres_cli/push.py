@@ -9,7 +9,6 @@ from pathlib import Path
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import (
     CARD_NAME,
-    INT8_NAME,
     LABELS_NAME,
     ONNX_NAME,
     OPTIONAL,
@@ -73,7 +72,6 @@ def contradictions(folder: Path) -> list[str]:
         *_of_front_matter(folder / CARD_NAME, card),
         *_of_table(text, card),
         *_of_labels(folder, card),
-        *_of_twin(folder / INT8_NAME, card),
     ]
 
 
@@ -118,10 +116,3 @@ def _of_labels(folder: Path, card: ModelCard) -> list[str]:
         rows = [tuple(row[1:]) for row in csv.reader(file)][1:]
     same = rows == list(zip(card.class_ids, card.classes, strict=True))
     return [] if same else [f"{LABELS_NAME} does not hold the model's classes"]
-
-
-def _of_twin(path: Path, card: ModelCard) -> list[str]:
-    if not path.exists():
-        return []
-    twin = OnnxRuntime(read_model(path), "cpu").card
-    return [] if twin.renamed(card.name) == card else [f"{INT8_NAME} and {ONNX_NAME} state other facts"]

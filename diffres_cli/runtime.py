@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Protocol
+
+import numpy as np
 
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import ModelFile
 from diffres_cli.devices import CPU, CUDA, cuda_is_offered, cuda_problem
-from diffres_cli.engine import INPUTS, OUTPUTS, Whole, message_of, open_engine
+from diffres_cli.engine import message_of, open_session
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.prediction import Floats
 
 __all__ = ["DEVICES", "OUTPUTS", "OnnxRuntime", "Runtime"]
 
 DEVICES = ("auto", "cpu", "cuda")
+INPUTS = ("waveform", "slots")
+OUTPUTS = ("probabilities", "framewise", "importance", "mel", "merged", "embedding")
 
 
 class Runtime(Protocol):
@@ -31,33 +34,18 @@ class Runtime(Protocol):
     backend: str
     warnings: tuple[str, ...]
 
-    def begin(self, waveform: Floats) -> dict[str, Floats]:
-        """Compute what does not depend on the frame rate, or put it off.
+    def run(self, waveform: Floats, slots: int, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
+        """Run the model on a batch.
 
         Args:
-            waveform: [B, N], mono at the card's sample rate.
-
-        Returns:
-            What `finish` goes on from: by name, each with the batch axis first.
-        """
-        ...
-
-    def finish(self, begun: Mapping[str, Floats], slots: int, outputs: Sequence[str]) -> dict[str, Floats]:
-        """Compute the rest, at one of perhaps several rates.
-
-        Args:
-            begun: what `begin` gave, or some rows of it. slots: t, at most T.
-            outputs: which of `OUTPUTS` to compute.
+            waveform: [B, N], mono at the card's sample rate. slots: t, at most T.
+            outputs: which of `OUTPUTS` to return.
 
         Shape:
             probabilities [B, classes], framewise [B, t', classes], importance [B, T], mel [B, F, T]
             and merged [B, F, t] (linear power), embedding [B, features].
         """
         ...
-
-    def run(self, waveform: Floats, slots: int, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
-        """Run the model on a batch: `finish` what was begun."""
-        return self.finish(self.begin(waveform), slots, outputs)
 
 
 class OnnxRuntime(Runtime):
@@ -76,46 +64,32 @@ class OnnxRuntime(Runtime):
             UsageError: CUDA was asked for and cannot be used. ModelError: not a graph, or not one of ours.
         """
         wanted = _providers(device)
-        self._engine = open_engine(model, wanted, threads)
-        self.card = self._engine.card
+        self._session = open_session(model, wanted, threads)
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.card = ModelCard.from_metadata(metadata, str(model.path)).renamed(model.name)
         # ONNX Runtime leaves out a provider that fails to start, and says so only on standard error.
-        self.device = "cuda" if CUDA in self._engine.session.get_providers() else "cpu"
+        self.device = "cuda" if CUDA in self._session.get_providers() else "cpu"
         self.warnings = _without_cuda(device) if CUDA in wanted and self.device == "cpu" else ()
         self._check_graph(model)
 
-    def begin(self, waveform: Floats) -> dict[str, Floats]:
-        """See `Runtime.begin`.
+    def run(self, waveform: Floats, slots: int, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
+        """See `Runtime.run`.
 
         Raises:
             ModelError: ONNX Runtime fails, for want of memory say.
         """
-        with self._told():
-            return self._engine.begin(waveform)
-
-    def finish(
-        self, begun: Mapping[str, Floats], slots: int, outputs: Sequence[str] = OUTPUTS
-    ) -> dict[str, Floats]:
-        """See `Runtime.finish`.
-
-        Raises:
-            ModelError: ONNX Runtime fails, for want of memory say.
-        """
-        with self._told():
-            return self._engine.finish(begun, slots, outputs)
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
+        feed = {"waveform": waveform, "slots": np.zeros(slots, np.float32)}
         try:
-            yield
+            values = self._session.run(list(outputs), feed)
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise ModelError(f"{self.card.name}: ONNX Runtime failed: {message_of(error)}") from error
+        return dict(zip(outputs, values, strict=True))
 
     def _check_graph(self, model: ModelFile) -> None:
-        session, expected = self._engine.session, len(self.card.classes)
+        session, expected = self._session, len(self.card.classes)
         inputs = {node.name for node in session.get_inputs()}
         outputs = {node.name: node.shape for node in session.get_outputs()}
-        whole = inputs == set(INPUTS) and outputs.keys() >= set(OUTPUTS)
-        if isinstance(self._engine, Whole) and not whole:
+        if inputs != set(INPUTS) or not outputs.keys() >= set(OUTPUTS):
             raise ModelError(
                 f"{model.path}: not a diffres graph: it must take {', '.join(INPUTS)} and give "
                 f"{', '.join(OUTPUTS)}: export it again"

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from diffres_cli.card import ModelCard
 from diffres_cli.errors import UsageError
 from diffres_cli.labels import Indices, select
-from diffres_cli.prediction import Rate
 
 
 @dataclass(frozen=True)
@@ -16,7 +15,7 @@ class Settings:
     """How to tag. None means the model's own default.
 
     Attributes:
-        fps: output frames per second, or "auto": see `diffres_cli.adaptive`.
+        fps: output frames per second.
         top_k, min_confidence: how many labels, and from which score.
         window, overlap: seconds of audio classified at once, and shared by neighbours.
         start, duration: the part of the recording to tag, in seconds; None: to its end.
@@ -25,7 +24,7 @@ class Settings:
         importance, embeddings: keep each window's importance curve, and its pooled feature.
     """
 
-    fps: Rate | None = None
+    fps: float | None = None
     top_k: int = 5
     min_confidence: float = 0.1
     window: float | None = None
@@ -46,8 +45,7 @@ class Settings:
             UsageError: a value out of range, named with the option that sets it.
         """
         fps = card.default_fps if self.fps is None else self.fps
-        if fps != "auto":
-            card.check_fps(fps)
+        card.check_fps(fps)
         window = card.sample_duration if self.window is None else self.window
         least = card.mel.minimum_samples / card.sample_rate
         _require(self.top_k >= 1, f"--top-k {self.top_k}: must be at least 1")

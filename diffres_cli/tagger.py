@@ -10,7 +10,6 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from diffres_cli.adaptive import Heard, listen
 from diffres_cli.audio import Recording, excerpt, open_recording, printable, windows
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import DEFAULT_MODEL, ModelFile, find_model, read_model
@@ -28,7 +27,7 @@ from diffres_cli.prediction import (
 )
 from diffres_cli.runtime import OnnxRuntime, Runtime
 from diffres_cli.settings import Settings
-from diffres_cli.timing import column_times, frame_times, warp_edges
+from diffres_cli.timing import column_times, frame_times, slots_at, warp_edges
 
 __all__ = ["BACKENDS", "Settings", "Tagger", "load_tagger"]
 
@@ -158,9 +157,12 @@ class Tagger:
     ) -> Iterator[WindowPrediction]:
         for batch in _batches(self._cut(recording, settings), _BATCH[self.device]):
             waveform = np.stack([samples for _, samples in batch])
-            results = listen(self._runtime, waveform, _given(settings.fps), outputs, allowed)
-            for (first, samples), heard in zip(batch, results, strict=True):
-                yield self._prediction(heard, first, len(samples), settings, allowed)
+            mel = self.card.mel
+            slots = slots_at(_given(settings.fps), mel.frames(waveform.shape[1]), mel.frame_rate)
+            found = self._runtime.run(waveform, slots, outputs)
+            for row, (first, samples) in enumerate(batch):
+                values = {name: value[row] for name, value in found.items()}
+                yield self._prediction(values, slots, first, len(samples), settings, allowed)
 
     def _cut(self, recording: Recording, settings: Settings) -> Iterator[tuple[int, Floats]]:
         rate = self.card.sample_rate
@@ -179,13 +181,18 @@ class Tagger:
         return runs(window, classes, self.card, settings.min_confidence)
 
     def _prediction(
-        self, heard: Heard, first: int, samples: int, settings: Settings, allowed: Indices | None
+        self,
+        values: dict[str, Floats],
+        slots: int,
+        first: int,
+        samples: int,
+        settings: Settings,
+        allowed: Indices | None,
     ) -> WindowPrediction:
         start = first / self.card.sample_rate
         end = (first + samples) / self.card.sample_rate
-        values = heard.values
         probabilities = values["probabilities"]
-        edges = self._edges(values, heard.slots, start, end)
+        edges = self._edges(values, slots, start, end)
         return WindowPrediction(
             start=start,
             end=end,
@@ -196,7 +203,6 @@ class Tagger:
             framewise_times=column_times(edges, len(values["framewise"])) if "framewise" in values else None,
             importance=values["importance"] if settings.importance else None,
             embedding=values.get("embedding"),
-            passes=heard.passes,
         )
 
     def _edges(self, values: dict[str, Floats], slots: int, start: float, end: float) -> Seconds:

@@ -121,7 +121,7 @@ class _Layout:
 
     @property
     def rate(self) -> str:
-        return self.prediction.rates
+        return f"{self.prediction.fps:g} fps"
 
     def labels(self, pen: Pen) -> list[Segment]:
         """What was heard, cut off or filled up to the full width."""

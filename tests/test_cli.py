@@ -93,7 +93,7 @@ def test_a_rate_the_model_does_not_serve(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["abc", "", "25,50", "0x10", "25fps"])
 def test_a_rate_that_is_no_number(value: str) -> None:
-    expected = "expected a number of frames per second, such as 25, or auto"
+    expected = "expected a number of frames per second, such as 25"
     assert refused("--fps", value) == f"--fps {value or repr(value)}: {expected}"
 
 

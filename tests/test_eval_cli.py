@@ -177,7 +177,7 @@ def test_data_that_is_not_there(run: Path, tmp_path: Path) -> None:
     [
         (["--fps", "15"], "--fps 15: run serves 20 to 100 frames per second"),
         (["--fps", "25,x"], "--fps x: expected a number"),
-        (["--fps", "auto"], "--fps auto: expected numbers, such as 25,50,100"),
+        (["--fps", "auto"], "--fps auto: expected a number"),
         (["--fold", "2"], "--fold 2: folder has no folds; its splits are test, validation"),
         (["--batch-size", "0"], "--batch-size 0: must be at least 1"),
         (["--limit", "0"], "--limit 0: must be at least 1"),

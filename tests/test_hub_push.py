@@ -6,11 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hub_cache import MODEL, NAME, SHIPPED, command, files_in
+from hub_cache import NAME, SHIPPED, command, files_in
 from hub_commands import OURS, Done, commit
 from hub_server import Hub, sha256
-
-from diffres_cli.checkpoint import find_model
 
 # What the hub library and the HTTP library under it make of each other.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -31,53 +29,6 @@ def test_what_is_pushed_can_be_installed(
     assert diffres("models", "install", OURS, "--weights").out == pushed.out
     assert files_in(cache) == {path.name for path in SHIPPED.iterdir()}
     assert not any(request.token for request in hub.asked("/lfs/", "PUT"))
-
-
-def with_twin(folder: Path, old: bytes = b"2.11.0+cu130", new: bytes = b"2.11.0+int80") -> bytes:
-    """Add model.int8.onnx to a checkpoint: a graph that is told from the float one by its bytes."""
-    assert old in MODEL
-    assert len(old) == len(new)
-    twin = MODEL.replace(old, new, 1)
-    (folder / "model.int8.onnx").write_bytes(twin)
-    with (folder / "SHA256SUMS").open("a") as sums:
-        sums.write(f"{sha256(twin)}  model.int8.onnx\n")
-    return twin
-
-
-@pytest.mark.usefixtures("owner")
-def test_the_int8_twin_goes_along_and_is_never_used_in_its_place(
-    hub: Hub, cache: Path, folder: Path, diffres: Callable[..., Done]
-) -> None:
-    twin = with_twin(folder)
-    assert diffres("models", "push", str(folder), OURS).code == 0
-    repo = hub.repositories["me/mine"]
-    assert repo.commits[commit(hub, "me/mine")]["model.int8.onnx"] == twin
-    assert find_model(OURS).read_bytes() == MODEL
-    assert "model.int8.onnx" not in files_in(cache)  # nobody asked for it
-    installed = diffres("models", "install", OURS)
-    assert installed.code == 0
-    path = find_model(OURS)
-    assert path.read_bytes() == MODEL
-    assert path.with_name("model.int8.onnx").read_bytes() == twin
-    name = installed.out.strip()
-    assert diffres("models", "check", OURS) == (0, f"{OURS}  intact\n", "")
-    path.with_name("model.int8.onnx").write_bytes(twin[:-1])
-    assert f"{name}: model.int8.onnx has SHA-256" in diffres("models", "check").err
-    assert diffres("models", "install", OURS).code == 0
-    assert path.with_name("model.int8.onnx").read_bytes() == twin
-
-
-@pytest.mark.usefixtures("owner")
-def test_a_push_without_a_twin_takes_the_one_of_other_weights_away(
-    hub: Hub, folder: Path, diffres: Callable[..., Done]
-) -> None:
-    sums = (folder / "SHA256SUMS").read_bytes()
-    with_twin(folder)
-    assert diffres("models", "push", str(folder), OURS).code == 0
-    (folder / "model.int8.onnx").unlink()
-    (folder / "SHA256SUMS").write_bytes(sums)
-    assert diffres("models", "push", str(folder), OURS).code == 0
-    assert "model.int8.onnx" not in hub.repositories["me/mine"].commits[commit(hub, "me/mine")]
 
 
 @pytest.mark.usefixtures("owner")
@@ -132,14 +83,6 @@ SPOILED = {
     "no licence for the hub": (edit("README.md", "license: mit\n", ""), "license: mit"),
     "broken front matter": (edit("README.md", "license: mit", "license: [mit"), "front matter"),
     "other labels": (edit("labels.csv", "Speech", "Peach"), "does not hold the model's classes"),
-    "another model's twin": (
-        lambda folder: with_twin(folder, b"Speech", b"Peachy"),
-        "model.int8.onnx and model.onnx state other facts",
-    ),
-    "an unlisted twin": (
-        lambda folder: (folder / "model.int8.onnx").write_bytes(MODEL),
-        "model.int8.onnx is not in SHA256SUMS",
-    ),
     "no model": (edit("model.onnx", "diffres/1", "diffres/0"), "not a diffres model"),
 }
 

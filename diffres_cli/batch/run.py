@@ -90,7 +90,6 @@ class Run(Summary):
             self.failures.append(self._failed[outcome.task.name])
             return False
         self.done += 1
-        self.effort += outcome.effort
         self.warnings += [text for text in outcome.warnings if text not in self.warnings]
         odd = [f"{name}: {text}" for text in outcome.record.get("warnings", ())]
         if odd:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from diffres_cli.adaptive import Effort
 from diffres_cli.audio import Recording, open_recording, printable
 from diffres_cli.batch.plan import Task
 from diffres_cli.checkpoint import find_model
@@ -65,13 +64,12 @@ class Setup:
 class Outcome:
     """What became of a task: a record, or one line that says why not.
 
-    `effort` is what `--fps auto` took; `warnings` are the tagger's, the same with every task.
+    `warnings` are the tagger's, the same with every task.
     """
 
     task: Task
     record: Record | None = None
     error: str | None = None
-    effort: Effort = field(default_factory=Effort)
     warnings: tuple[str, ...] = ()
 
 
@@ -102,7 +100,7 @@ def do(
             if _stops_all(error, setup.mirror):
                 raise
             return Outcome(task, error=f"{printable(task.path)}: {error}")
-    return Outcome(task, record, effort=Effort.of(prediction), warnings=tagger.warnings)
+    return Outcome(task, record, warnings=tagger.warnings)
 
 
 def mirrored(folder: Path, task: Task, format_: str) -> Path:

@@ -239,9 +239,7 @@ def _require_torch() -> None:
 
 def _rates(text: str | None) -> tuple[float, ...]:
     found = [options.frame_rate(part.strip()) for part in text.split(",")] if text is not None else []
-    if "auto" in found:
-        raise UsageError(f"--fps {text}: expected numbers, such as 25,50,100; auto chooses as it goes")
-    return tuple(rate for rate in found if isinstance(rate, float))
+    return tuple(rate for rate in found if rate is not None)
 
 
 def _checked_backend(backend: str | None) -> str | None:

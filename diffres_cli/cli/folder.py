@@ -150,8 +150,6 @@ def _report(summary: Run, quiet: bool) -> None:
     for failure in summary.failures:
         say(failure)
     if not quiet:
-        if summary.effort.windows:
-            say(f"--fps auto: {summary.effort}")
         say(_count(summary))
 
 

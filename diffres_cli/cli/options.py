@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from diffres_cli.checkpoint import DEFAULT_MODEL
 from diffres_cli.config import variable
 from diffres_cli.errors import UsageError
-
-if TYPE_CHECKING:
-    from diffres_cli.prediction import Rate
 
 
 def setting(name: str, *short: str, **how: Any) -> Any:
@@ -126,21 +123,19 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback when some
 DEFAULT = DEFAULT_MODEL
 
 
-def frame_rate(text: str | None) -> Rate | None:
-    """The number in an --fps option, or "auto". The model checks its range.
+def frame_rate(text: str | None) -> float | None:
+    """The number in an --fps option. The model checks its range.
 
     Raises:
-        UsageError: neither.
+        UsageError: no number.
     """
     if text is None:
         return None
-    if text == "auto":
-        return "auto"
     try:
         return float(text)
     except ValueError:
         raise UsageError(
-            f"--fps {text or repr(text)}: expected a number of frames per second, such as 25, or auto"
+            f"--fps {text or repr(text)}: expected a number of frames per second, such as 25"
         ) from None
 
 

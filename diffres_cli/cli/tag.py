@@ -47,9 +47,8 @@ def tag(
         str | None,
         options.setting(
             "--fps",
-            metavar="NUMBER|auto",
-            help="Output frames per second: fewer is faster. auto: 25, and full rate where unsure; saves "
-            "time only where most windows are clear. [default: the model's]",
+            metavar="NUMBER",
+            help="Output frames per second: fewer is faster. [default: the model's]",
             show_default=False,
         ),
     ] = None,
@@ -231,8 +230,6 @@ def _report(summary: Summary, quiet: bool) -> None:
     if not quiet:
         for warning in summary.warnings:
             say(f"warning: {warning}")
-        if summary.effort.windows:
-            say(f"--fps auto: {summary.effort}")
     for failure in summary.failures:
         say(failure)
     if summary.failures and summary.done:

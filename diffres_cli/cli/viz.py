@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from diffres_cli.audio import Recording
-    from diffres_cli.prediction import Prediction, Rate
+    from diffres_cli.prediction import Prediction
     from diffres_cli.tagger import Settings, Tagger
 
 MOST_RATES = 8
@@ -94,7 +94,7 @@ def viz(
             emit(f"{target}\n")
 
 
-def _rates(text: str | None) -> list[Rate | None]:
+def _rates(text: str | None) -> list[float | None]:
     if text is None:
         return [None]
     rates = [options.frame_rate(part) for part in text.split(",")]

@@ -70,7 +70,7 @@ def _in_full(prediction: Prediction, picture: Picture, peak: float) -> Iterator[
     """The panels of a single rate, down to what the classifier sees."""
 
     def merged(axes: Axes) -> None:
-        text.caption(axes, f"Merged to {prediction.rates}, at the original times")
+        text.caption(axes, f"Merged to {prediction.fps:g} fps, at the original times")
         panels.spectrogram(axes, picture.merged, peak, picture.mel_frequencies)
 
     def frames(axes: Axes) -> None:

@@ -28,7 +28,7 @@ def heading(axes: Axes, predictions: Sequence[Prediction]) -> None:
     first, alone = predictions[0], len(predictions) == 1
     if alone:
         _above(axes, 0.31, _heard(first, _room(axes), LARGE, "bold"), size=LARGE, weight="bold")
-    settings = [printable(first.model), _seconds(first)] + [first.rates] * alone
+    settings = [printable(first.model), _seconds(first)] + [f"{first.fps:g} fps"] * alone
     room = _room(axes) - _width(_SEPARATOR.join(["", *settings]), SMALL)
     name = _fit([printable(PurePath(first.file).name)], room, SMALL)
     _above(axes, 0.18, _SEPARATOR.join([name, *settings]), size=SMALL, color=GREY)
@@ -36,8 +36,9 @@ def heading(axes: Axes, predictions: Sequence[Prediction]) -> None:
 
 def rate(axes: Axes, prediction: Prediction) -> None:
     """The frame rate of the panels that follow, and what was heard at it."""
-    _above(axes, 0.04, prediction.rates, size=LARGE, weight="bold")
-    indent = _width(prediction.rates, LARGE, "bold") + 0.08
+    rate = f"{prediction.fps:g} fps"
+    _above(axes, 0.04, rate, size=LARGE, weight="bold")
+    indent = _width(rate, LARGE, "bold") + 0.08
     _above(axes, 0.04, _heard(prediction, size(axes)[0] - indent, NORMAL), indent, size=NORMAL)
 
 

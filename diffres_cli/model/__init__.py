@@ -13,8 +13,6 @@
     network.py     the chain
     weights.py     network <-> one safetensors file
     export.py      network -> ONNX; refuses to write when the twin disagrees
-    quantize.py    float graph -> INT8 graph
-    int8.py        an INT8 graph measured against the float one
     publish.py     network -> checkpoint folder: graph, weights, labels, card, checksums
     backend.py     runs a network where `runtime.py` would run its graph
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -30,15 +30,8 @@ class TorchRuntime(Runtime):
         self._network = network_from_bytes(model.data, str(model.path)).to(self.device)
         self.card = self._network.card.renamed(model.name)
 
-    def begin(self, waveform: Floats) -> dict[str, Floats]:
-        """See `diffres_cli.runtime.Runtime.begin`: all is put off."""
-        return {"waveform": waveform}
-
-    def finish(
-        self, begun: Mapping[str, Floats], slots: int, outputs: Sequence[str] = OUTPUTS
-    ) -> dict[str, Floats]:
-        """See `diffres_cli.runtime.Runtime.finish`."""
-        waveform = begun["waveform"]
+    def run(self, waveform: Floats, slots: int, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
+        """See `diffres_cli.runtime.Runtime.run`."""
         with torch.inference_mode():
             output = self._network(torch.from_numpy(np.ascontiguousarray(waveform)).to(self.device), slots)
         return {name: getattr(output, name).cpu().numpy() for name in outputs}

@@ -10,7 +10,6 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from diffres_cli.card import ModelCard
-from diffres_cli.engine import OUTPUTS, SEAMS
 from diffres_cli.errors import ModelError
 from diffres_cli.files import write_atomically
-from diffres_cli.model.int8 import Int8
 from diffres_cli.model.network import DiffResNetwork
+from diffres_cli.runtime import OUTPUTS
 from diffres_cli.timing import slots_at
-from diffres_cli.variant import PLAIN
 
 TOLERANCE = 1e-4
 
@@ -36,33 +33,26 @@ class _Graph(nn.Module):
     def __init__(self, network: DiffResNetwork) -> None:
         super().__init__()
         self.network = network
-        # Between its seams the command line does what a plain DiffRes does, and no variant.
-        self.names = (*OUTPUTS, *SEAMS) if network.card.variant == PLAIN else OUTPUTS
 
     def forward(self, waveform: Tensor, slots: Tensor) -> tuple[Tensor, ...]:
         output = self.network(waveform, slots.shape[0])
-        return tuple(getattr(output, name) for name in self.names)
+        return tuple(getattr(output, name) for name in OUTPUTS)
 
 
-def export_onnx(
-    network: DiffResNetwork, path: Path, quantize: Callable[[bytes], Int8] | None = None
-) -> float:
+def export_onnx(network: DiffResNetwork, path: Path) -> float:
     """Write `network` to `path` as ONNX (opset 18) with its card as metadata.
 
     Inputs: waveform float32 [batch, samples], slots float32 [t]. Outputs: see `NetworkOutput`.
 
-    Args:
-        quantize: makes the INT8 graph that is to be written, or refuses.
-
     Returns:
-        The largest difference between torch and ONNX Runtime, in float, that was found.
+        The largest difference between torch and ONNX Runtime that was found.
 
     Raises:
-        ModelError: they differ by more than 1e-4 somewhere, or `quantize` refuses; nothing is written then.
+        ModelError: they differ by more than 1e-4 somewhere; nothing is written then.
         OutputError: the file cannot be written.
     """
     graph, difference = checked_onnx(network)
-    write_atomically(path, quantize(graph).graph if quantize else graph)
+    write_atomically(path, graph)
     return difference
 
 
@@ -120,17 +110,13 @@ def _export(graph: _Graph, waveform: Tensor, slots: Tensor) -> Any:
             dynamo=True,
             opset_version=18,
             input_names=["waveform", "slots"],
-            output_names=list(graph.names),
+            output_names=list(OUTPUTS),
             verbose=False,
         )
 
 
 def _clean(model: Any, card: ModelCard) -> None:
-    """Our metadata in; out with the exporter's stack traces, which name this machine's files.
-
-    Seams were outputs to get their names; they stay, inside.
-    """
-    model.graph.outputs[len(OUTPUTS) :] = []
+    """Our metadata in; out with the exporter's stack traces, which name this machine's files."""
     for node in model.graph.all_nodes():
         node.metadata_props.clear()
         node.doc_string = None

@@ -5,15 +5,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import re
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import (
     CARD_NAME,
-    INT8_NAME,
     LABELS_NAME,
     ONNX_NAME,
     SUMS_NAME,
@@ -22,33 +19,28 @@ from diffres_cli.checkpoint import (
 from diffres_cli.errors import DiffresError
 from diffres_cli.files import make_folder, write_atomically
 from diffres_cli.model.export import checked_onnx
-from diffres_cli.model.int8 import HEADING, Int8
 from diffres_cli.model.network import DiffResNetwork
 from diffres_cli.model.weights import save_network
 
 _LAST_FACT = "licence"
 
 
-def publish(
-    network: DiffResNetwork, folder: Path, notes: str = "", quantize: Callable[[bytes], Int8] | None = None
-) -> float:
+def publish(network: DiffResNetwork, folder: Path, notes: str = "") -> float:
     """Write a checkpoint folder ready to ship.
 
     Args:
         notes: Markdown for the card below the facts: origin, what was measured, limits.
-        quantize: makes an INT8 graph to stand beside the float one, or refuses.
 
     Returns:
         The largest difference between torch and ONNX Runtime that was found.
 
     Raises:
-        ModelError: the two disagree by more than 1e-4, or `quantize` refuses; nothing is written then.
+        ModelError: the two disagree by more than 1e-4; nothing is written then.
         OutputError: the folder cannot be written.
     """
     make_folder(folder)
     try:
         graph, difference = checked_onnx(network)
-        int8 = quantize(graph) if quantize else None
     except DiffresError:
         with suppress(OSError):  # it stays where it holds something
             folder.rmdir()
@@ -57,12 +49,6 @@ def publish(
     save_network(network, folder / WEIGHTS_NAME)
     write_atomically(folder / LABELS_NAME, labels_csv(network.card).encode())
     names = [CARD_NAME, LABELS_NAME, ONNX_NAME, WEIGHTS_NAME]
-    if int8:
-        write_atomically(folder / INT8_NAME, int8.graph)
-        names.append(INT8_NAME)
-        notes = f"{notes.rstrip()}\n\n{int8.report.markdown()}".lstrip()
-    else:
-        (folder / INT8_NAME).unlink(missing_ok=True)  # of other weights
     write_atomically(folder / CARD_NAME, card_markdown(network, notes).encode())
     write_atomically(folder / SUMS_NAME, "".join(_sum(folder / name) for name in sorted(names)).encode())
     return difference
@@ -116,8 +102,7 @@ def notes_of(folder: Path) -> str:
         card = (folder / CARD_NAME).read_text("utf-8")
     except (OSError, ValueError):
         return ""
-    notes = card.partition(f"\n| {_LAST_FACT} |")[2].partition("\n\n")[2]
-    return re.split(rf"(?:^|\n\n){HEADING}\n", notes)[0]
+    return card.partition(f"\n| {_LAST_FACT} |")[2].partition("\n\n")[2]
 
 
 def _sum(path: Path) -> str:

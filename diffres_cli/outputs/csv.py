@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from diffres_cli.outputs.records import COLUMNS, Record, fps_of, spans
+from diffres_cli.outputs.records import COLUMNS, Record, spans
 
 
 class CsvWriter:
@@ -29,7 +29,7 @@ class CsvWriter:
 
 def _row(record: Record, span: Record, label: Record | None) -> tuple[object, ...]:
     what = (label["label"], label["id"], label["score"]) if label else ("", "", "")
-    how = (record["model"], fps_of(span, record), record["min_confidence"])
+    how = (record["model"], record["fps"], record["min_confidence"])
     return record["file"], span["start"], span["end"], *what, *how
 
 

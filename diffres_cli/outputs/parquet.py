@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from diffres_cli.errors import MissingDependencyError
-from diffres_cli.outputs.records import COLUMNS, Record, fps_of, spans
+from diffres_cli.outputs.records import COLUMNS, Record, spans
 
 if TYPE_CHECKING:
     import pyarrow
@@ -132,7 +132,7 @@ def _rows(record: Record) -> Iterator[Record]:
         "frame_rate": record.get("frame_rate"),
     }
     for span in spans(record):
-        when = {"start": span["start"], "end": span["end"], "fps": fps_of(span, record)}
+        when = {"start": span["start"], "end": span["end"], "fps": record["fps"]}
         lists = {key: np.asarray(span[key], np.float32) for key in ("importance", "embedding") if key in span}
         for label in span["labels"] or [dict[str, Any]()]:
             what = {key: label.get(key) for key in ("label", "id", "score")}

@@ -8,7 +8,6 @@
 A LABEL is {"label": name, "id": the ontology's, "score": 0 to 1}. Only where asked for:
 
     "events": [{"label": ..., "id": ..., "start": s, "end": s, "score": 0 to 1}, ...]    sorted by start
-    "fps": "auto"                                      and in each window the "fps" that gave its labels
     "frame_rate": Hz                                   of the importance
     "importance": [...]    in each window: of its input frames; frame j is centred on start + j / frame_rate
     "embedding": [...]     in each window: the pooled feature
@@ -53,7 +52,7 @@ def as_record(prediction: Prediction) -> Record:
         "fps": prediction.fps,
         "min_confidence": prediction.min_confidence,
         "labels": _labels(prediction.labels),
-        "windows": [_window(window, prediction.fps == "auto") for window in prediction.windows],
+        "windows": [_window(window) for window in prediction.windows],
     }
     if prediction.warnings:
         record["warnings"] = list(prediction.warnings)
@@ -83,16 +82,6 @@ def rows(record: Record) -> Iterator[Row]:
             yield Row(span["start"], span["end"], label["label"], label["id"], label["score"])
 
 
-def fps_of(span: Record, record: Record) -> float | None:
-    """The frame rate behind a span; None for an event at "auto", which may span windows of several.
-
-    >>> fps_of({}, {"fps": 50}), fps_of({"fps": 25.0}, {"fps": "auto"}), fps_of({}, {"fps": "auto"})
-    (50, 25.0, None)
-    """
-    fps: float | str = span["fps"] if "fps" in span else record["fps"]
-    return None if isinstance(fps, str) else fps
-
-
 def one_line(text: str) -> str:
     r"""Text with tabs, line ends and other control characters escaped, for formats that cannot hold them.
 
@@ -112,14 +101,12 @@ def _labels(labels: Iterable[Label]) -> list[Record]:
     return [{"label": label.label, "id": label.id, "score": round(label.score, 6)} for label in labels]
 
 
-def _window(window: WindowPrediction, tells_fps: bool) -> Record:
+def _window(window: WindowPrediction) -> Record:
     record: Record = {
         "start": round(window.start, 3),
         "end": round(window.end, 3),
         "labels": _labels(window.labels),
     }
-    if tells_fps:
-        record["fps"] = window.passes[-1].fps
     if window.importance is not None:
         record["importance"] = _rounded(window.importance, 4)
     if window.embedding is not None:
