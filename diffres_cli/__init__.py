@@ -13,6 +13,7 @@ The map, in the order the data flows:
     audio/          file, bytes or array -> mono float32 [N] at a stated rate (Hz), in windows, streamed
     hub/            hf:ORG/NAME[@REVISION] <-> files, through the standard hub cache
     checkpoint.py   a name, folder, file or hf: reference -> the verified model file
+    ort.py          ONNX Runtime, with its telemetry off
     devices.py      where a model can run here, and why it cannot elsewhere
     graph.py        parts of an ONNX graph, cut out of its bytes
     engine.py       an ONNX Runtime session, quiet and without fallbacks
@@ -39,7 +40,12 @@ The map, in the order the data flows:
 Importing this package, tagging and drawing never import torch.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# Libraries that report to their makers unless told not to. Each reads its switch when it is loaded, in this
+# process and in those started from it.
+os.environ.update(ORT_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_TELEMETRY="1", RAY_USAGE_STATS_ENABLED="0")
 
 __version__ = "0.1.0"
 __all__ = ["DiffresError", "Prediction", "Tagger", "__version__", "load_tagger"]

@@ -49,7 +49,7 @@ def cuda_is_offered() -> bool:
 
 def preload_cuda() -> None:
     """Let ONNX Runtime find the CUDA libraries that pip installed, as for torch; it does not look itself."""
-    import onnxruntime
+    from diffres_cli.ort import onnxruntime
 
     if hasattr(onnxruntime, "preload_dlls"):  # since 1.21
         with contextlib.redirect_stdout(io.StringIO()):
@@ -60,7 +60,7 @@ def cuda_problem() -> str:
     """Why ONNX Runtime cannot use CUDA here, and what to do; "" where nothing is known against it."""
     if not cuda_is_offered():
         return _not_offered()
-    import onnxruntime
+    from diffres_cli.ort import onnxruntime
 
     preload_cuda()
     folder = Path(onnxruntime.__file__).parent / "capi"
@@ -91,7 +91,7 @@ def load_problem(folder: Path) -> str:
 
 
 def _offered() -> list[str]:
-    import onnxruntime
+    from diffres_cli.ort import onnxruntime
 
     offered: list[str] = onnxruntime.get_available_providers()
     return offered

@@ -12,7 +12,7 @@ from diffres_cli.devices import CUDA, preload_cuda
 from diffres_cli.errors import ModelError
 
 if TYPE_CHECKING:
-    import onnxruntime
+    from diffres_cli.ort import onnxruntime
 
 _FATAL = 4
 
@@ -32,7 +32,7 @@ def open_session(model: ModelFile, providers: list[str], threads: int) -> onnxru
     Raises:
         ModelError: not a model that ONNX Runtime can run.
     """
-    import onnxruntime
+    from diffres_cli.ort import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

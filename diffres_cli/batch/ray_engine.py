@@ -28,7 +28,6 @@ _PARTS_A_WORKER = 4  # so that all workers end at about the same time
 _DEATHS = 10  # of workers that were starting, one after the other: it is not by chance
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_TQDM": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

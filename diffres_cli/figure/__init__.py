@@ -7,11 +7,15 @@ write.py    a figure -> PNG, SVG or PDF, the same bytes every time
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from diffres_cli.errors import UsageError
 from diffres_cli.prediction import Prediction
+
+# Where there is no home folder, matplotlib warns that it keeps its list of fonts elsewhere.
+logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 COLUMN = 3.5
 """Width of a single column of a paper, in inches."""

@@ -89,7 +89,7 @@ def largest_difference(network: DiffResNetwork, graph: bytes) -> float:
     Scores and importance are compared as they are, the mel spectrogram after the logarithm the classifier
     sees, merged spectrogram and features in shares of their largest; a NaN counts as infinite.
     """
-    import onnxruntime
+    from diffres_cli.ort import onnxruntime
 
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     return max(_difference(network, session, *case) for case in _awkward_cases(network.card))
