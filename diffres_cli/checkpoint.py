@@ -12,6 +12,7 @@ from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.files import reason
 from diffres_cli.hub.cache import remove, repo_folder, snapshot, snapshots
 from diffres_cli.hub.reference import Reference, is_reference, reference_of
+from diffres_cli.textfile import NotTextError, read_text
 
 DEFAULT_MODEL = "audioset-small"
 ONNX_NAME, WEIGHTS_NAME, SUMS_NAME = "model.onnx", "weights.safetensors", "SHA256SUMS"
@@ -146,7 +147,7 @@ def check_folder(folder: Path, *, complete: bool = False) -> list[str]:
     expected = {*REQUIRED, *(name for name in OPTIONAL if (folder / name).exists())}
     expected |= stated.keys() if complete else set()
     problems = {name: _problem(folder / name, stated.get(name)) for name in sorted(expected - {SUMS_NAME})}
-    none = [f"{SUMS_NAME} is missing or empty"] if not stated else []
+    none = [f"{SUMS_NAME} is missing, empty or not text"] if not stated else []
     return none + [f"{name} {problem}" for name, problem in problems.items() if problem]
 
 
@@ -207,8 +208,8 @@ def _problem(path: Path, stated: str | None) -> str:
 
 def _stated_sums(folder: Path) -> dict[str, str]:
     try:
-        lines = (folder / SUMS_NAME).read_text("utf-8").splitlines()
-    except OSError:
+        lines = read_text(folder / SUMS_NAME).splitlines()
+    except (OSError, NotTextError):
         return {}
     return {name.lstrip("*"): digest for digest, _, name in (line.partition("  ") for line in lines) if name}
 

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from diffres_cli.errors import UsageError
 from diffres_cli.files import reason
+from diffres_cli.textfile import read_text
 
 FILE_NAME = "diffres.toml"
 PREFIX = "DIFFRES_"
@@ -134,10 +135,10 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return parse_toml(path.read_text("utf-8"))
+        return parse_toml(read_text(path))
     except OSError as error:
         raise UsageError(f"{_shown(path)}: cannot be read: {reason(error)}") from error
-    except (ValueError, RecursionError) as error:  # also what is no UTF-8
+    except (ValueError, RecursionError) as error:  # also what is no text
         raise UsageError(f"{_shown(path)}: not TOML: {error}") from error
 
 

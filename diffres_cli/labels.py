@@ -13,6 +13,7 @@ from diffres_cli.card import ModelCard
 from diffres_cli.errors import UsageError
 from diffres_cli.files import reason
 from diffres_cli.prediction import Floats, Label
+from diffres_cli.textfile import NotTextError, read_text
 
 Indices = NDArray[np.intp]
 
@@ -75,14 +76,14 @@ def read_names(path: Path) -> tuple[str, ...]:
     """The names in a file, one a line; blank lines count for nothing, nor does space around a name.
 
     Raises:
-        UsageError: the file cannot be read, or is not UTF-8 text.
+        UsageError: the file cannot be read, or is not text.
     """
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except OSError as error:
         raise UsageError(f"--labels {path}: {reason(error)}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"--labels {path}: expected UTF-8 text, one label or id a line") from error
+    except NotTextError as error:
+        raise UsageError(f"--labels {path}: expected text, one label or id a line: {error}") from error
     return tuple(line.strip() for line in lines if line.strip())
 
 

@@ -20,6 +20,7 @@ from diffres_cli.errors import ModelError
 from diffres_cli.hub.reference import Reference
 from diffres_cli.hub.upload import upload
 from diffres_cli.runtime import OnnxRuntime
+from diffres_cli.textfile import NotTextError, lines_of
 
 FACTS = (
     "architecture",
@@ -112,7 +113,9 @@ def _of_table(text: str, card: ModelCard) -> list[str]:
 
 
 def _of_labels(folder: Path, card: ModelCard) -> list[str]:
-    with (folder / LABELS_NAME).open(encoding="utf-8", errors="replace", newline="") as file:
-        rows = [tuple(row[1:]) for row in csv.reader(file)][1:]
+    try:
+        rows = [tuple(row[1:]) for row in csv.reader(lines_of(folder / LABELS_NAME))][1:]
+    except (NotTextError, csv.Error) as error:
+        return [f"{LABELS_NAME}: {error}"]
     same = rows == list(zip(card.class_ids, card.classes, strict=True))
     return [] if same else [f"{LABELS_NAME} does not hold the model's classes"]

@@ -154,12 +154,13 @@ def test_lists_without_any_of_their_audio(tmp_path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"filename,fold\n\xe9\xe9", "not in UTF-8 (invalid continuation byte at byte 14)"),
+        (b"filename,fold\n\xe9\xe9", "not in UTF-8 (invalid continuation byte in line 2)"),
         (b"filename,fold\n\0\0", "expected the columns"),
+        (b"filename\0,fold\n", "line 1 holds NUL characters; save it as UTF-8"),
         (b"", "found an empty file"),
         (b"x" * 200_000, "esc50.csv: not CSV (field larger than field limit"),
     ],
-    ids=["Latin-1", "NUL", "empty", "one cell"],
+    ids=["Latin-1", "NUL below", "NUL", "empty", "one cell"],
 )
 def test_a_list_that_is_no_csv(tmp_path, data, message):
     path = esc50(tmp_path) / "meta" / "esc50.csv"

@@ -109,7 +109,7 @@ def test_a_map_that_cannot_be_read(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         read_map(tmp_path / "nowhere.csv", CARD, dataset)
     (tmp_path / "latin").write_bytes("label,model_label\nré,x\n".encode("latin-1"))
-    with pytest.raises(UsageError, match="expected a CSV file in UTF-8"):
+    with pytest.raises(UsageError, match="expected a CSV file: not in UTF-8"):
         read_map(tmp_path / "latin", CARD, dataset)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from diffres_cli.audio.sources import STDIN, examine, printable
 from diffres_cli.errors import AudioError, UsageError
+from diffres_cli.textfile import NotTextError, encoding_of
 
 # What is taken from a folder. A file that is named itself is tried whatever it is called.
 _AUDIO = ".aac .ac3 .aif .aifc .aiff .amr .ape .au .caf .dsf .flac .m4a .m4b .mka .mp2 .mp3 .oga .ogg .opus"
@@ -131,14 +132,31 @@ def _why_none(folder: Path, count: int, recursive: bool) -> str:
 def paths_from(file: str | Path) -> list[str]:
     """The paths listed in a file ("-": standard input), one a line, or NUL-separated (`find -print0`).
 
-    Blank lines are left out. Bytes that are not UTF-8 survive.
+    The list may be UTF-16 where a byte order mark says so. Blank lines are left out. Bytes that are not UTF-8
+    survive.
 
     Raises:
-        UsageError: the list cannot be read.
+        UsageError: the list cannot be read, or is not text.
     """
     try:
         data = sys.stdin.buffer.read() if str(file) == STDIN else Path(file).read_bytes()
     except OSError as error:
         raise UsageError(f"{printable(str(file))}: the list cannot be read ({error.strerror})") from error
-    lines = data.split(b"\0") if b"\0" in data else data.replace(b"\r\n", b"\n").split(b"\n")
-    return [line.decode("utf-8", "surrogateescape") for line in lines if line.strip()]
+    try:
+        text = _decoded(data)
+    except NotTextError as error:
+        raise UsageError(f"{printable(str(file))}: not a list of paths: {error}") from error
+    lines = text.split("\0") if "\0" in text else text.replace("\r\n", "\n").split("\n")
+    return [line for line in lines if line.strip()]
+
+
+def _decoded(data: bytes) -> str:
+    encoding = encoding_of(data)
+    if encoding != "utf-16":
+        if max(data[::2].count(0), data[1::2].count(0)) > len(data) / 4:
+            raise NotTextError("every other byte is NUL, as in UTF-16 without a byte order mark")
+        return data.decode(encoding, "surrogateescape")
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise NotTextError(f"not in UTF-16 ({error.reason} at byte {error.start})") from error

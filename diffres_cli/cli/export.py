@@ -10,6 +10,7 @@ import typer
 from diffres_cli.cli import options
 from diffres_cli.cli.console import emit
 from diffres_cli.errors import MissingDependencyError, UsageError
+from diffres_cli.textfile import NotTextError, read_text
 
 
 def export(
@@ -68,6 +69,6 @@ def export(
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8").strip()
-    except (OSError, ValueError) as error:
+        return read_text(path).strip()
+    except (OSError, NotTextError) as error:
         raise UsageError(f"--notes {path}: cannot be read as text: {error}") from error

@@ -9,6 +9,7 @@ from diffres_cli.comparison.plan import Plan, parse
 from diffres_cli.config import parse_toml
 from diffres_cli.errors import UsageError
 from diffres_cli.files import reason
+from diffres_cli.textfile import read_text
 
 PLANS = Path(__file__).parent.parent / "plans"
 
@@ -26,7 +27,7 @@ def read_plan(name: str) -> tuple[Plan, list[str]]:
     """
     path = shipped_plans().get(name) or Path(name)
     try:
-        return parse(parse_toml(path.read_text("utf-8")), path)
+        return parse(parse_toml(read_text(path)), path)
     except FileNotFoundError as error:
         raise UsageError(f"{name}: no such file, and no plan of that name; {_advice(name)}") from error
     except OSError as error:

@@ -9,20 +9,21 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from diffres_cli.errors import DataError
+from diffres_cli.textfile import NotTextError, lines_of
 
 
 def read_rows(path: Path, *, skip_space: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV file in UTF-8, with or without a byte order mark, and the lines they end on.
+    """The rows of a CSV file, and the lines they end on.
 
     Args:
         path: the file.
         skip_space: blanks after a comma do not count, as in AudioSet's segment lists.
 
     Raises:
-        DataError: it cannot be read, or is not CSV in UTF-8.
+        DataError: it cannot be read, or is not CSV.
     """
-    with _failures_named(path), path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, skipinitialspace=skip_space)
+    with _failures_named(path):
+        reader = csv.reader(lines_of(path), skipinitialspace=skip_space)
         for row in reader:
             if row:
                 yield reader.line_num, row
@@ -51,10 +52,10 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a text file that are not blank, with their numbers.
 
     Raises:
-        DataError: it cannot be read, or is not UTF-8.
+        DataError: it cannot be read, or is not text.
     """
-    with _failures_named(path), path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
+    with _failures_named(path):
+        for number, line in enumerate(lines_of(path), 1):
             if line.strip():
                 yield number, line.strip()
 
@@ -65,10 +66,8 @@ def _failures_named(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
-        ) from error
+    except NotTextError as error:
+        raise DataError(f"{path}: {error}") from error
     except csv.Error as error:
         raise DataError(f"{path}: not CSV ({error})") from error
 

@@ -15,6 +15,7 @@ from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import UsageError
 from diffres_cli.files import reason
 from diffres_cli.prediction import Floats
+from diffres_cli.textfile import NotTextError, lines_of
 
 HEADER = ("label", "model_label")
 _SHOWN = 3
@@ -76,12 +77,11 @@ def read_map(path: Path, card: ModelCard, dataset: Dataset) -> LabelMap:
 def _rows(path: Path) -> list[tuple[str, tuple[str, str]]]:
     """Where each pair stands, for messages, and the pair."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.reader(file))
+        lines = list(csv.reader(lines_of(path)))
     except OSError as error:
         raise UsageError(f"--map {path}: {reason(error)}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"--map {path}: expected a CSV file in UTF-8: {error}") from error
+    except (NotTextError, csv.Error) as error:
+        raise UsageError(f"--map {path}: expected a CSV file: {error}") from error
     if not lines or tuple(cell.strip() for cell in lines[0]) != HEADER:
         found = ",".join(lines[0]) if lines else "an empty file"
         raise UsageError(f"--map {path}: expected {','.join(HEADER)} as first line, found {found}")

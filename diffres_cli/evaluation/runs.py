@@ -14,6 +14,7 @@ from diffres_cli.config import parse_toml
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.files import reason, write_atomically
+from diffres_cli.textfile import read_text
 
 MODEL_NAME = WEIGHTS_NAME
 RECIPE_NAME, FACTS_NAME, EVALUATION_NAME = "recipe.toml", "run.json", "evaluation.json"
@@ -140,7 +141,7 @@ def sha256(path: Path) -> str:
 def _read(folder: Path) -> Run:
     path = folder / RECIPE_NAME
     try:
-        data = parse_toml(path.read_text("utf-8"))["data"]
+        data = parse_toml(read_text(path))["data"]
         return Run(
             folder,
             dataset=str(data.get("dataset", "") if data.get("soft_labels") else data["dataset"]),

@@ -22,6 +22,7 @@ from diffres_cli.evaluation.spread import Spread
 from diffres_cli.model.network import DiffResNetwork
 from diffres_cli.model.publish import notes_of
 from diffres_cli.model.weights import load_network
+from diffres_cli.textfile import read_text
 
 NOT_EVALUATED = "## Evaluation\n\nNone: how well this model does was not measured."
 
@@ -103,7 +104,7 @@ def _conditions(found: Mapping[str, Any]) -> str:
 
 
 def _training(folder: Path) -> str:
-    lines = (folder / RECIPE_NAME).read_text("utf-8").strip().splitlines()
+    lines = read_text(folder / RECIPE_NAME).strip().splitlines()
     # Where the data lay on this machine is nobody's business.
     recipe = "\n".join(line for line in lines if not line.startswith(("root =", "soft_labels =")))
     facts = _facts(read_facts(folder))

@@ -11,6 +11,7 @@ import tomli_w
 from diffres_cli.config import parse_toml
 from diffres_cli.errors import UsageError
 from diffres_cli.files import reason
+from diffres_cli.textfile import read_text
 from diffres_cli.training.recipe import Recipe, nearest
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -23,7 +24,7 @@ def read_recipe(path: Path) -> Recipe:
         UsageError: unreadable, or a field nobody knows, named with the nearest one there is.
     """
     try:
-        tables = parse_toml(path.read_text("utf-8"))
+        tables = parse_toml(read_text(path))
     except OSError as error:
         raise UsageError(f"--recipe {path}: {reason(error)}") from error
     except ValueError as error:
