@@ -3,6 +3,7 @@
 The map, in the order the data flows:
 
     errors.py       DiffresError and its children: what was received, what is allowed, what to do
+    text.py         names and labels from outside, made fit to print
     files.py        writing files whole or not at all
     textfile.py     text that a user gives: UTF-8 or UTF-16, with any line ends
     processes.py    worker processes: a pipe to each, deaf to Ctrl-C, stopped by their parent

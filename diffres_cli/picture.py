@@ -165,11 +165,6 @@ def magma(fraction: Values) -> NDArray[np.uint8]:
     return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
 
 
-def printable(text: str) -> str:
-    """Text that any canvas takes: control characters and undecodable bytes of a file name become �."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in " ".join(text.split()))
-
-
 def _chunks(parts: Sequence[Cells]) -> Iterator[Cells]:
     """Few enough cells at a time that their overlap with the columns stays small."""
     for part in parts:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from diffres_cli.picture import Array, Cells, Picture, loudness, magma, prepare, printable, resample
+from diffres_cli.picture import Array, Cells, Picture, loudness, magma, prepare, resample
 from diffres_cli.prediction import Prediction
+from diffres_cli.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions

@@ -65,7 +65,7 @@ def test_the_same_prediction_gives_the_same_bytes(suffix, tmp_path, monkeypatch)
 def test_strange_names_stay_words(tmp_path, recwarn):
     draw([prediction(spectrogram(50, 25), file="dir/a $x_1$ 日本 <&> \udcff\n.wav")], tmp_path / "a.svg")
     root = ElementTree.parse(tmp_path / "a.svg").getroot()
-    assert "a $x_1$ 日本 <&> � .wav" in "".join(root.itertext())
+    assert r"a $x_1$ 日本 <&> \xff\n.wav" in "".join(root.itertext())
     draw([prediction(spectrogram(50, 25), file="日本.wav")], tmp_path / "a.png")
     assert not recwarn.list
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from predictions import prediction, silence, spectrogram
 
 from diffres_cli.errors import UsageError
-from diffres_cli.picture import Cells, join, loudness, magma, prepare, printable, resample
+from diffres_cli.picture import Cells, join, loudness, magma, prepare, resample
 
 
 def resample_by_loop(cells, grid):
@@ -135,15 +135,3 @@ def test_magma_is_matplotlibs():
 def test_one_part_joins_to_itself():
     cells = Cells(np.arange(6.0).reshape(2, 3), np.array([1.0, 2.0, 4.0, 4.5]))
     assert join([cells], 3).values.tolist() == cells.values.tolist()
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("müll\u00a0eimer.wav", "müll eimer.wav"),
-        ("a\nb\x1b[31m.wav", "a b�[31m.wav"),
-        ("\udcff.wav", "�.wav"),
-    ],
-)
-def test_names_are_made_printable(name, shown):
-    assert printable(name) == shown

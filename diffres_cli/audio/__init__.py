@@ -1,6 +1,6 @@
 """Recordings in, mono float32 at a stated rate out, streamed in constant memory.
 
-    sources.py    a path, standard input or bytes -> an open regular file; names made fit to print
+    sources.py    a path, standard input or bytes -> an open regular file
     decoder.py    what the three decoders below offer: blocks of samples
     sndfile.py    the formats libsndfile reads
     promise.py    how long a header says a recording is
@@ -21,8 +21,8 @@ Importing this package loads NumPy only; libsndfile and soxr come in when a file
 
 from diffres_cli.audio.find import MEDIA_EXTENSIONS, find_files, find_recordings, paths_from
 from diffres_cli.audio.recording import Recording, open_recording
-from diffres_cli.audio.sources import printable
 from diffres_cli.audio.windows import excerpt, windows
+from diffres_cli.text import printable
 
 __all__ = [
     "MEDIA_EXTENSIONS",

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffres_cli.audio.decoder import Samples
-from diffres_cli.audio.sources import printable
 from diffres_cli.errors import AudioError, UsageError
+from diffres_cli.text import printable
 
 _MOST_CHANNELS = 1024  # libsndfile's own limit; more is an array laid out as [channels, samples]
 

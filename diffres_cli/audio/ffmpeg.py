@@ -11,8 +11,9 @@ from typing import IO
 import numpy as np
 
 from diffres_cli.audio.decoder import Samples
-from diffres_cli.audio.sources import OpenFile, printable
+from diffres_cli.audio.sources import OpenFile
 from diffres_cli.errors import AudioError
+from diffres_cli.text import printable
 
 # Recordings only: ffmpeg also opens playlists and scripts, which name other files and addresses
 # (a crafted one even keeps it waiting for ever), and pictures and text.

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from diffres_cli.audio.sources import STDIN, examine, printable
+from diffres_cli.audio.sources import examine
 from diffres_cli.errors import AudioError, UsageError
+from diffres_cli.text import STDIN, printable
 from diffres_cli.textfile import NotTextError, encoding_of
 
 # What is taken from a folder. A file that is named itself is tried whatever it is called.

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from diffres_cli.audio.arrays import ArrayDecoder
 from diffres_cli.audio.decoder import Decoder, Samples
 from diffres_cli.audio.resample import resampled
-from diffres_cli.audio.sources import STDIN, OpenFile, open_file, open_stdin, printable, spool
+from diffres_cli.audio.sources import OpenFile, open_file, open_stdin, spool
 from diffres_cli.errors import AudioError, UsageError
+from diffres_cli.text import STDIN, printable
 
 Source = str | Path | bytes | BinaryIO | NDArray[Any]
 

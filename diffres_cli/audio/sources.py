@@ -1,4 +1,4 @@
-"""A path, standard input or bytes as an open regular file; names made fit to print."""
+"""A path, standard input or bytes as an open regular file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from diffres_cli.errors import AudioError, UsageError
+from diffres_cli.text import STDIN, printable
 
-STDIN = "-"
 _CHUNK = 2**20  # bytes
 
 
@@ -38,25 +38,6 @@ class OpenFile:
         while (head := self.peek(10, start)).startswith(b"ID3") and len(head) == 10:
             start += 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
         return start
-
-
-def printable(name: str) -> str:
-    r"""A file name on one line, as anyone can read it: control characters and stray bytes escaped.
-
-    >>> printable("rain\n.wav"), printable("caf\udce9.wav"), printable("-")
-    ('rain\\n.wav', 'caf\\xe9.wav', 'standard input')
-    """
-    if name == STDIN:
-        return "standard input"
-    return "".join(map(_printable, name)) or "''"
-
-
-def _printable(character: str) -> str:
-    if character.isprintable():
-        return character
-    if "\udc80" <= character <= "\udcff":  # how Python carries a byte that is not UTF-8
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode()
 
 
 def examine(path: str | Path) -> os.stat_result:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from diffres_cli.outputs.sink import Sink
+from diffres_cli.text import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,9 +33,8 @@ def emit_table(*rows: tuple[str, ...]) -> None:
 
 def say(message: str) -> None:
     """One line on standard error, whatever the message holds. That nobody can read it is no failure."""
-    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
     with suppress(OSError):
-        print(f"diffres: {line}", file=sys.stderr)
+        print(f"diffres: {printable(message)}", file=sys.stderr)
 
 
 def show(draw: Callable[[int, int], RenderableType]) -> None:

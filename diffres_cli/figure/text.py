@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
-from diffres_cli.picture import printable
 from diffres_cli.prediction import Prediction
+from diffres_cli.text import printable
 
 FONT = "DejaVu Sans"
 SMALL, NORMAL, LARGE = 6.0, 6.5, 7.5
