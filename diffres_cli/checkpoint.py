@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.files import reason
-from diffres_cli.hub.cache import remove, repo_folder, snapshot, snapshots
+from diffres_cli.hub.cache import branches, remove, repo_folder, snapshot, snapshots
 from diffres_cli.hub.reference import Reference, is_reference, reference_of
 from diffres_cli.textfile import NotTextError, read_text
 
@@ -48,21 +49,29 @@ def model_name(path: Path) -> str:
 
 
 def shipped_models() -> dict[str, Path]:
-    """Checkpoint folders that came with the package, by name.
+    """Checkpoint folders that came with the package, by name, also where files of them are gone.
 
     >>> "audioset-small" in shipped_models()
     True
     """
     # Beside the modules in an installed package, at the top of the repository in a checkout.
     roots = (_HERE / "checkpoints", _HERE.parent / "checkpoints")
-    found = {file.parent.name: file.parent for root in roots for file in root.glob(f"*/{ONNX_NAME}")}
+    parts = (file for root in roots for name in REQUIRED for file in root.glob(f"*/{name}"))
+    found = {file.parent.name: file.parent for file in parts}
     return dict(sorted(found.items()))
 
 
 def hub_models() -> dict[str, Path]:
-    """Checkpoint folders installed from a hub, by name with commit."""
-    installed = ((str(reference), folder) for reference, folder in snapshots() if _is_checkpoint(folder))
-    return dict(installed)
+    """Checkpoint folders installed from a hub, by name with commit, also where files of them are gone.
+
+    A download that was cut off is none: no branch means it yet, and its graph, which comes last, is missing.
+    """
+    found = ((reference, folder) for reference, folder in snapshots() if _is_checkpoint(folder))
+    return {
+        str(reference): folder
+        for reference, folder in found
+        if _holds(folder, ONNX_NAME) or branches(reference)
+    }
 
 
 def find_model(model: str | Path, *, weights: bool = False, offline: bool = False) -> Path:
@@ -144,7 +153,7 @@ def check_folder(folder: Path, *, complete: bool = False) -> list[str]:
         complete: all that SHA256SUMS states must be there, and not only what every checkpoint holds.
     """
     stated = _stated_sums(folder)
-    expected = {*REQUIRED, *(name for name in OPTIONAL if (folder / name).exists())}
+    expected = {*REQUIRED, *(name for name in OPTIONAL if _holds(folder, name))}
     expected |= stated.keys() if complete else set()
     problems = {name: _problem(folder / name, stated.get(name)) for name in sorted(expected - {SUMS_NAME})}
     none = [f"{SUMS_NAME} is missing, empty or not text"] if not stated else []
@@ -182,10 +191,14 @@ def _on_hub(reference: Reference, weights: bool, offline: bool) -> Path:
 
 def _is_checkpoint(folder: Path) -> bool:
     try:
-        front = (folder / CARD_NAME).read_text("utf-8", "replace")[:1000]
-    except OSError:
-        return False
-    return "library_name: diffres" in front and (folder / ONNX_NAME).exists()
+        return "library_name: diffres" in (folder / CARD_NAME).read_text("utf-8", "replace")[:1000]
+    except OSError:  # the card itself is gone
+        return _holds(folder, SUMS_NAME) and _holds(folder, LABELS_NAME)
+
+
+def _holds(folder: Path, name: str) -> bool:
+    """Whether a file is there, or a link whose file is gone."""
+    return os.path.lexists(folder / name)
 
 
 def _refuse_problems(model: str, folder: Path) -> None:

@@ -100,6 +100,19 @@ def test_a_damaged_checkpoint(tmp_path: Path) -> None:
     assert refused(folder).endswith("install it again")
 
 
+@pytest.mark.parametrize("gone", ["model.onnx", "labels.csv", "README.md", "SHA256SUMS"])
+def test_check_misses_a_file_of_a_shipped_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    folder = shutil.copytree(SHIPPED, tmp_path / "checkpoints" / "audioset-small")
+    (folder / gone).unlink()
+    monkeypatch.setattr("diffres_cli.checkpoint._HERE", tmp_path)
+    for name in ([], ["audioset-small"], [folder]):
+        result = invoke("models", "check", *name)
+        assert (result.code, result.out) == (3, "")
+        assert f"{gone} is missing" in result.complaint
+
+
 def test_a_model_that_is_not_ours(tmp_path: Path) -> None:
     onnx.save(identity(), tmp_path / "other.onnx")
     assert refused(tmp_path / "other.onnx").startswith("other.onnx: not a diffres model ")

@@ -58,6 +58,32 @@ def test_check_verifies_everything_and_install_repairs(hub: Hub, diffres: Callab
     assert diffres("models", "check", NAME) == (0, f"{NAME}  intact\n", "")
 
 
+@pytest.mark.parametrize("gone", ["model.onnx", "README.md"])
+@pytest.mark.parametrize("what", ["link", "bytes"])
+def test_check_misses_a_file_that_is_gone(
+    hub: Hub, diffres: Callable[..., Done], gone: str, what: str
+) -> None:
+    path = find_model(NAME).with_name(gone)
+    (path.resolve() if what == "bytes" else path).unlink()
+    name = f"{NAME}@{commit(hub)}"
+    found = diffres("models", "check")
+    assert (found.code, found.out) == (1, INTACT)
+    assert found.err.startswith(f"diffres: {name}: {gone} is missing")
+    assert diffres("models", "check", NAME).code == 3
+    assert diffres("models", "list").code == (1 if gone == "model.onnx" else 0)
+    assert diffres("models", "install", NAME).code == 0
+    assert diffres("models", "check", NAME).code == 0
+    assert diffres("models", "remove", NAME).code == 0
+
+
+def test_check_misses_optional_files_whose_bytes_are_gone(hub: Hub, diffres: Callable[..., Done]) -> None:
+    assert diffres("models", "install", NAME, "--weights").code == 0
+    (find_model(NAME).with_name("weights.safetensors")).resolve().unlink()
+    found = diffres("models", "check", NAME)
+    assert (found.code, found.out) == (3, "")
+    assert "weights.safetensors is missing" in found.err
+
+
 def test_check_of_what_is_not_installed_asks_nobody(hub: Hub, diffres: Callable[..., Done]) -> None:
     refused = diffres("models", "check", NAME)
     assert refused == (2, "", f"diffres: {NAME}: not installed; `diffres models` lists what is\n")

@@ -10,7 +10,7 @@ import typer
 from diffres_cli.cli import options
 from diffres_cli.cli.config import SettableCommand
 from diffres_cli.cli.console import emit, emit_table, say
-from diffres_cli.errors import DiffresError, ModelError, UsageError
+from diffres_cli.errors import DiffresError, UsageError
 
 if TYPE_CHECKING:
     from diffres_cli.card import ModelCard
@@ -144,20 +144,23 @@ def _installed() -> dict[str, Path]:
 
 
 def _folder(name: str) -> Path:
-    """Of a model that is here.
+    """Of a model that is here, also where files of it are gone.
 
     Raises:
         UsageError: it is not.
     """
     from diffres_cli.checkpoint import find_model
-    from diffres_cli.hub.reference import is_reference
+    from diffres_cli.hub.cache import snapshot
+    from diffres_cli.hub.reference import Reference, is_reference
 
-    try:
-        return find_model(name, offline=True).parent
-    except ModelError as error:
-        if not is_reference(name):
-            raise
-        raise UsageError(f"{name}: not installed; `diffres models` lists what is") from error
+    installed = _installed()
+    if not is_reference(name):
+        folder = installed.get(name, Path(name))
+        return folder if folder.is_dir() else find_model(name, offline=True).parent
+    found = snapshot(Reference.parse(name))
+    if found is None or found not in installed.values():
+        raise UsageError(f"{name}: not installed; `diffres models` lists what is")
+    return found
 
 
 def _row(name: str, folder: Path) -> tuple[str, ...]:
