@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from command import invoke
 from comparison_runs import plan_of, spread_out
+from dataset_trees import esc50
 from repository import loaded_by
 
 from diffres_cli.comparison.cells import cells_of
@@ -268,3 +270,15 @@ def test_plans_are_listed_and_their_cells_with_no_torch_loaded(tmp_path: Path) -
     dry = f"['compare', 'arabic-table1', '--dry-run', '-o', {str(tmp_path)!r}]"
     code = f"from diffres_cli.cli.main import run; assert run({dry}) == 0"
     assert loaded_by(code, {"torch", "lightning", "matplotlib"}) == set()
+
+
+def test_a_dry_run_says_which_cells_have_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIFFRES_DATA", str(tmp_path / "none"))
+    (tmp_path / "mine.toml").write_text(GRID.replace('"esc10"', '["esc10", "esc50"]'))
+    command = ("compare", tmp_path / "mine.toml", "-o", tmp_path / "out", "--dry-run")
+    result = invoke(*command, "--data", f"esc50={esc50(tmp_path / 'ESC-50')}")
+    assert result.code == 0
+    states = {(row.split()[0], " ".join(row.split()[-3:-1])) for row in result.out.splitlines()[1:]}
+    assert states == {("esc10", "no data"), ("esc50", "to do")}
+    assert re.search(r"esc10.*--data esc10=DIR.* \[22 cells\]$", result.complaint)
+    assert not (tmp_path / "out").exists()

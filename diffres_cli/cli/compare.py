@@ -84,7 +84,8 @@ def compare(
         str, typer.Option("--format", "-f", help="On standard output: markdown, csv or latex.")
     ] = "markdown",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the cells and what is done of them, and do nothing.")
+        bool,
+        typer.Option("--dry-run", help="List the cells, what is done of them and where data is missing."),
     ] = False,
     table_only: Annotated[
         bool, typer.Option("--table-only", help="Only tables, of the cells that are there.")
@@ -112,7 +113,7 @@ def compare(
     slots = _slots(jobs, devices, threads)
     roots, (chosen, cells) = _roots(data), _planned(plan, setting)
     if dry_run:
-        _list_cells(cells, output)
+        _list_cells(chosen, cells, output, roots)
         return 0
     code = 0 if table_only else _run(chosen, cells, output, Where(roots, slots, devices), quiet)
     if code in (INTERRUPTED, TERMINATED):
@@ -180,15 +181,23 @@ def _list_plans() -> None:
     emit_table(("name", "kind", "title"), *((name, plan.kind, plan.title) for name, plan in found))
 
 
-def _list_cells(cells: Sequence[Cell], output: Path) -> None:
+def _list_cells(plan: Plan, cells: Sequence[Cell], output: Path, roots: dict[str, Path]) -> None:
+    """Every cell and what is done of it, and on standard error what keeps cells from being run."""
+    from diffres_cli.comparison.checks import data_faults
+    from diffres_cli.comparison.plan import SPEED, count_of
     from diffres_cli.comparison.state import folder_of
 
+    faults = {} if plan.kind == SPEED else data_faults(cells, roots)
+    without = {label for labels in faults.values() for label in labels}
     rows = []
     for cell in cells:
         folder = folder_of(cell, output)
-        state = "done" if folder.done(cell.rates) else folder.facts().get("status", "to do")
+        todo = "no data" if cell.label in without else "to do"
+        state = "done" if folder.done(cell.rates) else folder.facts().get("status", todo)
         rows.append((cell.label, ",".join(f"{rate:g}" for rate in cell.rates), str(state), folder.path.name))
     emit_table(("cell", "fps", "state", "folder"), *rows)
+    for fault, labels in faults.items():
+        say(f"{fault} [{count_of(len(labels), 'cell')}]")
 
 
 def _roots(data: list[str] | None) -> dict[str, Path]:

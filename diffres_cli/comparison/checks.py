@@ -52,13 +52,22 @@ def check_data(cells: Sequence[Cell], roots: Mapping[str, Path], name: str) -> N
     Raises:
         UsageError: every fault, with the cells that have it.
     """
+    _refuse(name, data_faults(cells, roots))
+
+
+def data_faults(cells: Sequence[Cell], roots: Mapping[str, Path]) -> dict[str, list[str]]:
+    """What is wrong with the data of cells, and the labels of the cells that have each fault.
+
+    Args:
+        roots: see `check_data`.
+    """
     read: dict[str, Dataset | DiffresError] = {}
     for dataset in {cell.recipe.data.dataset: None for cell in cells}:
         try:
             read[dataset] = load_dataset(dataset, roots.get(dataset))
         except DiffresError as error:
             read[dataset] = error
-    _refuse(name, _gather(cells, lambda cell: _data_faults(cell, read[cell.recipe.data.dataset])))
+    return _gather(cells, lambda cell: _data_faults(cell, read[cell.recipe.data.dataset]))
 
 
 def _faults(cell: Cell) -> Iterator[str]:
