@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import random
 import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import PROGRAM, invoke, spawn
@@ -65,6 +67,43 @@ def test_killed_three_times_it_ends_where_an_uninterrupted_run_ends(clips: Path,
     assert not differing(tmp_path / "whole", tmp_path / "cut")
     assert facts(tmp_path / "cut")["best"] == facts(tmp_path / "whole")["best"]
     assert [len(facts(tmp_path / run)["sessions"]) for run in ("whole", "cut")] == [1, 4]
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "delay", "more"),
+    [
+        (1, 0.0, {"training__workers": 1}),  # at an epoch's end; batches are read ahead
+        (3, 0.3, {"training__validate_every": 5, "training__ema": 0.7, "model__freeze_batch_norm": 3}),
+    ],
+)
+def test_killed_where_each_epoch_is_one_part_it_trains_each_epoch_once(
+    checkpoints: int, delay: float, more: dict[str, Any], clips: Path, tmp_path: Path
+) -> None:
+    more = {"training__checkpoint_every": 500, "training__epochs": 5, **more}
+    assert invoke(*options(clips, tmp_path / "whole", **more)).code == 0
+    state = tmp_path / "cut" / "last.safetensors"
+    process, stood = begin(*options(clips, tmp_path / "cut", **more)), 0
+    for _ in range(checkpoints):
+        wait_for_a_newer(state, stood, process)
+        stood = state.stat().st_mtime_ns
+    time.sleep(delay)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, process.communicate()
+    result = invoke("train", "--resume", tmp_path / "cut")
+    assert result.code == 0, result.err
+    assert not differing(tmp_path / "whole", tmp_path / "cut")
+    assert rates(tmp_path / "whole") == rates(tmp_path / "cut")
+
+
+def rates(run: Path) -> dict[int, float]:
+    """The frame rate of each update that was logged; where one was trained twice, the later."""
+    found = {}
+    for log in sorted(run.glob("logs/*/metrics.csv")):
+        with log.open() as file:
+            found |= {
+                int(row["step"]): float(row["train/fps"]) for row in csv.DictReader(file) if row["train/fps"]
+            }
+    return found
 
 
 def test_killed_while_it_decodes_it_goes_on(

@@ -2,17 +2,70 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
 
 import lightning.pytorch as lightning
 import torch
-from torch.utils.data import DataLoader
+from torch import Tensor
 
 from diffres_cli.training.batches import LegSampler, Plan
-from diffres_cli.training.material import Tested, TestedClips, TrainingClips
+from diffres_cli.training.material import Heard, Tested, TestedClips, TrainingClips
 from diffres_cli.training.prepare import Prepared
 from diffres_cli.training.recipe import Recipe
+
+_AHEAD = 2  # batches for each thread
+_Batch = TypeVar("_Batch", Heard, Tested)
+
+
+class Keys(Sized, Iterable[Any], Protocol):
+    """What names batches, in order."""
+
+
+@dataclass(frozen=True)
+class ReadAhead(Generic[_Batch]):
+    """Batches, some of them read before they are asked for.
+
+    Threads read, not processes: they copy out of a memory map, for which NumPy releases the interpreter.
+    Nothing passes through /dev/shm, which is small in containers, and no child can die or outlive the run.
+
+    Attributes:
+        read: a key -> a batch. threads: 0 reads when a batch is asked for.
+    """
+
+    read: Callable[[Any], _Batch]
+    keys: Keys
+    threads: int = 0
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[_Batch]:
+        if not self.threads:
+            yield from map(self._batch, self.keys)
+            return
+        pending: deque[Future[_Batch]] = deque()
+        pool = ThreadPoolExecutor(self.threads, "read-ahead")
+        try:
+            for key in self.keys:
+                pending.append(pool.submit(self._batch, key))
+                if len(pending) > _AHEAD * self.threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _batch(self, key: Any) -> _Batch:
+        batch = self.read(key)
+        if not torch.cuda.is_available():
+            return batch
+        tensors = {name: each for name, each in batch._asdict().items() if isinstance(each, Tensor)}
+        pinned: dict[str, Any] = {name: each.pin_memory() for name, each in tensors.items()}
+        return batch._replace(**pinned)
 
 
 class Loaders(lightning.LightningDataModule):
@@ -22,15 +75,18 @@ class Loaders(lightning.LightningDataModule):
         super().__init__()
         self.recipe, self.plan, self.prepared = recipe, plan, prepared
 
-    def train_dataloader(self) -> DataLoader[Any]:
+    def train_dataloader(self) -> ReadAhead[Heard]:
         """The batches of the leg at hand."""
         trainer = self.trainer
         assert trainer is not None
         plan = replace(self.plan, rank=trainer.global_rank, world=trainer.world_size)
         clips = TrainingClips(self.prepared.train, self.recipe)
-        return self._loader(clips, LegSampler(plan, lambda: trainer.current_epoch))
+        # Not `current_epoch`: a resumed run asks for batches before Lightning has moved that on.
+        progress = trainer.fit_loop.epoch_progress
+        sampler = LegSampler(plan, lambda: progress.current.processed)  # type: ignore[attr-defined]
+        return ReadAhead(clips.__getitem__, sampler, self.recipe.training.workers)
 
-    def val_dataloader(self) -> DataLoader[Tested]:
+    def val_dataloader(self) -> ReadAhead[Tested]:
         """The validation clips, in order."""
         trainer = self.trainer
         assert trainer is not None
@@ -39,13 +95,4 @@ class Loaders(lightning.LightningDataModule):
         clips = TestedClips(
             self.prepared.validation, size, self.recipe.data.seconds, trainer.global_rank, trainer.world_size
         )
-        return self._loader(clips, None)
-
-    def _loader(self, clips: Any, sampler: Any) -> DataLoader[Any]:
-        return DataLoader(
-            clips,
-            batch_size=None,
-            sampler=sampler,
-            num_workers=self.recipe.training.workers,
-            pin_memory=torch.cuda.is_available(),
-        )
+        return ReadAhead(clips.__getitem__, range(len(clips)), training.workers)

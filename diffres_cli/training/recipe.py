@@ -126,7 +126,7 @@ class Training:
         ema: decay of the averaged weights, which are the ones kept; 0 for none.
         validate_every: epochs; the last one is always validated. keep: "best" by validation, or "last".
         checkpoint_every: batches between checkpoints, at most; there is one at each epoch's end too.
-        workers: processes that read the cache ahead; 0 reads between steps.
+        workers: threads that read the cache ahead; 0 reads between steps.
     """
 
     epochs: int = 30
