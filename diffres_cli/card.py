@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from diffres_cli.errors import ModelError, UsageError
-from diffres_cli.melconfig import MelConfig
+from diffres_cli.melconfig import MelConfig, Range, out_of_range
+from diffres_cli.text import UNSAFE, escaped, shortened
 from diffres_cli.variant import PLAIN, Variant
 
 FORMAT = "diffres/1"
@@ -91,22 +92,35 @@ class ModelCard:
         """Read back what `to_metadata` wrote.
 
         Raises:
-            ModelError: metadata that is not a diffres model's, or is incomplete.
+            ModelError: metadata that is not a diffres model's, is incomplete, or makes no sense.
         """
-        if metadata.get("format") != FORMAT:
+        found = metadata.get("format")
+        if found != FORMAT:
             raise ModelError(
-                f"{path}: not a diffres model (metadata 'format' is {metadata.get('format')!r}, expected "
+                f"{path}: not a diffres model (metadata 'format' is {shortened(found)}, expected "
                 f"{FORMAT!r}): make one with `diffres export`, or see `diffres models`"
             )
         try:
             card = cls(**{field.name: _read(field.name, metadata) for field in fields(cls)})
-            same = len(card.classes) == len(card.class_ids)
-            _checked("class_ids", len(card.class_ids), same, f"{len(card.classes)}, one for each class")
+            _refuse(card._faults())
             return card
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:  # the last: brackets in brackets
+            why = f"{type(error).__name__}: {escaped(str(error))[:_LONGEST_NAME]}"
             raise ModelError(
-                f"{path}: damaged model metadata ({error!r}): export or download it again"
+                f"{path}: damaged model metadata ({why}): export or download it again"
             ) from error
+
+    def _faults(self) -> Iterator[str]:
+        """What no model can have, in words."""
+        numbers = {name: getattr(self, name) for name in _RANGES}
+        wrong = list(out_of_range(numbers, _RANGES))
+        yield from wrong
+        if not (wrong or self.minimum_fps <= self.default_fps <= self.maximum_fps):
+            yield f"default_fps is {self.default_fps:g}, not from minimum_fps to maximum_fps"
+        if not isinstance(self.multi_label, bool):
+            yield f"multi_label is {shortened(self.multi_label)}, must be true or false"
+        if len(self.class_ids) != len(self.classes):
+            yield f"class_ids is {len(self.class_ids)}, expected {len(self.classes)}, one for each class"
 
     def renamed(self, name: str) -> ModelCard:
         """The same card under another name."""
@@ -115,30 +129,45 @@ class ModelCard:
 
 _LISTS = ("classes", "class_ids")
 _TEXTS = ("name", "architecture", "license", "trained_on", "derived_from")
+_LONGEST, _LONGEST_NAME, _MOST_CLASSES = 2**24, 1000, 100_000  # characters, characters, names
+_RANGES: dict[str, Range] = {
+    "sample_duration": (float, 1e-3, 3600),
+    "minimum_fps": (float, 1e-3, 10_000),
+    "maximum_fps": (float, 1e-3, 10_000),
+    "default_fps": (float, 1e-3, 10_000),
+    "width": (float, 1e-3, 10),
+}
 
 
 def _read(name: str, metadata: Mapping[str, str]) -> Any:
+    text = metadata.get(name, "{}") if name == "variant" else metadata[name]  # older models have none
+    if len(text) > _LONGEST:
+        raise ValueError(f"{name} has {len(text)} characters, at most {_LONGEST} are read")
     if name in _TEXTS:
-        return metadata[name]
-    if name == "variant":
-        return _variant(json.loads(metadata.get(name, "{}")))  # models were made before there were any
-    value = json.loads(metadata[name])
-    if name == "mel":
-        return MelConfig(**value)
+        return escaped(text)
+    value = json.loads(text)
     if name in _LISTS:
-        named = isinstance(value, list) and all(isinstance(each, str) for each in value)
-        return tuple(_checked(name, value, named, "a list of names"))
-    return _checked(name, value, isinstance(value, (int, float)), "a number")
-
-
-def _variant(value: Any) -> Variant:
-    found = Variant(**value)
-    faults = "; ".join(found.faults())
-    _checked("variant", value, not faults, f"one of ours: {faults}")
+        return _names(name, value)
+    if name not in ("mel", "variant"):
+        return value
+    found = MelConfig(**value) if name == "mel" else Variant(**value)
+    _refuse(f"{name}: {fault}" for fault in found.faults())
     return found
 
 
-def _checked(name: str, value: Any, fits: bool, expected: str) -> Any:
-    if not fits:
-        raise ValueError(f"{name} is {value!r}, expected {expected}")
-    return value
+def _names(name: str, value: Any) -> tuple[str, ...]:
+    """Names that a terminal, a table and a list of labels can hold."""
+    if not (isinstance(value, list) and value and all(isinstance(each, str) for each in value)):
+        raise ValueError(f"{name} is {shortened(value)}, expected a list of names")
+    if len(value) > _MOST_CLASSES:
+        raise ValueError(f"{name} has {len(value)} names, at most {_MOST_CLASSES} are read")
+    for each in value:
+        if UNSAFE.search(each) or len(each) > _LONGEST_NAME:
+            raise ValueError(f"{name} has {shortened(each)}, with control characters or far too long")
+    return tuple(value)
+
+
+def _refuse(faults: Iterable[str]) -> None:
+    found = "; ".join(faults)
+    if found:
+        raise ValueError(found)

@@ -2,13 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffres_cli.errors import UsageError
 from diffres_cli.prediction import Floats
+from diffres_cli.text import shortened
+
+Range = tuple[type, float, float]
+"""int or float, the least and the most: what a number read from a file may be."""
+
+_RANGES: dict[str, Range] = {
+    "sample_rate": (int, 100, 1_000_000),
+    "window": (int, 1, 65_536),
+    "hop": (int, 1, 65_536),
+    "fft": (int, 1, 65_536),
+    "mel_bins": (int, 1, 4096),
+    "low": (float, 0, 500_000),
+    "high": (float, 0, 500_000),
+    "pre_emphasis": (float, -1, 1),
+    "minimum_samples": (int, 1, 60_000_000),
+    "log_offset": (float, 1e-30, 1e6),
+    "log_shift": (float, -1e6, 1e6),
+    "log_scale": (float, 1e-6, 1e6),
+}
+
+
+def out_of_range(values: Mapping[str, Any], ranges: Mapping[str, Range]) -> Iterator[str]:
+    """Those of `values` that are no number of their kind, or lie outside their range, in words.
+
+    >>> list(out_of_range({"hop": True, "low": 20, "high": 10.0}, _RANGES))
+    ['hop is True, expected a whole number from 1 to 65536']
+    """
+    for name, value in values.items():
+        if name not in ranges:
+            continue
+        kind, least, most = ranges[name]
+        is_number = isinstance(value, (int, kind)) and not isinstance(value, bool)
+        if not (is_number and least <= value <= most):
+            number = "a whole number" if kind is int else "a number"
+            yield f"{name} is {shortened(value)}, expected {number} from {least:g} to {most:.9g}"
 
 
 @dataclass(frozen=True)
@@ -35,6 +72,19 @@ class MelConfig:
     log_offset: float = 1e-5
     log_shift: float = 4.5
     log_scale: float = 5.0
+
+    def faults(self) -> Iterator[str]:
+        """What no front end can have, in words; for numbers read from a file."""
+        wrong = list(out_of_range(asdict(self), _RANGES))
+        yield from wrong
+        if not isinstance(self.periodic, bool):
+            yield f"periodic is {shortened(self.periodic)}, must be true or false"
+        if wrong:
+            return
+        if not self.low < self.high <= self.sample_rate / 2:
+            yield f"low and high are {self.low:g} and {self.high:g} Hz, must rise and not pass half the rate"
+        if self.minimum_samples > 60 * self.sample_rate:
+            yield f"minimum_samples is {self.minimum_samples}, must be at most a minute"
 
     @property
     def frame_rate(self) -> float:

@@ -86,19 +86,23 @@ class OnnxRuntime(Runtime):
         return dict(zip(outputs, values, strict=True))
 
     def _check_graph(self, model: ModelFile) -> None:
-        session, expected = self._session, len(self.card.classes)
-        inputs = {node.name for node in session.get_inputs()}
-        outputs = {node.name: node.shape for node in session.get_outputs()}
+        inputs = {node.name for node in self._session.get_inputs()}
+        outputs = {node.name: node.shape for node in self._session.get_outputs()}
         if inputs != set(INPUTS) or not outputs.keys() >= set(OUTPUTS):
             raise ModelError(
                 f"{model.path}: not a diffres graph: it must take {', '.join(INPUTS)} and give "
                 f"{', '.join(OUTPUTS)}: export it again"
             )
-        if outputs["probabilities"][-1] != expected:
-            raise ModelError(
-                f"{model.path}: damaged: its graph gives {outputs['probabilities'][-1]} scores, its metadata "
-                f"names {expected} classes: export or download it again"
-            )
+        classes, bins = len(self.card.classes), self.card.mel.mel_bins
+        for name, stated, what in (
+            ("probabilities", classes, f"scores, its metadata names {classes} classes"),
+            ("mel", bins, f"mel bins, its metadata states {bins}"),
+        ):
+            given = outputs[name][1] if len(outputs[name]) > 1 else "no"
+            if given != stated:
+                raise ModelError(
+                    f"{model.path}: damaged: its graph gives {given} {what}: export or download it again"
+                )
 
 
 def _providers(device: str) -> list[str]:

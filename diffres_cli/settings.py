@@ -46,8 +46,8 @@ class Settings:
         """
         fps = card.default_fps if self.fps is None else self.fps
         card.check_fps(fps)
-        window = card.sample_duration if self.window is None else self.window
         least = card.mel.minimum_samples / card.sample_rate
+        window = max(least, card.sample_duration) if self.window is None else self.window
         _require(self.top_k >= 1, f"--top-k {self.top_k}: must be at least 1")
         _require(0 <= self.min_confidence <= 1, f"--min-confidence {self.min_confidence:g}: must be 0 to 1")
         _require(least <= window <= 3600, f"--window {window:g}: must be {least:g} to 3600 seconds")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from diffres_cli.melconfig import KINDS
+from diffres_cli.text import shortened
 
 REDUCTIONS = (
     "diffres",
@@ -45,10 +46,16 @@ class Variant:
 
     def faults(self) -> Iterator[str]:
         """What makes it no variant of ours, in words."""
+        wrong = [
+            name for name in ("encoding", "maximum", "algorithm1") if type(getattr(self, name)) is not bool
+        ]
+        yield from (f"{name} {shortened(getattr(self, name))} is neither true nor false" for name in wrong)
+        if type(self.dilation) is not int or not 1 <= self.dilation <= 1024:
+            yield f"dilation {shortened(self.dilation)} is no whole number from 1 to 1024"
         if self.front_end not in KINDS:
-            yield f"front_end {self.front_end!r} is none of {', '.join(KINDS)}"
+            yield f"front_end {shortened(self.front_end)} is none of {', '.join(KINDS)}"
         if self.reduction not in REDUCTIONS:
-            yield f"reduction {self.reduction!r} is none of {', '.join(REDUCTIONS)}"
+            yield f"reduction {shortened(self.reduction)} is none of {', '.join(REDUCTIONS)}"
         if self.reduction == "hop" and self.front_end not in ("mel", "stft"):
             yield f"reduction 'hop' needs mel (front_end paper, audioset-small) or stft, not {self.front_end}"
         if self.reduction != "diffres" and asdict(self) | {"front_end": ""} != asdict(

@@ -8,14 +8,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from diffres_cli.outputs.sink import Sink
-from diffres_cli.text import printable
+from diffres_cli.text import escaped
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def emit(text: str) -> None:
-    """Results, to standard output.
+def emit(text: str | bytes) -> None:
+    """Results, to standard output; bytes as they are, also to a terminal.
 
     Raises:
         OutputError: the disk is full, say. BrokenPipeError: nobody reads any more.
@@ -34,7 +34,7 @@ def emit_table(*rows: tuple[str, ...]) -> None:
 def say(message: str) -> None:
     """One line on standard error, whatever the message holds. That nobody can read it is no failure."""
     with suppress(OSError):
-        print(f"diffres: {printable(message)}", file=sys.stderr)
+        print(f"diffres: {escaped(message)}", file=sys.stderr)
 
 
 def show(draw: Callable[[int, int], RenderableType]) -> None:
@@ -51,4 +51,4 @@ def show(draw: Callable[[int, int], RenderableType]) -> None:
     console = Console()
     with console.capture() as capture:  # rich would end the program when the pipe is closed
         console.print(draw(console.width, console.height))
-    emit(capture.get())
+    emit(capture.get().encode("utf-8", "surrogateescape"))

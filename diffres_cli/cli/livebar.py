@@ -6,6 +6,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
+from diffres_cli.text import escaped
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -33,7 +35,7 @@ class LiveBar:
             self._live = _progress(self._size, self._remaining)
         if not self._live.live.is_started:
             self._live.start()
-        self._live.update(self._live.task_ids[0], completed=done, total=total, description=what)
+        self._live.update(self._live.task_ids[0], completed=done, total=total, description=escaped(what))
 
     def clear(self, *, anew: bool = False) -> None:
         """Erase the bar; the next `draw` brings it back, or, `anew`, another whose time begins then."""

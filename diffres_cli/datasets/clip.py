@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from diffres_cli.errors import DataError
+from diffres_cli.text import UNSAFE, escaped
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class Dataset:
     """A dataset as found on this disk.
 
     Attributes:
-        classes, class_ids: label names and ontology ids (the names again where there are none).
+        classes, class_ids: label names and ontology ids (the names again where there are none), without
+            control characters.
         clips: those whose file is there, in the order of the official lists.
         absent: split -> names of listed clips without a file.
     """
@@ -102,6 +104,18 @@ class Dataset:
     citation: str
     clips: tuple[Clip, ...]
     absent: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        """A model of such classes could not be loaded.
+
+        Raises:
+            DataError: a label or an id with control characters.
+        """
+        unsafe = next((name for name in (*self.classes, *self.class_ids) if UNSAFE.search(name)), None)
+        if unsafe is not None:
+            raise DataError(
+                f"{self.name} in {self.root}: the label {escaped(unsafe)!r} has control characters: rename it"
+            )
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -11,15 +11,20 @@ from typing import IO
 
 from diffres_cli.errors import OutputError
 from diffres_cli.files import atomic_file, reason
+from diffres_cli.text import escaped_lines
 
 
 class Sink:
-    """UTF-8 text into a binary stream, whatever the locale; a file name that is not UTF-8 keeps its bytes."""
+    """UTF-8 text into a binary stream, whatever the locale; a file name that is not UTF-8 keeps its bytes.
+
+    A terminal gets no text that it would obey: names come from files of strangers.
+    """
 
     def __init__(self, stream: IO[bytes], name: str, before: Callable[[], None] | None = None) -> None:
         self._stream = stream
         self._name = name
         self._before = before
+        self._is_terminal = stream.isatty()
 
     def write(self, text: str | bytes) -> None:
         """Write and pass on at once, so that a reader at the other end of a pipe is never behind.
@@ -30,12 +35,15 @@ class Sink:
         if self._before:
             self._before()
         try:
-            self._stream.write(text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text)
+            self._stream.write(self._encoded(text) if isinstance(text, str) else text)
             self._stream.flush()
         except BrokenPipeError:
             raise
         except OSError as error:
             raise OutputError(f"cannot write {self._name}: {reason(error)}") from error
+
+    def _encoded(self, text: str) -> bytes:
+        return (escaped_lines(text) if self._is_terminal else text).encode("utf-8", "surrogateescape")
 
 
 @contextmanager

@@ -38,7 +38,7 @@ class TableWriter:
 
     def _heading(self, record: Record) -> str:
         settings = (
-            f"{record['model']}, {_rate(record['fps'])} fps, labels scoring at least "
+            f"{printable(record['model'])}, {_rate(record['fps'])} fps, labels scoring at least "
             f"{record['min_confidence']:g}\n"
         )
         if settings == self._settings:
