@@ -35,7 +35,8 @@ from diffres_cli.batch.plan import Task, plan
 from diffres_cli.batch.run import Order, Run, run
 from diffres_cli.batch.work import Setup
 from diffres_cli.checkpoint import find_model
-from diffres_cli.cli.folder import available_cores, engine
+from diffres_cli.cli.folder import engine
+from diffres_cli.cores import available_cores
 from diffres_cli.settings import Settings
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "bench-batch.md"

@@ -27,8 +27,9 @@ import soundfile
 import torch
 from processor import processor
 
+from diffres_cli.cores import available_cores
 from diffres_cli.datasets import Clip
-from diffres_cli.datasets.cache import WaveformCache, available_cores, build_cache
+from diffres_cli.datasets.cache import WaveformCache, build_cache
 from diffres_cli.datasets.decoding import key_of
 from diffres_cli.datasets.shards import ShardWriter
 

@@ -6,6 +6,7 @@ The map, in the order the data flows:
     text.py         names and labels from outside, made fit to print
     files.py        writing files whole or not at all
     textfile.py     text that a user gives: UTF-8 or UTF-16, with any line ends
+    cores.py        how many cores this process may use: affinity, and a container's quota
     processes.py    worker processes: a pipe to each, deaf to Ctrl-C, stopped by their parent
     prediction.py   the result types: Label, AdaptiveSpectrogram, WindowPrediction, Prediction
     melconfig.py    a front end in numbers

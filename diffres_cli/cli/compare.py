@@ -12,8 +12,9 @@ import typer
 
 from diffres_cli.cli import options
 from diffres_cli.cli.console import emit, emit_table, say
-from diffres_cli.cli.folder import INTERRUPTED, TERMINATED, Terminated, available_cores, terminable
+from diffres_cli.cli.folder import INTERRUPTED, TERMINATED, Terminated, terminable
 from diffres_cli.cli.livebar import LiveBar
+from diffres_cli.cores import available_cores
 from diffres_cli.errors import MissingDependencyError, UsageError
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from diffres_cli.cli.console import say
 from diffres_cli.cli.inputs import refuse_overwriting
+from diffres_cli.cores import available_cores
 from diffres_cli.errors import OutputError, UsageError
 from diffres_cli.files import reason
 from diffres_cli.outputs import FORMATS, check_format, choose_format
@@ -202,11 +203,6 @@ def workers(count: int, setup: Setup) -> Workers:
     from diffres_cli.batch.workers import Workers
 
     return Workers(count, replace(setup, threads=max(1, available_cores() // count)))
-
-
-def available_cores() -> int:
-    """Cores this process may use, which a job scheduler may have made fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def mirrored_format(name: str | None) -> str:

@@ -9,7 +9,6 @@ for its state every time: a folder's modification time says nothing of a file ov
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from diffres_cli.cores import available_cores
 from diffres_cli.datasets.clip import Clip
 from diffres_cli.datasets.decoding import CHANGED, Form, key_of
 from diffres_cli.datasets.locks import building, tidy
@@ -126,11 +126,6 @@ def build_cache(
     elif on_progress is not None:
         on_progress(len(clips), len(clips))
     return _cache(clips, keys, places, {**places.failures, **failures}, sample_rate)
-
-
-def available_cores() -> int:
-    """Cores this process may use, which a job scheduler may have made fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _form(sample_rate: int, seconds: float | None, workers: int) -> Form:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shlex
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 
 from diffres_cli import __version__
+from diffres_cli.cores import available_cores
 
 
 def facts() -> dict[str, Any]:
@@ -31,9 +31,8 @@ def facts() -> dict[str, Any]:
 
 def machine() -> str:
     """The processor, its cores open to us, and the GPU where there is one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{_processor()}, {cores} cores{gpu}"
+    return f"{_processor()}, {available_cores()} cores{gpu}"
 
 
 def _processor() -> str:
