@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +19,8 @@ __all__ = ["DEVICES", "OUTPUTS", "OnnxRuntime", "Runtime"]
 DEVICES = ("auto", "cpu", "cuda")
 INPUTS = ("waveform", "slots")
 OUTPUTS = ("probabilities", "framewise", "importance", "mel", "merged", "embedding")
+_SHARES = ("probabilities", "framewise", "importance")
+_ROUNDING = 1e-3  # how far a share may be outside 0 to 1
 
 
 class Runtime(Protocol):
@@ -44,8 +46,38 @@ class Runtime(Protocol):
         Shape:
             probabilities [B, classes], framewise [B, t', classes], importance [B, T], mel [B, F, T]
             and merged [B, F, t] (linear power), embedding [B, features].
+
+        Raises:
+            ModelError: it fails, for want of memory say, or computes nonsense: see `refuse_nonsense`.
         """
         ...
+
+
+def refuse_nonsense(values: Mapping[str, Floats], model: str) -> dict[str, Floats]:
+    """What a model computed, its shares kept within 0 and 1 where rounding led out.
+
+    Args:
+        values: by the names of `OUTPUTS`. model: its name.
+
+    Raises:
+        ModelError: a value is not finite, or a score or an importance is not between 0 and 1.
+
+    >>> refuse_nonsense({"probabilities": np.float32([0.5, 1.0000002])}, "mine")["probabilities"].tolist()
+    [0.5, 1.0]
+    """
+    return {name: _checked(name, value, model) for name, value in values.items()}
+
+
+def _checked(name: str, values: Floats, model: str) -> Floats:
+    low, high = (0.0, 1.0) if name in _SHARES else (-np.inf, np.inf)
+    good = np.isfinite(values) & (values >= low - _ROUNDING) & (values <= high + _ROUNDING)
+    if not good.all():
+        wrong = values[~good][0]
+        expected = "of 0 to 1" if name in _SHARES else "finite"
+        raise ModelError(
+            f"{model}: it computes {name} of {wrong:g}, not {expected}: install or export it again"
+        )
+    return values.clip(low, high)
 
 
 class OnnxRuntime(Runtime):
@@ -76,14 +108,14 @@ class OnnxRuntime(Runtime):
         """See `Runtime.run`.
 
         Raises:
-            ModelError: ONNX Runtime fails, for want of memory say.
+            ModelError: ONNX Runtime fails, for want of memory say, or the graph computes nonsense.
         """
         feed = {"waveform": waveform, "slots": np.zeros(slots, np.float32)}
         try:
             values = self._session.run(list(outputs), feed)
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise ModelError(f"{self.card.name}: ONNX Runtime failed: {message_of(error)}") from error
-        return dict(zip(outputs, values, strict=True))
+        return refuse_nonsense(dict(zip(outputs, values, strict=True)), self.card.name)
 
     def _check_graph(self, model: ModelFile) -> None:
         inputs = {node.name for node in self._session.get_inputs()}

@@ -142,7 +142,7 @@ def test_scores_that_are_no_numbers_are_refused(run: Path, waveforms: WaveformCa
         network.backbone.classifier[-1].bias[2] = torch.nan
     save_network(network, tmp_path / "broken.safetensors")
     runtime = TorchRuntime(read_model(tmp_path / "broken.safetensors"), "cpu")
-    with pytest.raises(ModelError, match="broken: at 25 fps a score is not a number"):
+    with pytest.raises(ModelError, match="broken: it computes probabilities of nan"):
         score(runtime, waveforms, [0], [25.0], 1)
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from diffres_cli.checkpoint import ModelFile
-from diffres_cli.errors import UsageError
+from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.model.weights import network_from_bytes
 from diffres_cli.prediction import Floats
-from diffres_cli.runtime import DEVICES, OUTPUTS, Runtime
+from diffres_cli.runtime import DEVICES, OUTPUTS, Runtime, refuse_nonsense
 
 
 class TorchRuntime(Runtime):
@@ -31,10 +31,21 @@ class TorchRuntime(Runtime):
         self.card = self._network.card.renamed(model.name)
 
     def run(self, waveform: Floats, slots: int, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
-        """See `diffres_cli.runtime.Runtime.run`."""
-        with torch.inference_mode():
-            output = self._network(torch.from_numpy(np.ascontiguousarray(waveform)).to(self.device), slots)
-        return {name: getattr(output, name).cpu().numpy() for name in outputs}
+        """See `diffres_cli.runtime.Runtime.run`.
+
+        Raises:
+            ModelError: torch fails, for want of memory say, or the network computes nonsense.
+        """
+        try:
+            with torch.inference_mode():
+                output = self._network(
+                    torch.from_numpy(np.ascontiguousarray(waveform)).to(self.device), slots
+                )
+            values = {name: getattr(output, name).cpu().numpy() for name in outputs}
+        except RuntimeError as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise ModelError(f"{self.card.name}: torch failed: {reason}") from error
+        return refuse_nonsense(values, self.card.name)
 
 
 def resolve_device(device: str) -> str:

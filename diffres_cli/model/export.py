@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,10 @@ def checked_onnx(network: DiffResNetwork) -> tuple[bytes, float]:
     graph = to_onnx_bytes(network)
     difference = largest_difference(network, graph)
     if not difference <= TOLERANCE:
-        raise ModelError(
-            f"export refused: ONNX Runtime and torch differ by {difference:.1e} (allowed {TOLERANCE:.0e}); "
-            "nothing was written"
-        )
+        found = f"differ by {difference:.1e} (allowed {TOLERANCE:.0e})"
+        if math.isinf(difference):
+            found = "differ in shape, or compute what is not a finite number, as damaged weights do"
+        raise ModelError(f"export refused: ONNX Runtime and torch {found}; nothing was written")
     return graph, difference
 
 
