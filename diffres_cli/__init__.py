@@ -18,7 +18,7 @@ The map, in the order the data flows:
     checkpoint.py   a name, folder, file or hf: reference -> the verified model file
     ort.py          ONNX Runtime, with its telemetry off
     devices.py      where a model can run here, and why it cannot elsewhere
-    graph.py        parts of an ONNX graph, cut out of its bytes
+    graph.py        whether an ONNX model keeps data in other files
     engine.py       an ONNX Runtime session, quiet and without fallbacks
     runtime.py      a model in ONNX Runtime: waveform [B, N] + t -> scores, importance, spectrograms
     push.py         a checkpoint folder, complete and true to its own card -> the hub

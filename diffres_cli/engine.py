@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from diffres_cli.checkpoint import ModelFile
 from diffres_cli.devices import CUDA, preload_cuda
 from diffres_cli.errors import ModelError
+from diffres_cli.graph import has_external_data
 
 if TYPE_CHECKING:
     from diffres_cli.ort import onnxruntime
@@ -30,15 +31,18 @@ def open_session(model: ModelFile, providers: list[str], threads: int) -> onnxru
         providers: of ONNX Runtime, the best first. threads: 0 for one a core.
 
     Raises:
-        ModelError: not a model that ONNX Runtime can run.
+        ModelError: not a model that ONNX Runtime can run, or one that reads other files.
     """
     from diffres_cli.ort import onnxruntime
 
+    _refuse_external_data(model)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _FATAL  # what matters comes back as an exception
     # A thread without work sleeps: spinning took half of all CPU time, and beside other programs it delayed.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Its own format, which would be told from ONNX by a few bytes, can name other files, too.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     # A plan of memory for every length seen: no faster here, and kept for good.
     options.enable_mem_pattern = False
     if CUDA in providers:
@@ -51,3 +55,15 @@ def open_session(model: ModelFile, providers: list[str], threads: int) -> onnxru
         raise ModelError(f"{model.path}: not a model ONNX Runtime can run ({message_of(error)})") from error
     session.disable_fallback()  # a failure while running is an error, not a line among the results
     return session
+
+
+def _refuse_external_data(model: ModelFile) -> None:
+    try:
+        external = has_external_data(model.data)
+    except ValueError as error:
+        raise ModelError(f"{model.path}: not a model ONNX Runtime can run ({error})") from error
+    if external:
+        raise ModelError(
+            f"{model.path}: keeps weights in another file; all must be in one: onnx.save writes it so, "
+            "without external data"
+        )
