@@ -5,7 +5,9 @@
     sndfile.py    the formats libsndfile reads
     promise.py    how long a header says a recording is
     mpeg.py       the same for MP3, which may not say
-    wave.py       WAV that says 0 although there are samples
+    chunks.py     where the samples stand in WAV, AIFF, CAF and the like
+    pcm.py        uncompressed samples from there
+    repair.py     libsndfile, or one of these two where a header states too few samples
     flac.py       where FLAC goes on behind damage
     ogg.py        whether Ogg breaks off
     quiet.py      silence for a library that writes to standard error

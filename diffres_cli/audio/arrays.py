@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ class ArrayDecoder:
         AudioError: the shape or the type is none of these.
     """
 
+    notes: Sequence[str] = ()
     complaint = ""
 
     def __init__(self, array: NDArray[Any], sample_rate: int | None, name: str) -> None:

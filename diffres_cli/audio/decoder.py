@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -14,8 +15,11 @@ class Decoder(Protocol):
     """Blocks of samples from one recording.
 
     `sample_rate` is in Hz. `frames` is how many samples a channel the header promises, None where
-    it makes no promise. `complaint` says what the decoder found wrong, "" while nothing was.
+    it makes no promise. `notes` say what is odd about the header. `complaint` says what the decoder found
+    wrong with the samples, "" while nothing was.
     """
+
+    notes: Sequence[str]
 
     sample_rate: int
     channels: int

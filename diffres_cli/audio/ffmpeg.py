@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
 import threading
+from collections.abc import Sequence
 from typing import IO
 
 import numpy as np
 
 from diffres_cli.audio.decoder import Samples
-from diffres_cli.audio.sources import OpenFile
+from diffres_cli.audio.sources import OpenFile, unreadable
 from diffres_cli.errors import AudioError
 from diffres_cli.text import printable
 
@@ -28,21 +30,34 @@ _AU_HEADER = 24  # bytes: magic, data offset, data size, encoding, rate, channel
 _SPEAKER = re.compile(r"^(\[[^]]*\] ?)*(Error opening input: )?")
 # Packets of a sound recording may state the same time, as short Vorbis blocks in Matroska. AU has no times.
 _HARMLESS = re.compile(r"non monotonically increasing dts to muxer|^Last message repeated")
+# How a drive or share fails; no format's reader in ffmpeg gives these for a file that is cut short.
+_MEDIUM = (
+    errno.EIO,
+    errno.ENXIO,
+    errno.ENODEV,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+    errno.ENOTCONN,
+)
 
 
 class FfmpegDecoder:
     """A `Decoder` on a child process that writes AU, float32, to a pipe; AU states rate and channels.
 
     Raises:
-        AudioError: ffmpeg cannot be started or finds no sound; the message ends with its own words.
+        AudioError: ffmpeg cannot be started or finds no sound; the message ends with its own words. Or the
+            system cannot read the file; so does `read`.
     """
 
+    notes: Sequence[str] = ()
     frames: int | None = None  # written to a pipe, AU does not state its length
 
     def __init__(self, file: OpenFile, program: str) -> None:
         self.complaint = ""
-        self._name = printable(file.name)
+        self._file_name, self._name = file.name, printable(file.name)
         self._said = ""
+        self._failed: int | None = None  # the system's error number, where it could not read the file
         self._child = _start(program, file)
         # Listened to from a thread: ffmpeg would stop at a full pipe, and we with it.
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -65,6 +80,7 @@ class FfmpegDecoder:
             words = _SPEAKER.sub("", line.decode("utf-8", "surrogateescape").strip())
             if _HARMLESS.search(words):
                 continue
+            self._failed = self._failed or next((n for n in _MEDIUM if os.strerror(n) in words), None)
             if "not on whitelist" in words:
                 words = "not a format for recordings"
             self._said = self._said or printable(words[:200])
@@ -75,7 +91,9 @@ class FfmpegDecoder:
             reason = self._wait() or "no reason given"
             raise AudioError(f"{self._name}: neither libsndfile nor ffmpeg finds sound in it ({reason})")
         _, offset, _, _, rate, channels = np.frombuffer(header, ">u4").tolist()
-        self._output.read(offset - _AU_HEADER)
+        if not channels:
+            raise AudioError(f"{self._name}: ffmpeg finds sound of 0 channels in it")
+        self._output.read(max(0, offset - _AU_HEADER))
         return rate, channels
 
     def read(self, frames: int) -> Samples:
@@ -91,6 +109,9 @@ class FfmpegDecoder:
         """Let ffmpeg end; what it had to say, "" for nothing."""
         code = self._child.wait()
         self._listener.join()
+        if self._failed is not None:
+            error = OSError(self._failed, os.strerror(self._failed))
+            raise unreadable(self._file_name, error) from error
         return self._said or (f"ffmpeg ended with code {code}" if code else "")
 
     def close(self) -> None:

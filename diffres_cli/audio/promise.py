@@ -23,16 +23,16 @@ def promised_frames(sound: soundfile.SoundFile) -> int | None:
         return int(match[1])
     if match := _CORRECTED_BYTES.search(sound.extra_info):
         claimed, found = int(match[1]), int(match[2])
-        return None if _means_unknown(claimed) else max(frames, frames * claimed // max(found, 1))
+        return None if means_unknown(claimed) else max(frames, frames * claimed // max(found, 1))
     return frames
 
 
-def _means_unknown(size: int) -> bool:
+def means_unknown(size: int) -> bool:
     """Whether a size in bytes is a stand-in: a program that writes to a pipe cannot fill it in later.
 
     ffmpeg writes 0xFFFFFFFF, sox 0x7FFFF000, arecord 0x80000000, others the same less their header.
 
-    >>> _means_unknown(0xFFFFFFFF), _means_unknown(0x7FFFF024), _means_unknown(44100)
+    >>> means_unknown(0xFFFFFFFF), means_unknown(0x7FFFF024), means_unknown(44100)
     (True, True, False)
     """
     return 0x7FFF_0000 <= size <= 0x8000_0000 or size >= 0xFFFF_0000

@@ -37,6 +37,7 @@ class Recording:
         channels: how many; the stream is their mean.
         frames: samples a channel the header promises, None where it makes no promise.
         warnings: what was odd although samples could be read; complete once the stream has ended.
+            What is odd about the header is there from the start.
     """
 
     def __init__(self, name: str, decoder: Decoder, file: OpenFile | None = None) -> None:
@@ -44,7 +45,7 @@ class Recording:
         self.sample_rate = decoder.sample_rate
         self.channels = decoder.channels
         self.frames = decoder.frames
-        self.warnings: list[str] = []
+        self.warnings = list(decoder.notes)
         self._decoder = decoder
         self._file = file
         self._decoded = 0
@@ -60,7 +61,7 @@ class Recording:
         """The rest of the recording at `target_rate` Hz: mono float32 blocks, [n], in constant memory.
 
         Raises:
-            AudioError: there is not one sample, or one is not a finite number.
+            AudioError: there is not one sample, one is no finite number, or the system cannot read the file.
         """
         return resampled(self._mono(), self.sample_rate, target_rate)
 
@@ -89,16 +90,19 @@ class Recording:
         """At the end of the stream: was there anything, and was it all?"""
         self._ended = True
         why = self._decoder.complaint
+        is_short = self.frames is not None and self._decoded < self.frames
+        if self._file is not None and (why or is_short or not self._decoded):
+            self._file.check_readable()  # what cannot be read today says nothing of the file
         if not self._decoded:
             reason = f"nothing in it could be decoded ({why})" if why else "it holds no samples"
             raise AudioError(f"{printable(self.name)}: {reason}")
-        if self.frames is not None and self._decoded < self.frames:
+        if self.frames is not None and is_short:
             promised = self.frames / self.sample_rate
             digits = 2 if promised - self.duration > 0.01 else 6  # both numbers are to differ
             found = f"the header promises {promised:.{digits}f} s, {self.duration:.{digits}f} s could be read"
-            self.warnings = [f"{found} ({why})" if why else found]
+            self.warnings.append(f"{found} ({why})" if why else found)
         elif why:
-            self.warnings = [f"damaged: {why}; {self.duration:.2f} s could be read"]
+            self.warnings.append(f"damaged: {why}; {self.duration:.2f} s could be read")
 
     def close(self) -> None:
         """Let go of the file, and of ffmpeg where it was needed."""
@@ -164,14 +168,19 @@ def _open_source(source: str | Path | bytes | BinaryIO, name: str | None) -> Ope
 
 def _decoder(file: OpenFile) -> Decoder:
     """libsndfile where it knows the format, else ffmpeg."""
-    from diffres_cli.audio.sndfile import SndfileDecoder, UnknownFormatError
+    from diffres_cli.audio.repair import open_sndfile
+    from diffres_cli.audio.sndfile import UnknownFormatError
 
     try:
-        return SndfileDecoder(file)
+        return open_sndfile(file)
     except UnknownFormatError as error:
         if _is_text(file.peek(4096)):
             raise AudioError(f"{printable(file.name)}: a text file, not audio") from error
-        return _ffmpeg_decoder(file, error)
+        try:
+            return _ffmpeg_decoder(file, error)
+        except AudioError:
+            file.check_readable()  # neither knows a format of which it cannot read the header
+            raise
 
 
 def _ffmpeg_decoder(file: OpenFile, error: Exception) -> Decoder:

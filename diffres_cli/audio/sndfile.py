@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -14,11 +16,13 @@ from diffres_cli.audio.mpeg import states_length, with_length
 from diffres_cli.audio.ogg import breaks_off
 from diffres_cli.audio.promise import promised_frames
 from diffres_cli.audio.quiet import quiet_stderr
-from diffres_cli.audio.sources import OpenFile
-from diffres_cli.audio.wave import unstated_size, with_unknown_size
+from diffres_cli.audio.sources import OpenFile, unreadable
 
 if TYPE_CHECKING:
     import soundfile
+
+
+_SYSTEM_ERROR = 2  # libsndfile's SF_ERR_SYSTEM: a call of the system failed, whatever is in the file
 
 
 class UnknownFormatError(Exception):
@@ -26,23 +30,29 @@ class UnknownFormatError(Exception):
 
 
 class SndfileDecoder:
-    """A `Decoder` on libsndfile. It reads `file` and leaves closing it to the caller.
+    """A `Decoder` on libsndfile. It reads `file`, which the caller closes, or a copy in its place.
 
     A damaged stretch of a FLAC file, whose frames can be found again, is read as silence, so that
     what follows keeps its time. In the other compressed formats the stream ends where damage begins.
 
     Raises:
         UnknownFormatError: libsndfile does not know the format, or the header is damaged.
+        AudioError: the system cannot read the file; so does `read`.
     """
 
-    def __init__(self, file: OpenFile) -> None:
+    notes: Sequence[str] = ()
+
+    def __init__(self, file: OpenFile, copy: OpenFile | None = None) -> None:
         import soundfile
 
-        self._given = self._file = file
+        self._given, self._file = file, copy or file
         self._error = soundfile.LibsndfileError
         try:
-            self._sound = _open(file)
+            self._sound = _open(self._file)
         except self._error as error:
+            if copy is not None:
+                copy.stream.close()
+            self._refuse_failing_medium(error)
             raise UnknownFormatError(_words(error)) from error
         self.sample_rate: int = self._sound.samplerate
         self.channels: int = self._sound.channels
@@ -55,11 +65,7 @@ class SndfileDecoder:
 
     def _promise(self) -> int | None:
         if self._sound.subtype != "MPEG_LAYER_III":
-            place = unstated_size(self._given) if self._sound.frames == 0 else None
-            if place is None:
-                return promised_frames(self._sound)
-            self._reopen(with_unknown_size(self._given, place))
-            return None
+            return promised_frames(self._sound)
         if states_length(self._given):
             return int(self._sound.frames)
         self._reopen(with_length(self._given))
@@ -68,8 +74,21 @@ class SndfileDecoder:
     def _reopen(self, copy: OpenFile) -> None:
         """Go on with a copy whose header makes no promise."""
         self._sound.close()
+        self._close_copy()
         self._file = copy
         self._sound = _open(copy)
+
+    @property
+    def found(self) -> int:
+        """Samples a channel that libsndfile expects to read."""
+        return int(self._sound.frames)
+
+    @property
+    def coding(self) -> tuple[str, bool]:
+        """How samples are stored: libsndfile's name, "PCM_16" say, and whether the high byte comes first."""
+        endian, container = self._sound.endian, self._sound.format
+        is_big = endian == "BIG" or (endian == "FILE" and container in ("AIFF", "AU", "CAF"))
+        return self._sound.subtype, is_big
 
     def read(self, frames: int) -> Samples:
         """See `Decoder.read`."""
@@ -93,9 +112,16 @@ class SndfileDecoder:
             with quiet_stderr() if self._sound.format == "MP3" else nullcontext():
                 block = self._sound.read(frames, out=block)
         except self._error as error:
+            self._refuse_failing_medium(error)
             block = _without_nan_tail(block)
             self._skip_damage(self._position + len(block), _words(error))
         return block
+
+    def _refuse_failing_medium(self, error: soundfile.LibsndfileError) -> None:
+        if error.code == _SYSTEM_ERROR:
+            self._given.check_readable()  # says why
+            failure = OSError(errno.EIO, os.strerror(errno.EIO))
+            raise unreadable(self._given.name, failure) from failure
 
     def _skip_damage(self, start: int, fault: str) -> None:
         """Go on behind the damage that begins at sample `start`, or end the stream there."""
@@ -139,6 +165,9 @@ class SndfileDecoder:
     def close(self) -> None:
         """Let go of libsndfile's state, and of the copy where one was needed."""
         self._sound.close()
+        self._close_copy()
+
+    def _close_copy(self) -> None:
         if self._file is not self._given:
             self._file.stream.close()
 

@@ -6,6 +6,7 @@ import io
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -24,13 +25,34 @@ class OpenFile:
     stream: IO[bytes]
     url: str
 
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return os.fstat(self.stream.fileno()).st_size
+
     def peek(self, size: int, start: int = 0) -> bytes:
-        """`size` bytes from `start` on. The stream stays where it is: a decoder may be reading it."""
+        """`size` bytes from `start` on. The stream stays where it is: a decoder may be reading it.
+
+        Raises:
+            AudioError: the system cannot read them.
+        """
         position = self.stream.tell()
         self.stream.seek(start)
-        data = self.stream.read(size)
-        self.stream.seek(position)
-        return data
+        try:
+            return self.stream.read(size)
+        except OSError as error:
+            raise unreadable(self.name, error) from error
+        finally:
+            self.stream.seek(position)
+
+    def check_readable(self) -> None:
+        """Read the file through, to tell a failing drive or share from a damaged file.
+
+        Raises:
+            AudioError: the system cannot read all of it.
+        """
+        for start in range(0, self.size, _CHUNK):
+            self.peek(_CHUNK, start)
 
     def behind_id3(self) -> int:
         """Where the audio begins: behind ID3v2 tags of 10 bytes and a size in four times seven bits."""
@@ -38,6 +60,13 @@ class OpenFile:
         while (head := self.peek(10, start)).startswith(b"ID3") and len(head) == 10:
             start += 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
         return start
+
+
+def unreadable(name: str, error: OSError) -> AudioError:
+    """What to raise where the system cannot read a recording, which says nothing about the recording."""
+    reason = error.strerror or str(error)
+    where = "the drive, share or pipe it comes from failed"
+    return AudioError(f"{printable(name)}: reading it failed ({reason}): {where}; try again")
 
 
 def examine(path: str | Path) -> os.stat_result:
@@ -101,11 +130,14 @@ def open_stdin() -> OpenFile:
     return spool(sys.stdin.buffer, STDIN)
 
 
-def spool(stream: IO[bytes], name: str, lead: bytes = b"") -> OpenFile:
+def spool(stream: IO[bytes], name: str, lead: bytes = b"", most: int | None = None) -> OpenFile:
     """Copy the rest of a stream, behind `lead`, to a nameless temporary file: decoders seek, pipes cannot.
 
+    Args:
+        most: how many bytes of the stream to copy, None for all.
+
     Raises:
-        AudioError: nothing arrived, or the temporary folder has no room for what did.
+        AudioError: nothing arrived, reading failed, or the temporary folder has no room for what did.
         UsageError: it is not a binary stream.
     """
     from tempfile import TemporaryFile, gettempdir
@@ -115,16 +147,30 @@ def spool(stream: IO[bytes], name: str, lead: bytes = b"") -> OpenFile:
         raise UsageError(f"a recording is {wanted}, not of type {type(stream).__name__}")
     copy = TemporaryFile(buffering=0)  # noqa: SIM115 (closed by the recording)
     try:
-        chunk = memoryview(lead or stream.read(_CHUNK))
-        while chunk:
-            taken = copy.write(chunk)  # a disk that fills up takes a part without complaint
-            chunk = chunk[taken:] or memoryview(stream.read(_CHUNK))
+        for data in _pieces(stream, name, lead, most):
+            chunk = memoryview(data)
+            while chunk:  # a disk that fills up takes a part without complaint
+                chunk = chunk[copy.write(chunk) :]
     except OSError as error:
         copy.close()
         reason = f"copying it to {gettempdir()} failed ({error.strerror}); TMPDIR can name another folder"
         raise AudioError(f"{printable(name)}: {reason}") from error
+    except BaseException:
+        copy.close()
+        raise
     if copy.tell() == 0:
         copy.close()
         raise AudioError(f"{printable(name)}: it is empty (0 bytes)")
     copy.seek(0)
     return OpenFile(name, copy, url=f"file:/dev/fd/{copy.fileno()}")
+
+
+def _pieces(stream: IO[bytes], name: str, lead: bytes, most: int | None) -> Iterator[bytes]:
+    if lead:
+        yield lead
+    try:
+        while data := stream.read(_CHUNK if most is None else min(most, _CHUNK)):
+            yield data
+            most = None if most is None else most - len(data)
+    except OSError as error:
+        raise unreadable(name, error) from error

@@ -1,0 +1,219 @@
+"""Where the samples stand in WAV, RF64, W64, AIFF, CAF and AU, whatever size the header states.
+
+A program that was killed, that wrote to a pipe or that counts in 32 bits leaves a size of 0, one that means
+unknown, or one that is too small. The stated size is believed where chunks, tags or a little padding follow
+the samples. Where anything else follows, the samples reach to the end of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from diffres_cli.audio.promise import means_unknown
+from diffres_cli.audio.sources import OpenFile, spool
+
+_MOST_CHUNKS = 10_000
+_STRAY = 1024  # bytes of any kind that may follow a recording and are no samples
+_PADDING = 2**16  # bytes of zeros that may: some recorders fill the last block of a card
+_KEPT = 2**12  # bytes; a longer chunk does not say how to read the samples
+_WRAP = 2**32
+# Chunks and tags that many programs append: known even where they are cut short.
+_CHUNKS = b"LIST list id3 bext iXML cue smpl PEAK _PMX JUNK PAD FLLR ANNO APPL info"
+_APPENDED = (*(name.ljust(4) for name in _CHUNKS.split()), b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
+_W64_RIFF, _W64_TAIL = bytes.fromhex("726966662e91cf11"), bytes.fromhex("f3acd3118cd100c04f8edb8a")
+_BEGINNINGS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b".snd", _W64_RIFF)
+_Order = Literal["little", "big"]
+
+
+class _Layout(NamedTuple):
+    """How a family of formats lays out its chunks; in bytes."""
+
+    order: _Order
+    header: int = 12  # before the first chunk
+    id: int = 4
+    size: int = 4
+    align: int = 2
+    samples: bytes = b"data"  # the id of the chunk that holds them
+    counted: int = 0  # of a chunk's own head, in the size it states
+    skipped: int = 0  # between that head and the samples
+
+
+_RIFF, _RIFX = _Layout("little"), _Layout("big")
+_AIFF = _Layout("big", samples=b"SSND", skipped=8)
+_CAF = _Layout("big", header=8, size=8, align=1, skipped=4)
+_W64 = _Layout("little", header=40, id=16, size=8, align=8, samples=b"data" + _W64_TAIL, counted=24)
+_AU = {b".snd": _Layout("big"), b"dns.": _Layout("little")}  # one header, no chunks
+
+
+class SampleBytes(NamedTuple):
+    """Where the samples of a recording stand.
+
+    Attributes:
+        start, end: their first byte, and the first behind them.
+        stated: how many bytes the header says, None where it says unknown.
+        lead: a header without what is beside the point, in which their size is 0.
+        size_at: where the size stands in `lead`; `layout` says how.
+        more: what follows and holds samples, too, "" for nothing.
+    """
+
+    start: int
+    end: int
+    stated: int | None
+    lead: bytes
+    size_at: int
+    layout: _Layout
+    more: str = ""
+
+    @property
+    def length(self) -> int:
+        """How many bytes of samples there are."""
+        return self.end - self.start
+
+    @property
+    def is_understated(self) -> bool:
+        """Whether the header states a size, and too small a one. A size of 0 was never filled in."""
+        return bool(self.stated) and self.length > (self.stated or 0)
+
+
+def find_samples(file: OpenFile) -> SampleBytes | None:
+    """Where the samples of a file stand, None in a format without chunks or where no chunk holds samples.
+
+    Raises:
+        AudioError: the file cannot be read.
+    """
+    head = file.peek(40)
+    if layout := _AU.get(head[:4]):
+        return _in_au(file, head, layout)
+    found = _layout(head)
+    return _in_chunks(file, head, found) if found else None
+
+
+def rebuilt(file: OpenFile, found: SampleBytes, length: int) -> OpenFile:
+    """A copy of the first `length` bytes of the samples behind a header that states them. `file` stays open.
+
+    Raises:
+        AudioError: the temporary folder has no room for the copy, or the file cannot be read.
+    """
+    layout, size_at = found.layout, found.size_at
+    stated = min(length + layout.skipped + layout.counted, 256**layout.size - 1)
+    size = stated.to_bytes(layout.size, layout.order)
+    lead = found.lead[:size_at] + size + found.lead[size_at + layout.size :]
+    file.stream.seek(found.start)
+    return spool(file.stream, file.name, lead, most=length)
+
+
+def _layout(head: bytes) -> _Layout | None:
+    magic, form = head[:4], head[8:12]
+    if form == b"WAVE" and magic in (b"RIFF", b"RF64", b"BW64", b"RIFX"):
+        return _RIFX if magic == b"RIFX" else _RIFF
+    if magic == b"FORM" and form in (b"AIFF", b"AIFC"):
+        return _AIFF
+    if head.startswith(_W64_RIFF):
+        return _W64
+    return _CAF if magic == b"caff" else None
+
+
+def _in_au(file: OpenFile, head: bytes, layout: _Layout) -> SampleBytes | None:
+    start, size = int.from_bytes(head[4:8], layout.order), int.from_bytes(head[8:12], layout.order)
+    if not 24 <= start <= min(file.size, _PADDING):
+        return None
+    lead = head[:4] + (24).to_bytes(4, layout.order) + bytes(4) + head[12:24]
+    return _measured(file, SampleBytes(start, start + size, size, lead, 8, layout), chunks=False)
+
+
+def _in_chunks(file: OpenFile, head: bytes, layout: _Layout) -> SampleBytes | None:
+    lead, long_size = head[: layout.header], None
+    if head[:4] in (b"RF64", b"BW64"):
+        lead = b"RIFF" + lead[4:]
+    for id_, start, size in _chunks(file, layout, layout.header):
+        if id_ == layout.samples:
+            if long_size is not None and size == _WRAP - 1:
+                size = long_size
+            skipped = layout.skipped
+            if layout is _AIFF:  # states how far behind its head the samples begin
+                skipped += min(int.from_bytes(file.peek(4, start), "big"), max(0, size - skipped))
+            size_at = len(lead) + layout.id
+            lead += id_ + bytes(layout.size + layout.skipped)
+            first, stated = start + skipped, max(0, size - skipped)
+            return _measured(file, SampleBytes(first, first + stated, stated, lead, size_at, layout))
+        if id_ == b"ds64":
+            long_size = int.from_bytes(file.peek(8, start + 8), "little")
+        elif size <= _KEPT:
+            stated_size = (size + layout.counted).to_bytes(layout.size, layout.order)
+            lead += id_ + stated_size + file.peek(size, start) + bytes(-size % layout.align)
+    return None
+
+
+def _chunks(file: OpenFile, layout: _Layout, position: int) -> Iterator[tuple[bytes, int, int]]:
+    """(id, first byte of its content, size) of the chunks from `position` on; the last may be cut short."""
+    head_size = layout.id + layout.size
+    for _ in range(_MOST_CHUNKS):
+        head = file.peek(head_size, position)
+        size = int.from_bytes(head[layout.id :], layout.order) - layout.counted
+        if len(head) < head_size or not _is_id(head) or size < 0:
+            return
+        start = position + head_size
+        yield head[: layout.id], start, size
+        if start + size >= file.size:
+            return
+        position = _padded(file, layout, start + size, size)
+
+
+def _padded(file: OpenFile, layout: _Layout, end: int, size: int) -> int:
+    """Where the next chunk begins: some programs leave the padding out."""
+    padded = end + -size % layout.align
+    return next((place for place in (padded, end) if _is_chunk(file, layout, place)), padded)
+
+
+def _is_chunk(file: OpenFile, layout: _Layout, position: int) -> bool:
+    """Whether a chunk of samples begins at a position, or one that is not longer than the file."""
+    head = file.peek(layout.id + layout.size, position)
+    size = int.from_bytes(head[layout.id :], layout.order) - layout.counted
+    return head.startswith(layout.samples) or (_is_id(head) and position + size < file.size)
+
+
+def _is_id(head: bytes) -> bool:
+    return len(head) >= 4 and all(0x20 <= byte < 0x7F for byte in head[:4])
+
+
+def _measured(file: OpenFile, claim: SampleBytes, chunks: bool = True) -> SampleBytes:
+    """A claim as it is borne out by the file: where the samples end, and what the header says of it."""
+    start, size = claim.start, claim.length
+    wraps = range(0, file.size - start - size + 1, _WRAP) if claim.layout.size == 4 else (0,)
+    for wrapped in wraps:
+        end = start + size + wrapped
+        more = _behind(file, claim, end, chunks) if end < file.size else None
+        if more is not None or end == file.size:
+            return claim._replace(end=end, more=more or "")
+    unknown = means_unknown(size) if claim.layout.size == 4 and size < _WRAP else size >= 2**62
+    return claim._replace(end=max(start, file.size), stated=None if unknown else size)
+
+
+def _behind(file: OpenFile, claim: SampleBytes, end: int, chunks: bool) -> str | None:
+    """What follows the samples if they end at `end`: see `more`; None for what can only be samples."""
+    if claim.stated and _is_stray(file, end):
+        return ""
+    position = reached = _padded(file, claim.layout, end, end - claim.start) if chunks else end
+    head, more = file.peek(8, position), ""
+    if head.startswith(_BEGINNINGS):
+        return _another(position)
+    known = head.startswith(_APPENDED)
+    for id_, start, size in _chunks(file, claim.layout, position) if chunks else ():
+        if id_.startswith(_BEGINNINGS):
+            return _another(reached)
+        if id_ == claim.layout.samples and size:
+            more = "it holds a second chunk of samples, which is not read"
+        known = known or id_.startswith(_APPENDED)
+        if start + size <= file.size:
+            reached = start + size
+    return more if known or (reached > position and _is_stray(file, reached)) else None
+
+
+def _another(position: int) -> str:
+    return f"another recording begins {position} bytes into the file, which is not read"
+
+
+def _is_stray(file: OpenFile, position: int) -> bool:
+    rest = file.size - position
+    return rest <= _STRAY or (rest <= _PADDING and not any(file.peek(rest, position)))
