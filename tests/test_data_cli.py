@@ -13,6 +13,7 @@ from pathlib import Path
 
 import data_archives
 import pytest
+from audio_files import noise, write
 from command import EXAMPLES, Result, invoke
 from data_archives import DATASETS, SOURCES, program, small
 from file_server import FileServer
@@ -224,6 +225,18 @@ def test_check_finds_what_is_missing_undecodable_and_damaged(esc50, tmp_path, de
     assert result.out.endswith(f"missing: 1\nundecodable: 2\ndamaged: {int(deep)}\n")
     assert ["fold1", "50", "49"] in [line.split() for line in result.out.splitlines()]
     assert all(reason for *_, reason in report(tmp_path / "bad.csv"))
+
+
+@pytest.mark.parametrize("words", [[], ["--deep"]], ids=["headers", "deep"])
+def test_check_finds_a_header_that_states_less_than_there_is(esc50, words):
+    path = audio(esc50)[0].with_suffix(".wav")
+    audio(esc50)[0].unlink()
+    data_ = bytearray(write(path, noise(5)).read_bytes())
+    data_[40:44] = (4410).to_bytes(4, "little")
+    path.write_bytes(data_)
+    result = data("check", "esc50", "--data", esc50, *words)
+    assert result.code == 1
+    assert f"{path.name}: damaged: the header states 0.10 s" in result.err
 
 
 def test_check_tells_some_problems_and_how_to_get_them_all(esc50):

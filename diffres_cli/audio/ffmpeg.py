@@ -31,15 +31,9 @@ _SPEAKER = re.compile(r"^(\[[^]]*\] ?)*(Error opening input: )?")
 # Packets of a sound recording may state the same time, as short Vorbis blocks in Matroska. AU has no times.
 _HARMLESS = re.compile(r"non monotonically increasing dts to muxer|^Last message repeated")
 # How a drive or share fails; no format's reader in ffmpeg gives these for a file that is cut short.
-_MEDIUM = (
-    errno.EIO,
-    errno.ENXIO,
-    errno.ENODEV,
-    errno.ESTALE,
-    errno.ETIMEDOUT,
-    errno.EHOSTDOWN,
-    errno.ENOTCONN,
-)
+_MEDIUM = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN)
+# Sent from outside, as by a system that is short of memory. A crash, of a damaged file, has other numbers.
+_STOPPED = (1, 2, 9, 15)  # SIGHUP, SIGINT, SIGKILL, SIGTERM
 
 
 class FfmpegDecoder:
@@ -112,6 +106,9 @@ class FfmpegDecoder:
         if self._failed is not None:
             error = OSError(self._failed, os.strerror(self._failed))
             raise unreadable(self._file_name, error) from error
+        if -code in _STOPPED:
+            reason = f"ffmpeg was stopped by signal {-code} before it was done; try again"
+            raise AudioError(f"{self._name}: {reason}") from InterruptedError(errno.EINTR, reason)
         return self._said or (f"ffmpeg ended with code {code}" if code else "")
 
     def close(self) -> None:

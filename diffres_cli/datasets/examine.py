@@ -44,7 +44,7 @@ def problems(
     """The clips of a dataset that are missing, cannot be decoded, or are damaged, the missing first.
 
     Args:
-        deep: decode everything, not only the headers; only then damage is found.
+        deep: decode everything, not only the headers. Without it, only damage to a header is found.
         jobs: worker processes.
         on_done: told how many recordings have been looked at.
 
@@ -94,11 +94,13 @@ def _look(path: Path, deep: bool) -> _Finding:
             if deep:
                 for _ in recording.blocks(recording.sample_rate):
                     pass
-                kind = "damaged" if recording.warnings else ""
-                return _Finding(path, kind, "; ".join(recording.warnings), recording.duration)
+            kind, reason = "damaged" if recording.warnings else "", "; ".join(recording.warnings)
+            if deep:
+                return _Finding(path, kind, reason, recording.duration)
             if recording.frames is None:
-                return _Finding(path, "", "", None)
-            kind, reason = ("", "") if recording.frames else ("undecodable", "it holds no samples")
+                return _Finding(path, kind, reason, None)
+            if not recording.frames:
+                kind, reason = "undecodable", "it holds no samples"
             return _Finding(path, kind, reason, recording.frames / recording.sample_rate)
     except AudioError as error:
         return _Finding(path, "undecodable", str(error), None)
