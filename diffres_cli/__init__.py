@@ -4,6 +4,7 @@ The map, in the order the data flows:
 
     errors.py       DiffresError and its children: what was received, what is allowed, what to do
     text.py         names and labels from outside, made fit to print
+    locks.py        locks between processes, which end with them
     files.py        writing files whole or not at all
     textfile.py     text that a user gives: UTF-8 or UTF-16, with any line ends
     cores.py        how many cores this process may use: affinity, and a container's quota

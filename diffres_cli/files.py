@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import IO
 
 from diffres_cli.errors import OutputError
+from diffres_cli.locks import lock
 
-_PREFIX, _SUFFIX = ".diffres-", ".part"
-_ABANDONED = 60  # seconds without a write
+_PREFIX, _SUFFIX, _LOCK = ".diffres-", ".part", ".lock"
+_NEW = 60  # seconds: a temporary file has no lock just after it is made and just before it is renamed
 
 
 @contextmanager
@@ -45,18 +46,27 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 
 def sweep(folders: Iterable[Path]) -> None:
-    """Remove what killed processes left in `folders`: temporary files nobody writes to."""
+    """Remove what killed processes left in `folders`: temporary files nobody has locked, none of them new."""
     for folder in folders:
         with suppress(OSError):
             for name in os.listdir(folder):  # noqa: PTH208 (100,000 of these count)
-                if name.startswith(_PREFIX) and name.endswith(_SUFFIX):
+                if name.startswith(_PREFIX) and name.endswith((_SUFFIX, _LOCK)):
                     _remove_abandoned(folder / name)
 
 
 def _remove_abandoned(path: Path) -> None:
-    with suppress(OSError):
-        if time.time() - path.stat().st_mtime > _ABANDONED:
+    with suppress(OSError):  # one of them: there are no locks here, so nobody can tell
+        if time.time() - path.stat().st_mtime < _NEW:
+            return
+        with path.open("r+b") as file:
+            abandoned = lock(file.fileno())
+        if abandoned:
             path.unlink()
+
+
+def lock_path(folder: Path, name: str) -> Path:
+    """A file for `diffres_cli.locks.locked` that `sweep` removes once nobody holds it."""
+    return folder / f"{_PREFIX}{name}{_LOCK}"
 
 
 def make_folder(path: Path) -> None:
@@ -113,10 +123,13 @@ def _replacement(path: Path, permissions: int | None, durable: bool) -> Iterator
     temporary = path.with_name(f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}")
     try:  # not `tempfile`: a signal that comes just after it made a file would leave it there
         with open(temporary, "xb", opener=create) as file:
+            with suppress(OSError):  # without locks here, `sweep` removes nothing
+                lock(file.fileno())
             yield file
             file.flush()
             if durable:
                 os.fsync(file.fileno())
+            os.utime(temporary)  # new until it is renamed: Windows renames no open file
         if permissions is not None:
             temporary.chmod(permissions)  # all of them: the process's mask took some away
         temporary.replace(path)

@@ -98,7 +98,7 @@ def shards(folder: Path) -> dict[str, int]:
 
 def debris(folder: Path) -> list[Path]:
     """What is left of work that was not finished."""
-    return [*folder.rglob(".diffres-*"), *folder.rglob("*.lock")]
+    return list(folder.rglob(".diffres-*"))
 
 
 def begin(

@@ -15,7 +15,7 @@ from batch_runs import silence, wait_until, workers_of
 from cache_builds import assert_holds, begin, build, clip_of, debris, end, shards, some, wait_for
 from places import open_to_all, unprivileged
 
-from diffres_cli.datasets.locks import building, locked, tidy
+from diffres_cli.locks import locked
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
@@ -72,13 +72,19 @@ def test_what_a_killed_build_left_is_removed(tmp_path):
 
 
 def test_what_a_slow_build_has_begun_is_left_alone(tmp_path):
-    for name in (".diffres-0.part", "0.lock"):
-        (tmp_path / name).touch()
+    slow = [clip_of(silence(tmp_path / "long.wav", 3 * 3600), 10799)]
+    process = begin(slow, tmp_path / "cache")
+    wait_until(lambda: len(debris(tmp_path)) == 2, process)
+    stopped = [process, *workers_of(process)]
+    for each in stopped:
+        os.kill(each.pid, signal.SIGSTOP)
+    begun = set(debris(tmp_path))
     aged(tmp_path)
-    with building(tmp_path):
-        tidy(tmp_path)
-        assert len(debris(tmp_path)) == 2
-    tidy(tmp_path)
+    build(some(tmp_path / "other", 3), tmp_path / "cache")
+    assert set(debris(tmp_path)) == begun
+    for each in stopped:
+        os.kill(each.pid, signal.SIGCONT)
+    assert end(process)[-1] == "{}"
     assert debris(tmp_path) == []
 
 
@@ -121,7 +127,7 @@ def test_stopped_without_a_trace(tmp_path, number, group, when):
     process = begin(clips, tmp_path / "cache")
     wait_until(lambda: workers_of(process), process)
     if when == "writing":
-        wait_until(lambda: list(tmp_path.rglob(".diffres-*")), process)
+        wait_until(lambda: list(tmp_path.rglob(".diffres-*.part")), process)
     else:
         time.sleep(when)
     workers = workers_of(process)
@@ -130,7 +136,7 @@ def test_stopped_without_a_trace(tmp_path, number, group, when):
     assert (said[-1:] == ["stopped"]) == (number == signal.SIGINT)
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
-    assert not list(tmp_path.rglob(".diffres-*"))
+    assert not list(tmp_path.rglob(".diffres-*.part"))
 
 
 # --- another one
@@ -155,7 +161,7 @@ def test_the_second_waits_for_the_first_and_takes_over_when_it_dies(tmp_path):
     clips = some(tmp_path / "in", 3)
     job = tmp_path / "cache"
     first = begin([*clips, clip_of(silence(tmp_path / "in" / "long.wav", 3000), 0)], job)
-    wait_until(lambda: list(job.rglob(".diffres-*")), first)
+    wait_until(lambda: list(job.rglob(".diffres-*.part")), first)
     second = begin([*clips, clip_of(tmp_path / "in" / "long.wav", 0)], job)
     time.sleep(1)
     for each in [first, *workers_of(first)]:
@@ -190,7 +196,7 @@ def test_a_full_disk_leaves_what_is_finished(tmp_path):
         "what is finished stays, and the next run goes on from there"
     )
     assert len(shards(tmp_path)) == 2
-    assert not list(tmp_path.rglob(".diffres-*"))
+    assert not list(tmp_path.rglob(".diffres-*.part"))
     cache, decoded = build(clips, tmp_path / "cache")
     assert decoded == 9
     assert_holds(cache, clips)

@@ -16,8 +16,8 @@ from diffres_cli.comparison.child import Child, Slot, last_line, launch, stop
 from diffres_cli.comparison.plan import count_of
 from diffres_cli.comparison.state import CellFolder, folder_of
 from diffres_cli.comparison.worker import Order, work
-from diffres_cli.datasets.locks import locked
 from diffres_cli.errors import DiffresError
+from diffres_cli.locks import locked
 
 WORKER = "diffres_cli.comparison.worker"
 _LOOK = 0.2  # seconds between looks at the processes

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from diffres_cli.comparison.child import serve, tell
 from diffres_cli.comparison.state import CellFolder
-from diffres_cli.datasets.locks import locked
 from diffres_cli.evaluation.runs import FACTS_NAME, MODEL_NAME
 from diffres_cli.files import write_atomically
+from diffres_cli.locks import locked
 from diffres_cli.training.recipefile import read_recipe
 
 

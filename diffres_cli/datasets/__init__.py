@@ -12,8 +12,8 @@
     cache.py      waveforms of clips, decoded once: build_cache, WaveformCache
     plan.py, pool.py, decoding.py, excerpts.py
                   what is missing -> jobs -> worker processes -> clips cut from recordings
-    shards.py, lookup.py, locks.py
-                  the file format, which shard has which clip, sharing work between processes
+    shards.py, lookup.py
+                  the file format, which shard has which clip
     catalog.py    all of them by name: load_dataset
 
 Nothing here imports torch.

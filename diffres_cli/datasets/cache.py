@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from diffres_cli.cores import available_cores
 from diffres_cli.datasets.clip import Clip
 from diffres_cli.datasets.decoding import CHANGED, Form, key_of
-from diffres_cli.datasets.locks import building, tidy
 from diffres_cli.datasets.lookup import Places, look_up
 from diffres_cli.datasets.places import cache_folder
 from diffres_cli.datasets.plan import plan, refuse_too_large
 from diffres_cli.datasets.pool import Pool
 from diffres_cli.datasets.shards import samples_of
 from diffres_cli.errors import DataError, UsageError
-from diffres_cli.files import make_folder
+from diffres_cli.files import make_folder, sweep
 
 VERSION = 1  # of the samples: to be raised when a recording would come out differently
 MISSING = "there is no such file"
@@ -112,7 +111,7 @@ def build_cache(
     form = _form(sample_rate, seconds, workers)
     place = (folder or cache_folder()) / f"{form.sample_rate}hz-{form.most or 'whole'}-v{VERSION}"
     make_folder(place)
-    tidy(place)
+    sweep([place])
     keys = [key_of(clip) for clip in clips]
     places = look_up(place, keys)
     jobs = plan(place, form, clips, keys, places)
@@ -120,7 +119,7 @@ def build_cache(
     if jobs:
         refuse_too_large(jobs)
         told = _told(len(clips), sum(len(job.clips) for job in jobs), on_progress)
-        with building(place), Pool(workers or available_cores(), told) as pool:
+        with Pool(workers or available_cores(), told) as pool:
             failures = pool.run(jobs)
         places = look_up(place, keys)
     elif on_progress is not None:

@@ -12,11 +12,10 @@ from pathlib import Path
 
 from diffres_cli.datasets.clip import Clip
 from diffres_cli.datasets.excerpts import Failure, Samples, Span, excerpts
-from diffres_cli.datasets.locks import SUFFIX as LOCK
-from diffres_cli.datasets.locks import locked
 from diffres_cli.datasets.shards import KEY_DIGITS, SUFFIX, ShardWriter, read_index
 from diffres_cli.errors import OutputError
-from diffres_cli.files import atomic_file, reason
+from diffres_cli.files import atomic_file, lock_path, reason
+from diffres_cli.locks import locked
 
 CHANGED = "it changed or went away while it was read: run again"
 DIED = "the process decoding it died twice"
@@ -97,15 +96,16 @@ def do(job: Job, starting: Starting) -> Done:
     Raises:
         OutputError: it cannot be written.
     """
-    lock = job.folder / f"{job.name}{LOCK}"
+    lock_file = lock_path(job.folder, job.name)
     try:
-        with locked(lock, wait=job.wait) as held:
+        with locked(lock_file, wait=job.wait) as held:
             if not held:
                 return Done(busy=True)
-            path = _vacancy(job)
-            done = Done() if path is None else _make(job, path, starting)
-            lock.unlink(missing_ok=True)
-            return done
+            try:
+                path = _vacancy(job)
+                return Done() if path is None else _make(job, path, starting)
+            finally:
+                lock_file.unlink(missing_ok=True)
     except OutputError as error:
         why = reason(error.__cause__) if isinstance(error.__cause__, OSError) else str(error)
         kept = "what is finished stays, and the next run goes on from there"

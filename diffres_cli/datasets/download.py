@@ -18,10 +18,10 @@ from pathlib import Path
 from diffres_cli.datasets.archive import ArchiveError
 from diffres_cli.datasets.clip import Archive, Dataset, Source
 from diffres_cli.datasets.extract import extract, refuse_lack_of_room
-from diffres_cli.datasets.locks import locked
 from diffres_cli.datasets.transfer import fetch, partial
 from diffres_cli.errors import DataError, OutputError, UsageError
 from diffres_cli.files import make_folder, reason
+from diffres_cli.locks import locked
 
 OnStep = Callable[[str, int, int], object]
 """Told what is being done, how many bytes of it are done, and of how many (0: not known)."""

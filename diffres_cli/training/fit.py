@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from diffres_cli.datasets.locks import locked
 from diffres_cli.errors import DataError, OutputError, TrainingError, UsageError
 from diffres_cli.files import reason
+from diffres_cli.locks import locked
 from diffres_cli.training.batches import Plan
 from diffres_cli.training.loaders import Loaders
 from diffres_cli.training.material import Material
