@@ -14,6 +14,7 @@
     ffmpeg.py     everything else, through an ffmpeg on the PATH
     arrays.py     a NumPy array
     resample.py   mono blocks at one rate -> mono blocks at another
+    scale.py      floats on the scale of integers
     recording.py  any of the above -> one `Recording`: what it is, its samples, what was odd about it
     windows.py    mono blocks -> an excerpt, overlapping windows
     find.py       what was typed -> the files to read

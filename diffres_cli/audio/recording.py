@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from diffres_cli.audio.arrays import ArrayDecoder
 from diffres_cli.audio.decoder import Decoder, Samples
 from diffres_cli.audio.resample import resampled
+from diffres_cli.audio.scale import FullScale
 from diffres_cli.audio.sources import OpenFile, open_file, open_stdin, spool
 from diffres_cli.errors import AudioError, UsageError
 from diffres_cli.text import STDIN, printable
@@ -22,7 +23,7 @@ from diffres_cli.text import STDIN, printable
 Source = str | Path | bytes | BinaryIO | NDArray[Any]
 
 LOWEST_RATE, HIGHEST_RATE = 100, 1_000_000  # Hz
-_LARGEST_SAMPLE = 2.0**31  # full scale is 1; integers stored as floats pass, what overflows later does not
+_LARGEST_SAMPLE = 2.0**31  # full scale is 1; what overflows later does not pass
 _BLOCK_VALUES = 2**18  # samples read at once, over all channels
 _DIRECT = "WAV, FLAC, OGG, Opus, MP3, AIFF, AU and CAF are"
 _TEXT_BYTES = b"\t\n\f\r\x1b" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
@@ -36,8 +37,6 @@ class Recording:
         sample_rate: the recording's own, in Hz.
         channels: how many; the stream is their mean.
         frames: samples a channel the header promises, None where it makes no promise.
-        warnings: what was odd although samples could be read; complete once the stream has ended.
-            What is odd about the header is there from the start.
     """
 
     def __init__(self, name: str, decoder: Decoder, file: OpenFile | None = None) -> None:
@@ -45,8 +44,8 @@ class Recording:
         self.sample_rate = decoder.sample_rate
         self.channels = decoder.channels
         self.frames = decoder.frames
-        self.warnings = list(decoder.notes)
-        self._decoder = decoder
+        self._decoder = FullScale(decoder)
+        self._odd: list[str] = []
         self._file = file
         self._decoded = 0
         self._ended = False
@@ -56,6 +55,11 @@ class Recording:
         """The recording's duration in seconds: exact once the stream has ended, before it what is known."""
         known = self._decoded if self._ended else max(self._decoded, self.frames or 0)
         return known / self.sample_rate
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is odd although samples can be read: about the header from the start, all once they ended."""
+        return [*self._decoder.notes, *self._odd]
 
     def blocks(self, target_rate: int) -> Iterator[Samples]:
         """The rest of the recording at `target_rate` Hz: mono float32 blocks, [n], in constant memory.
@@ -100,9 +104,9 @@ class Recording:
             promised = self.frames / self.sample_rate
             digits = 2 if promised - self.duration > 0.01 else 6  # both numbers are to differ
             found = f"the header promises {promised:.{digits}f} s, {self.duration:.{digits}f} s could be read"
-            self.warnings.append(f"{found} ({why})" if why else found)
+            self._odd.append(f"{found} ({why})" if why else found)
         elif why:
-            self.warnings.append(f"damaged: {why}; {self.duration:.2f} s could be read")
+            self._odd.append(f"damaged: {why}; {self.duration:.2f} s could be read")
 
     def close(self) -> None:
         """Let go of the file, and of ffmpeg where it was needed."""

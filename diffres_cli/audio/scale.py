@@ -1,0 +1,80 @@
+"""Floats on the scale of integers, ±32768 in place of ±1, as a cast without a division leaves them.
+
+They are judged by the first block that is not all zeros, since a stream is read once: they are integers
+stored as floats if all are whole numbers and some go beyond ±1, or if most go beyond ±1 and some beyond ±100.
+All blocks are then divided by the full scale of the 16, 24 or 32 bits that they fit in, and a note says so.
+Music in floats may well go a little beyond ±1: that is left as it is. What lies beyond ±10 is noted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from diffres_cli.audio.decoder import Decoder, Samples
+
+_BITS = (16, 24, 32)
+_SURELY_INTEGER, _ODD = 100, 10  # where full scale is 1
+_ROOM = 2  # times full scale: resampling and filters overshoot
+
+
+class FullScale:
+    """A `Decoder` on another one, whose samples it brings to a full scale of 1."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.sample_rate, self.channels, self.frames = decoder.sample_rate, decoder.channels, decoder.frames
+        self._decoder = decoder
+        self._divisor = 0  # 0 while nothing but zeros was seen
+        self._note = ""
+        self._position = 0
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """See `Decoder`; with what was found about the scale so far."""
+        return (*self._decoder.notes, *filter(None, [self._note]))
+
+    @property
+    def complaint(self) -> str:
+        """See `Decoder`."""
+        return self._decoder.complaint
+
+    def read(self, frames: int) -> Samples:
+        """See `Decoder.read`."""
+        block = self._decoder.read(frames)
+        if not self._divisor and block.any():
+            self._judge(block)
+        if self._divisor > 1:
+            block = block / np.float32(self._divisor)
+        if not self._note:
+            self._look_for_odd(block)
+        self._position += len(block)
+        return block
+
+    def _judge(self, block: Samples) -> None:
+        size = np.abs(block)
+        peak = float(size.max())
+        bits = next((bits for bits in _BITS if peak <= _ROOM * 2.0 ** (bits - 1)), None)  # None for NaN
+        self._divisor = 1
+        if bits is not None and _are_integers(size, peak):
+            self._divisor = 2 ** (bits - 1)
+            cause = f"its samples reach {peak:.6g}, where full scale is 1"
+            self._note = f"{cause}: read as {bits}-bit integers stored as floats, divided by {self._divisor}"
+
+    def _look_for_odd(self, block: Samples) -> None:
+        odd = np.abs(block) > _ODD
+        if odd.any():
+            place = tuple(np.argwhere(odd)[0])
+            seconds = (self._position + int(place[0])) / self.sample_rate
+            self._note = f"a sample is {block[place]:.6g} at {seconds:.2f} s, where full scale is 1"
+
+    def close(self) -> None:
+        """See `Decoder`."""
+        self._decoder.close()
+
+
+def _are_integers(size: Samples, peak: float) -> bool:
+    if peak <= 1:
+        return False
+    whole = bool((size == np.rint(size)).all())
+    return whole or (peak > _SURELY_INTEGER and float(np.mean(size[size > 0] > 1)) > 0.5)
