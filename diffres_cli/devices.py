@@ -47,6 +47,23 @@ def cuda_is_offered() -> bool:
     return CUDA in _offered()
 
 
+def device_here(backend: str, device: str) -> str:
+    """The device that "auto" stands for on this machine, "cpu" or "cuda"; another name stands for itself."""
+    if device != "auto":
+        return device
+    problem = _torch_problem() if backend == "torch" else cuda_problem()
+    return "cpu" if problem else "cuda"
+
+
+def runtime_version(backend: str) -> str:
+    """The version of what runs a model: ONNX Runtime or torch."""
+    if backend == "torch":
+        return _version("torch") or ""
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
+
+
 def preload_cuda() -> None:
     """Let ONNX Runtime find the CUDA libraries that pip installed, as for torch; it does not look itself."""
     from diffres_cli.ort import onnxruntime

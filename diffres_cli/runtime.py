@@ -85,7 +85,7 @@ class OnnxRuntime(Runtime):
 
     backend = "onnx"
 
-    def __init__(self, model: ModelFile, device: str = "auto", threads: int = 0) -> None:
+    def __init__(self, model: ModelFile, device: str = "auto", threads: int = 1) -> None:
         """Load a graph.
 
         Args:

@@ -191,7 +191,10 @@ def test_changed_settings_are_said(folder, tmp_path, monkeypatch, where):
     command = ["tag", "in", *where.split()]
     assert said(invoke(*command)) == ["4 tagged"]
     changed = said(invoke(*command, "--top-k", "1"))
-    assert changed == ["settings changed since the last run: 4 recordings are tagged again", "4 tagged"]
+    assert changed == [
+        "settings or versions changed since the last run: 4 recordings are tagged again",
+        "4 tagged",
+    ]
     assert said(invoke(*command, "--top-k", "1"))[-1] == "0 tagged, 4 done before"
     written = Path("all.json") if "all" in where else Path("out/000.wav.json")
     assert all(len(record["labels"]) <= 1 for record in json.loads(written.read_bytes()))

@@ -42,13 +42,7 @@ def test_several_processes_write_what_one_writes(folder: Path, tmp_path: Path) -
     assert stream.out == where.read_text("utf-8")
     assert invoke("tag", *inputs, "-o", tmp_path / "file.jsonl", "-j", "2").code == 1
     assert (tmp_path / "file.jsonl").read_text("utf-8") == stream.out
-    one = [json.loads(line) for line in invoke("tag", *inputs, "-f", "jsonl").out.splitlines()]
-    several = [json.loads(line) for line in stream.out.splitlines()]
-    assert [record["file"] for record in several] == [record["file"] for record in one]
-    for mine, theirs in zip(several, one, strict=True):  # other threads, another last decimal
-        assert [label["label"] for label in mine["labels"]] == [label["label"] for label in theirs["labels"]]
-        for label, its in zip(mine["labels"], theirs["labels"], strict=True):
-            assert label["score"] == pytest.approx(its["score"], abs=1e-5)
+    assert invoke("tag", *inputs, "-f", "jsonl").out == stream.out
 
 
 class Counted(list[Task]):
@@ -64,7 +58,7 @@ class Counted(list[Task]):
 
 def test_few_are_begun_ahead_of_a_slow_one(folder: Path) -> None:
     tasks = Counted(item for item in plan(find_recordings([folder]), [str(folder)]) if isinstance(item, Task))
-    with Workers(2, Setup("audioset-small", Settings(), threads=1)) as workers:
+    with Workers(2, Setup("audioset-small", Settings())) as workers:
         outcomes = in_order(workers, tasks)
         assert next(outcomes).task.name == "!long.wav"
         assert tasks.begun == 8  # the other worker waits

@@ -39,14 +39,14 @@ def audacity_labels(data: bytes) -> list[tuple[float, float, str]]:
 @pytest.mark.parametrize("asked", ["windows", "events"])
 def test_audacity_reads_every_label(asked):
     for one in tagged(asked):
-        expected = [(row.start, row.end, f"{row.label} {row.score:.3f}") for row in rows(one)]
+        expected = [(row.start, row.end, f"{row.label} {row.score:.4f}") for row in rows(one)]
         assert audacity_labels(written("audacity", one)) == expected
 
 
 def test_no_label_breaks_an_audacity_line():
     ((start, end, title),) = audacity_labels(written("audacity", STRANGE))
     assert (start, end) == (0.0, 10.0)
-    assert title == 'Say "hi"\\tor\\r\\nbye\\u2028, Grüße 🔔 0.750'
+    assert title == 'Say "hi"\\tor\\r\\nbye\\u2028, Grüße 🔔 0.7500'
     assert written("audacity", SILENT) == b""
 
 
@@ -121,7 +121,7 @@ def test_praat_reads_a_tier_a_label_without_gaps(asked, tmp_path):
                 if row.label == name:  # heard there at least as strongly
                     texts = [text for start, end, text in found if row.start <= start and end <= row.end]
                     assert texts
-                    assert all(float(text) >= float(f"{row.score:.3f}") for text in texts)
+                    assert all(float(text) >= float(f"{row.score:.4f}") for text in texts)
 
 
 def test_praat_reads_the_events_themselves(tmp_path):
@@ -130,12 +130,12 @@ def test_praat_reads_the_events_themselves(tmp_path):
         found = {
             (name, start, end, text) for name, tier in tiers.items() for start, end, text in tier if text
         }
-        assert found == {(row.label, row.start, row.end, f"{row.score:.3f}") for row in rows(one)}
+        assert found == {(row.label, row.start, row.end, f"{row.score:.4f}") for row in rows(one)}
 
 
 def test_praat_reads_quotes_tabs_and_letters_of_any_script(tmp_path):
     tiers = praat_tiers(written("textgrid", STRANGE), tmp_path)
-    assert tiers == {'Say "hi"\\tor\\r\\nbye\\u2028, Grüße 🔔': [(0.0, 10.0, "0.750")]}
+    assert tiers == {'Say "hi"\\tor\\r\\nbye\\u2028, Grüße 🔔': [(0.0, 10.0, "0.7500")]}
 
 
 def test_praat_reads_a_recording_in_which_nothing_was_heard(tmp_path):

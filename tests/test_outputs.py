@@ -16,7 +16,7 @@ from diffres_cli.outputs.records import as_record
 from diffres_cli.outputs.sink import Sink, open_sink
 from diffres_cli.prediction import Label, Prediction, WindowPrediction
 
-SIREN, DOG = Label("Siren", "/m/03kmc9", 0.87654321), Label("Dog, bark", "/m/0bt9lr", 0.25)
+SIREN, DOG = Label("Siren", "/m/03kmc9", 0.876521), Label("Dog, bark", "/m/0bt9lr", 0.25)
 NOTHING = np.zeros(2, np.float32)
 
 
@@ -53,7 +53,7 @@ RECORD = {
     "fps": 50.0,
     "min_confidence": 0.1,
     "labels": [
-        {"label": "Siren", "id": "/m/03kmc9", "score": 0.876543},
+        {"label": "Siren", "id": "/m/03kmc9", "score": 0.8765},
         {"label": "Dog, bark", "id": "/m/0bt9lr", "score": 0.25},
     ],
     "windows": [
@@ -61,7 +61,7 @@ RECORD = {
             "start": 0.0,
             "end": 10.0,
             "labels": [
-                {"label": "Siren", "id": "/m/03kmc9", "score": 0.876543},
+                {"label": "Siren", "id": "/m/03kmc9", "score": 0.8765},
                 {"label": "Dog, bark", "id": "/m/0bt9lr", "score": 0.25},
             ],
         },
@@ -113,7 +113,7 @@ def test_json_is_readable_as_it_is() -> None:
 def test_csv_accounts_for_every_window() -> None:
     rows = list(csv.DictReader(io.StringIO(written("csv", prediction(), quiet()), newline="")))
     assert [(row["file"], row["start"], row["end"], row["label"], row["score"]) for row in rows] == [
-        ("street.wav", "0.0", "10.0", "Siren", "0.876543"),
+        ("street.wav", "0.0", "10.0", "Siren", "0.8765"),
         ("street.wav", "0.0", "10.0", "Dog, bark", "0.25"),
         ("street.wav", "10.0", "20.0", "", ""),
         ("street.wav", "20.0", "24.123", "Dog, bark", "0.25"),

@@ -78,8 +78,8 @@ def _plain(value: object) -> object:
 
 
 def local(tmp_path: Path, *inputs: str | Path, **settings: object) -> list[tuple[object, ...]]:
-    """What the local engine makes of it on one thread, as a worker has: the last decimal hangs on that."""
-    setup = Setup(DEFAULT_MODEL, Settings(**settings), threads=1).pinned()
+    """What the local engine makes of it."""
+    setup = Setup(DEFAULT_MODEL, Settings(**settings)).pinned()
     order = Order(setup, tmp_path / "local.parquet", "parquet", force=True)
     run(order, plan(find_recordings(inputs), list(map(str, inputs))), in_process, Run())
     return table(tmp_path / "local.parquet")

@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -82,15 +82,14 @@ class RayEngine:
         context = ray.data.DataContext.get_current()
         context.max_consecutive_actor_init_deaths = _DEATHS
         context.enable_progress_bars = self.loud
-        workers, cores = self._share(len(tasks))
-        job = replace(job, setup=replace(job.setup, threads=cores))
+        workers = self._workers(len(tasks))
         size = max(1, min(_LARGEST_PART, len(tasks) // (_PARTS_A_WORKER * workers)))
         rows = [{"part": pickle.dumps(part)} for part in _parts(tasks, size)]
         pool = ray.data.ActorPoolStrategy(size=min(workers, len(rows)), max_tasks_in_flight_per_actor=1)
         begun = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Begun).remote()
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             Worker, fn_constructor_args=(job, ray.put(model), begun), compute=pool,
-            num_cpus=cores, num_gpus=1 if job.setup.device == "cuda" else 0,
+            num_cpus=1, num_gpus=1 if job.setup.device == "cuda" else 0,
         )  # fmt: skip
         try:
             for row in dataset.iter_rows():
@@ -114,12 +113,10 @@ class RayEngine:
         cores = max(self.cores, self.jobs or 1)
         return {"address": "local", "num_cpus": cores, "include_dashboard": False}
 
-    def _share(self, count: int) -> tuple[int, int]:
-        """How many workers, and the cores of each; none can have more than one machine's."""
+    def _workers(self, count: int) -> int:
+        """How many workers: as asked for, else one a core of the cluster; no more than recordings."""
         machines = [int(node["Resources"].get("CPU", 0)) for node in _import_ray().nodes() if node["Alive"]]
-        workers = self.jobs or max(1, sum(machines))
-        smallest = min((cores for cores in machines if cores), default=1)
-        return min(workers, count), max(1, min(sum(machines) // workers, smallest))
+        return min(self.jobs or max(1, sum(machines)), count)
 
 
 def _parts(tasks: list[Task], size: int) -> list[Part]:

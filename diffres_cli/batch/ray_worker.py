@@ -79,7 +79,7 @@ class Worker:
             os.chdir(job.folder)
         try:
             self._store = Store(job.store)  # what speaks its protocol may be on other machines only
-            self._tagger = tagger_of(ray.get(model), job.setup.device, job.setup.threads)
+            self._tagger = tagger_of(ray.get(model), job.setup.device)
         except DiffresError as error:  # raised here, Ray would try for ever
             error.args = (f"{error} (on {socket.gethostname()})",)
             self._failure: DiffresError | None = error
@@ -139,7 +139,7 @@ def done_in(store: Store, fingerprint: str) -> dict[str, Task]:
         notes = list(pool.map(read, names))
     for name, note in zip(names, notes, strict=True):
         if note is None or note["fingerprint"] != fingerprint:
-            whose = "other settings" if note else "somebody else's"
+            whose = "other settings or versions" if note else "somebody else's"
             raise UsageError(
                 f"--output {store.where}: holds {name}, {whose}; name another folder, or --force deletes "
                 "what is there"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from diffres_cli.audio import printable
+from diffres_cli.batch.fingerprint import fingerprint
 from diffres_cli.batch.ledger import Ledger
 from diffres_cli.batch.plan import STDIN, Task, shard_of
 from diffres_cli.batch.work import Outcome, Setup, do
-from diffres_cli.checkpoint import read_model
 from diffres_cli.errors import AudioError
 from diffres_cli.files import make_folder, sweep
 from diffres_cli.job import SOME_FAILED, Summary
@@ -54,17 +52,8 @@ class Order:
 
     @property
     def fingerprint(self) -> str:
-        """Of everything that changes a result: the model's bytes and the settings."""
-        setup = self.setup
-        path = Path(setup.model)
-        parts = {
-            "model": hashlib.sha256(read_model(path).data).hexdigest(),
-            "backend": setup.backend,
-            "settings": asdict(setup.settings),
-            "format": setup.format if setup.mirror is not None else None,
-            "records": self.combined is not None,
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        """Of everything that could change a result on this machine."""
+        return fingerprint(self.setup, records=self.combined is not None)
 
 
 @dataclass
@@ -161,7 +150,7 @@ def run(
 
 
 def in_process(setup: Setup, tasks: Iterable[Task]) -> Iterator[Outcome]:
-    """The engine for a few recordings: this process, one after the other, the model on all cores."""
+    """The engine for a few recordings: this process, one after the other."""
     tagger = setup.load()
     for task in tasks:
         yield do(tagger, setup, task)

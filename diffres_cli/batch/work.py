@@ -26,7 +26,7 @@ class Setup:
     """Everything an engine needs to do its work in another process.
 
     Attributes:
-        model, backend, device, threads, offline: as `load_tagger` takes them. settings: how to tag.
+        model, backend, device, offline: as `load_tagger` takes them. settings: how to tag.
         mirror: the folder each result is written to, or None. format: of those results.
     """
 
@@ -34,7 +34,6 @@ class Setup:
     settings: Settings
     backend: str = "onnx"
     device: str = "auto"
-    threads: int = 0
     offline: bool = False
     mirror: Path | None = None
     format: str = "jsonl"
@@ -51,13 +50,7 @@ class Setup:
 
     def load(self) -> Tagger:
         """The tagger this describes."""
-        return load_tagger(
-            self.model,
-            backend=self.backend,
-            device=self.device,
-            threads=self.threads,
-            offline=self.offline,
-        )
+        return load_tagger(self.model, backend=self.backend, device=self.device, offline=self.offline)
 
 
 @dataclass(frozen=True)

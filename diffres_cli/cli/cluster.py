@@ -97,9 +97,10 @@ class Cluster:
 
 def tag_on_cluster(cluster: Cluster, setup: Setup, found: list[str | AudioError], inputs: list[str]) -> int:
     """Tag what is not done yet and report, as `tag_folder` does."""
+    from diffres_cli.batch.fingerprint import fingerprint
     from diffres_cli.batch.ray_worker import Job, done_in
     from diffres_cli.batch.remote import Store
-    from diffres_cli.batch.run import Order, Run
+    from diffres_cli.batch.run import Run
 
     if any(item == "-" for item in found):
         raise UsageError("--engine ray: its workers have no standard input; name files or URLs")
@@ -110,7 +111,7 @@ def tag_on_cluster(cluster: Cluster, setup: Setup, found: list[str | AudioError]
     )
     setup = setup.pinned()
     model = _checked(setup)
-    job = Job(setup, store.path, Order(setup).fingerprint, str(Path.cwd()))
+    job = Job(setup, store.path, fingerprint(setup, here=False), str(Path.cwd()))
     store.make()
     for name in store.parts() if cluster.force else ():
         store.remove(name)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from diffres_cli.batch.plan import Task
     from diffres_cli.batch.run import Engine, Order, Run
     from diffres_cli.batch.work import Outcome, Setup
-    from diffres_cli.batch.workers import Workers
     from diffres_cli.cli.progress import Bar
     from diffres_cli.errors import AudioError
 
@@ -165,6 +164,7 @@ def engine(jobs: int | None) -> Engine:
     def start(setup: Setup, tasks: Iterable[Task]) -> Iterator[Outcome]:
         from diffres_cli.batch.plan import STDIN
         from diffres_cli.batch.run import in_process
+        from diffres_cli.batch.workers import Workers
 
         todo = list(tasks)
         if any(task.path == STDIN for task in todo):  # which only this process can read
@@ -176,7 +176,7 @@ def engine(jobs: int | None) -> Engine:
         if count <= 1:
             yield from in_process(setup, todo)
             return
-        with workers(count, setup) as pool:
+        with Workers(count, setup) as pool:
             yield from pool.run(todo)
 
     return start
@@ -196,13 +196,6 @@ def at_least_one(jobs: int | None) -> None:
     """Raises UsageError for jobs below 1."""
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs {jobs}: must be at least 1")
-
-
-def workers(count: int, setup: Setup) -> Workers:
-    """A pool of processes that share the cores out between them."""
-    from diffres_cli.batch.workers import Workers
-
-    return Workers(count, replace(setup, threads=max(1, available_cores() // count)))
 
 
 def mirrored_format(name: str | None) -> str:
@@ -238,7 +231,7 @@ def _count(summary: Run) -> str:
 
 def _say_start(summary: Run, remaining: int, force: bool, quiet: bool) -> None:
     if summary.changed and not force and not quiet:
-        say(f"settings changed since the last run: {summary.changed} recordings are tagged again")
+        say(f"settings or versions changed since the last run: {summary.changed} recordings are tagged again")
     if summary.skipped and not quiet:
         say(f"{summary.skipped} recordings are done already, {remaining} to go (--force tags all again)")
 

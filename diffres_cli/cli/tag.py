@@ -15,7 +15,7 @@ from diffres_cli.cli import options
 from diffres_cli.cli.cluster import Cluster, choose_engine, refuse_local, tag_on_cluster
 from diffres_cli.cli.config import is_typed
 from diffres_cli.cli.console import emit, say, show
-from diffres_cli.cli.folder import Targets, is_folder, processes, progress, tag_folder, workers
+from diffres_cli.cli.folder import Targets, is_folder, processes, progress, tag_folder
 from diffres_cli.cli.inputs import find, refuse_overwriting
 from diffres_cli.errors import AudioError, UsageError
 from diffres_cli.outputs import FORMATS, check_format, choose_format, format_of, make_writer
@@ -171,9 +171,10 @@ def _tag_in_processes(
     """The same in several processes, results in the same order."""
     from diffres_cli.batch.plan import plan
     from diffres_cli.batch.stream import tag_in_order
+    from diffres_cli.batch.workers import Workers
 
     def work(sink: Sink, bar: Bar) -> Summary:
-        with workers(count, setup.pinned()) as pool:
+        with Workers(count, setup.pinned()) as pool:
             return tag_in_order(
                 pool, plan(found, inputs), make_writer(format_), sink, lambda outcome: progress(bar, outcome)
             )

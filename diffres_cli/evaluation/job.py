@@ -125,15 +125,17 @@ def multi_hot(clips: Sequence[Clip], classes: int) -> torch.Tensor:
 def load_runtime(path: Path, backend: str | None, device: str) -> Runtime:
     """A model file, run by torch or by ONNX Runtime; torch weights are exported in memory for the latter.
 
+    On all cores: one process scores a whole dataset, and no metric depends on the last digit of a score.
+
     Raises:
         ModelError: it cannot be read or run. UsageError: `backend` or `device` cannot run it.
     """
     if path.suffix == ".onnx":
-        return OnnxRuntime(read_model(path), device)
+        return OnnxRuntime(read_model(path), device, threads=0)
     if backend == "onnx":
         graph, _ = checked_onnx(load_network(path))
-        return OnnxRuntime(ModelFile(path, graph), device)
-    return TorchRuntime(read_model(path), device)
+        return OnnxRuntime(ModelFile(path, graph), device, threads=0)
+    return TorchRuntime(read_model(path), device, threads=0)
 
 
 def _heard(subject: Subject, waveforms: WaveformCache) -> list[int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -20,13 +21,17 @@ class TorchRuntime(Runtime):
     backend = "torch"
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, model: ModelFile, device: str = "auto") -> None:
+    def __init__(self, model: ModelFile, device: str = "auto", threads: int = 1) -> None:
         """Load weights.
+
+        Args:
+            threads: 0 for as many as torch is set to, which is one a core.
 
         Raises:
             ModelError: not a diffres checkpoint. UsageError: `device` is not there.
         """
         self.device = resolve_device(device)
+        self._threads = threads
         self._network = network_from_bytes(model.data, str(model.path)).to(self.device)
         self.card = self._network.card.renamed(model.name)
 
@@ -37,7 +42,7 @@ class TorchRuntime(Runtime):
             ModelError: torch fails, for want of memory say, or the network computes nonsense.
         """
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), _threads(self._threads):
                 output = self._network(
                     torch.from_numpy(np.ascontiguousarray(waveform)).to(self.device), slots
                 )
@@ -46,6 +51,17 @@ class TorchRuntime(Runtime):
             reason = str(error).strip().partition("\n")[0]
             raise ModelError(f"{self.card.name}: torch failed: {reason}") from error
         return refuse_nonsense(values, self.card.name)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Within this block torch runs on so many threads; the caller's own number holds again after it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def resolve_device(device: str) -> str:

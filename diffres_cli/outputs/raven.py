@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from diffres_cli.outputs.records import Record, Row, one_line, rows
+from diffres_cli.outputs.records import Record, Row, one_line, rows, score_text
 
 COLUMNS = (
     "Selection",
@@ -62,7 +62,7 @@ class RavenWriter:
             *band,
             *place,
             row.label,
-            f"{row.score:.6f}",
+            score_text(row.score),
         )
 
 

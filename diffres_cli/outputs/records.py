@@ -12,7 +12,7 @@ A LABEL is {"label": name, "id": the ontology's, "score": 0 to 1}. Only where as
     "importance": [...]    in each window: of its input frames; frame j is centred on start + j / frame_rate
     "embedding": [...]     in each window: the pooled feature
 
-Times are in seconds, to the millisecond; scores and embeddings have six decimals, importance has four.
+Times are in seconds, to the millisecond. Scores, importance and embeddings have `DECIMALS` decimals.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ import numpy as np
 from diffres_cli.prediction import Event, Floats, Label, Prediction, WindowPrediction
 
 Record = dict[str, Any]
+DECIMALS = 4
+"""Of what a model computes. Processors add in different orders: over the examples the scores of ONNX Runtime
+and of torch at AVX-512, AVX2 and SSE differ by up to 1e-5, embeddings by 2e-5. More decimals would say more
+of the processor than of the sound; at four, one value in several thousand differs, by one in the last."""
 COLUMNS = ("file", "start", "end", "label", "id", "score", "model", "fps", "min_confidence")
 
 _CONTROLS = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]  # Unicode's line separators among them
@@ -82,6 +86,15 @@ def rows(record: Record) -> Iterator[Row]:
             yield Row(span["start"], span["end"], label["label"], label["id"], label["score"])
 
 
+def score_text(score: float) -> str:
+    """A score in the formats of other programs, all its decimals written.
+
+    >>> score_text(0.25)
+    '0.2500'
+    """
+    return f"{score:.{DECIMALS}f}"
+
+
 def one_line(text: str) -> str:
     r"""Text with tabs, line ends and other control characters escaped, for formats that cannot hold them.
 
@@ -98,7 +111,7 @@ def to_json(record: Record) -> str:
 
 
 def _labels(labels: Iterable[Label]) -> list[Record]:
-    return [{"label": label.label, "id": label.id, "score": round(label.score, 6)} for label in labels]
+    return [{"label": label.label, "id": label.id, "score": _rounded(label.score)} for label in labels]
 
 
 def _window(window: WindowPrediction) -> Record:
@@ -108,9 +121,9 @@ def _window(window: WindowPrediction) -> Record:
         "labels": _labels(window.labels),
     }
     if window.importance is not None:
-        record["importance"] = _rounded(window.importance, 4)
+        record["importance"] = _all_rounded(window.importance)
     if window.embedding is not None:
-        record["embedding"] = _rounded(window.embedding, 6)
+        record["embedding"] = _all_rounded(window.embedding)
     return record
 
 
@@ -120,12 +133,16 @@ def _event(event: Event) -> Record:
         "id": event.id,
         "start": round(event.start, 3),
         "end": round(event.end, 3),
-        "score": round(event.score, 6),
+        "score": _rounded(event.score),
     }
 
 
-def _rounded(values: Floats, decimals: int) -> list[float]:
-    rounded: list[float] = np.round(values.astype(np.float64), decimals).tolist()
+def _rounded(score: float) -> float:
+    return round(score, DECIMALS)
+
+
+def _all_rounded(values: Floats) -> list[float]:
+    rounded: list[float] = np.round(values.astype(np.float64), DECIMALS).tolist()
     return rounded
 
 

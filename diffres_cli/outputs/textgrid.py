@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 from itertools import groupby, pairwise
 from operator import itemgetter
 
-from diffres_cli.outputs.records import Record, Row, one_line, rows
+from diffres_cli.outputs.records import Record, Row, one_line, rows, score_text
 
 
 class TextGridWriter:
@@ -73,7 +73,7 @@ def _tier(label: str, found: list[tuple[float, float, float | None]], duration: 
     yield f'        class = "IntervalTier"\n        name = {_quoted(label)}\n'
     yield f"        xmin = 0.000\n        xmax = {duration:.3f}\n        intervals: size = {len(found)}\n"
     for number, (start, end, score) in enumerate(found, start=1):
-        text = "" if score is None else f"{score:.3f}"
+        text = "" if score is None else score_text(score)
         yield f"        intervals [{number}]:\n            xmin = {start:.3f}\n"
         yield f"            xmax = {end:.3f}\n            text = {_quoted(text)}\n"
 
