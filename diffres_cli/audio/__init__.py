@@ -4,16 +4,20 @@
     decoder.py    what the three decoders below offer: blocks of samples
     sndfile.py    the formats libsndfile reads
     promise.py    how long a header says a recording is
-    mpeg.py       the same for MP3, which may not say
     chunks.py     where the samples stand in WAV, AIFF, CAF and the like
     pcm.py        uncompressed samples from there
     repair.py     libsndfile, or one of these two where a header states too few samples
-    flac.py       where FLAC goes on behind damage
-    ogg.py        whether Ogg breaks off
+    part.py       one of the streams in a file, and the copy to read in its place
+    tags.py       ID3 and the like, before and behind streams
+    flac.py       the streams of a FLAC file, and where one resumes behind damage
+    ogg.py        the streams of an Ogg file
+    mpeg.py       what the header of an MPEG frame says
+    mpegscan.py   the streams of an MP3 file, from frame to frame
+    chain.py      several streams as one
     quiet.py      silence for a library that writes to standard error
     ffmpeg.py     everything else, through an ffmpeg on the PATH
     arrays.py     a NumPy array
-    resample.py   mono blocks at one rate -> mono blocks at another
+    resample.py   blocks at one rate -> blocks at another
     scale.py      floats on the scale of integers
     recording.py  any of the above -> one `Recording`: what it is, its samples, what was odd about it
     windows.py    mono blocks -> an excerpt, overlapping windows

@@ -1,46 +1,171 @@
-"""Where a FLAC file goes on behind a damaged stretch: every frame says which samples it holds."""
+"""FLAC: every frame says which samples it holds, and so where a damaged file resumes, and where one ends."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
+from typing import NamedTuple
 
+from diffres_cli.audio.part import Part, stretch
 from diffres_cli.audio.sources import OpenFile
+from diffres_cli.audio.tags import before_tags, behind_tags
 
 _BEHIND, _AHEAD = 2**17, 2**20  # bytes searched around the place that libFLAC had read to
+_TAIL = 2**17  # bytes at the end of a file in which the last frame begins
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
 _LONGEST_HEADER = 16
+_SMALLEST_FRAME = 10  # bytes, of silence in one channel
+_LARGEST_BLOCK = 65_535  # samples
 # Bytes that follow the frame's number where its block size or sample rate is not one of the common ones.
 _BLOCK_SIZE_BYTES = {6: 1, 7: 2}
 _RATE_BYTES = {12: 1, 13: 2, 14: 2}
+# STREAMINFO, from the file's first four bytes on: block sizes, then rate, channels, depth and total.
+_BLOCK_SIZES, _RATE, _TOTAL, _HEAD = 8, 18, 21, 26
+_MARK = b"fLaC\0\0\0\x22"  # the first four bytes, and the head of STREAMINFO
+
+
+class _Frame(NamedTuple):
+    place: int  # byte
+    first: int  # sample
+    samples: int
+
+    @property
+    def end(self) -> int:
+        return self.first + self.samples
+
+
+def flac_parts(file: OpenFile) -> Iterator[Part]:
+    """The FLAC streams in a file, most often a single one.
+
+    One whose frames are numbered beyond the number of samples it states is copied with the number there are.
+    """
+    start, end = file.behind_id3(), before_tags(file)
+    total = _Head(file, start).total
+    frames = _tail(file, start, end)[1]
+    if total and frames and frames[-1].end == total:
+        yield Part()  # as nearly all are: no need to look for more
+        return
+    starts = [start, *_later_starts(file, start)]
+    for begin, stop in pairwise([*starts, end]):
+        yield _part(file, begin, stop, is_only=len(starts) == 1)
+
+
+def _part(file: OpenFile, start: int, end: int, is_only: bool) -> Part:
+    head = _Head(file, start)
+    found = _end_by_last_frame(file, start, end) if head.total else 0
+    if found <= head.total:
+        chunks = None if is_only else partial(stretch, file, start, behind_tags(file, end))
+        return Part(chunks)
+    stated, there = head.total / head.rate, found / head.rate
+    note = f"the header states {stated:.2f} s, but {there:.2f} s are there; all are read"
+    return Part(partial(_with_total, file, head, end, found), note=note)
+
+
+def is_whole(file: OpenFile, frames: int) -> bool:
+    """Whether a file is one stream, whose last frame is whole and ends at sample `frames`, and tags."""
+    start = file.behind_id3()
+    data, frames_there = _tail(file, start, before_tags(file))
+    last = next((frame for frame in frames_there if frame.end == frames), None)
+    is_sound = last is not None and _crc16(data[last.place :]) == 0
+    return is_sound and next(_later_starts(file, start), None) is None
+
+
+class _Head:
+    """What a FLAC stream that begins at byte `start` states: STREAMINFO."""
+
+    def __init__(self, file: OpenFile, start: int) -> None:
+        self.start, self.data = start, file.peek(_HEAD, start).ljust(_HEAD, b"\0")
+        self.block_size = self._number(_BLOCK_SIZES, 2)  # the smallest
+        self.largest_block = self._number(_BLOCK_SIZES + 2, 2) or _LARGEST_BLOCK
+        self.rate = self._number(_RATE, 3) >> 4 or 1  # Hz
+        self.total = self._number(_TOTAL, 5) & 0xF_FFFF_FFFF  # samples, 0 where it does not say
+
+    def _number(self, place: int, size: int) -> int:
+        return int.from_bytes(self.data[place : place + size], "big")
+
+
+def _with_total(file: OpenFile, head: _Head, end: int, total: int) -> Iterator[bytes]:
+    number = (head.data[_TOTAL] & 0xF0) << 32 | total
+    yield head.data[:_TOTAL] + number.to_bytes(_HEAD - _TOTAL, "big")
+    yield from stretch(file, head.start + _HEAD, end)
+
+
+def _tail(file: OpenFile, start: int, end: int) -> tuple[bytes, list[_Frame]]:
+    """The last bytes of the stream from byte `start` up to `end`, and the frames that begin in them."""
+    place = max(start, end - _TAIL)
+    data = file.peek(end - place, place)
+    return data, list(_frames(data, _Head(file, start).block_size))
+
+
+def _end_by_last_frame(file: OpenFile, start: int, end: int) -> int:
+    """The last sample of a stream by the numbers of its frames, and one; 0 where no frame is whole."""
+    data, frames = _tail(file, start, end)
+    starts = [frame.place for frame in frames]
+    for i, frame in reversed(list(enumerate(frames))):
+        if any(_crc16(data[frame.place : stop]) == 0 for stop in (*starts[i + 1 : i + 3], len(data))):
+            # One that is cut short may follow: it says how much is missing.
+            return next((after.end for after in frames[i + 1 :] if after.first == frame.end), frame.end)
+    return 0
+
+
+def _later_starts(file: OpenFile, start: int) -> Iterator[int]:
+    """Where other FLAC streams begin in the same file."""
+    for place in range(start + 1, file.size, _AHEAD):
+        data = file.peek(_AHEAD + len(_MARK) - 1, place)
+        yield from (place + match.start() for match in re.finditer(re.escape(_MARK), data))
 
 
 def frames_ahead(file: OpenFile, after: int) -> list[int]:
     """The first samples of frames that begin behind sample `after`, in order, as far as damage may reach.
 
     Looked for around where the stream stands. Where noise passes for a frame, as it may 1 time in 256,
-    its number is anything, so that it hardly ever comes first.
+    its number is anything, so that it hardly ever comes first. A number so large that the frames before
+    it have no room in the bytes before it is left out: else a few bytes would make hours of silence.
     """
-    block_size = int.from_bytes(file.peek(2, file.behind_id3() + 8), "big")  # the smallest, in STREAMINFO
+    head = _Head(file, file.behind_id3())
     data = file.peek(_BEHIND + _AHEAD, max(0, file.stream.tell() - _BEHIND))
-    headers = (data[match.start() : match.start() + _LONGEST_HEADER] for match in _SYNC.finditer(data))
-    numbers = (_first_sample(header.ljust(_LONGEST_HEADER, b"\0"), block_size) for header in headers)
-    return sorted({number for number in numbers if number is not None and number > after})
+    frames = list(_frames(data, head.block_size))
+    good = max((frame.place for frame in frames if frame.end == after), default=0)
+
+    def has_room(frame: _Frame) -> bool:
+        return frame.first - after <= ((frame.place - good) // _SMALLEST_FRAME + 1) * head.largest_block
+
+    return sorted({frame.first for frame in frames if frame.first > after and has_room(frame)})
 
 
-def _first_sample(header: bytes, block_size: int) -> int | None:
-    """The number of a frame's first sample, None where the checksum says that this is not a header.
+def _frames(data: bytes, block_size: int) -> Iterator[_Frame]:
+    """What the checksum says is a frame's header; `block_size`: of a file's smallest blocks, in samples."""
+    for match in _SYNC.finditer(data):
+        header = data[match.start() : match.start() + _LONGEST_HEADER].ljust(_LONGEST_HEADER, b"\0")
+        if (numbers := _samples(header, block_size)) is not None:
+            yield _Frame(match.start(), *numbers)
 
-    >>> _first_sample(bytes.fromhex("fff8c9a8c388c94e"), block_size=4096)  # frame 200
-    819200
-    >>> _first_sample(bytes.fromhex("fff8c9a8c388ca4e"), block_size=4096) is None
+
+def _samples(header: bytes, block_size: int) -> tuple[int, int] | None:
+    """A frame's first sample and number of samples, None where the checksum says that this is not a header.
+
+    >>> _samples(bytes.fromhex("fff8c9a8c388c94e"), block_size=4096)  # frame 200
+    (819200, 4096)
+    >>> _samples(bytes.fromhex("fff8c9a8c388ca4e"), block_size=4096) is None
     True
     """
     number, end = _coded_number(header, 4)
-    end += _BLOCK_SIZE_BYTES.get(header[2] >> 4, 0) + _RATE_BYTES.get(header[2] & 15, 0)
+    code = header[2] >> 4
+    size_bytes = _BLOCK_SIZE_BYTES.get(code, 0)
+    samples = _block_samples(code, header[end : end + size_bytes])
+    end += size_bytes + _RATE_BYTES.get(header[2] & 15, 0)
     if _crc8(header[:end]) != header[end]:
         return None
     counts_samples = header[1] & 1  # else it counts frames, all of one size
-    return number if counts_samples else number * block_size
+    return (number if counts_samples else number * block_size), samples
+
+
+def _block_samples(code: int, extra: bytes) -> int:
+    if extra:
+        return int.from_bytes(extra, "big") + 1
+    return 192 if code < 2 else 576 << code - 2 if code < 6 else 256 << code - 8
 
 
 def _coded_number(data: bytes, start: int) -> tuple[int, int]:
@@ -55,9 +180,20 @@ def _coded_number(data: bytes, start: int) -> tuple[int, int]:
 
 
 def _crc8(data: bytes) -> int:
+    return _crc(data, 0x107, 8)
+
+
+def _crc16(data: bytes) -> int:
+    """0 for a whole frame: the last two bytes are the checksum of those before."""
+    return _crc(data, 0x18005, 16)
+
+
+def _crc(data: bytes, polynomial: int, bits: int) -> int:
     crc = 0
     for byte in data:
-        crc ^= byte
+        crc ^= byte << bits - 8
         for _ in range(8):
-            crc = crc << 1 ^ (0x107 if crc & 0x80 else 0)
+            crc <<= 1
+            if crc >> bits:
+                crc ^= polynomial
     return crc

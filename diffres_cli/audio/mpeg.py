@@ -1,52 +1,151 @@
-"""MP3 states its length in its first frame, a Xing header, or not at all.
+"""MPEG audio (MP3, MP2): what the header of a frame says, and the frame that states a stream's length.
 
-Where it does not, libmpg123 guesses from the first frame's bit rate and the file's size, and libsndfile
-reads no further than that. Of a recording that begins loud and then falls silent, encoded at a varying
-bit rate, most would be lost. Such a file is therefore copied behind a Xing header that promises more
-than it can hold, and so read to its end.
+A stream may begin with a frame without sound that states how many follow: Xing ("Info" where the bit rate is
+constant) or VBRI. libsndfile reads so many and no more, and where it finds no number, as many as
+the file's size and the first frame's bit rate make likely.
 """
 
 from __future__ import annotations
 
-import os
 import struct
+from functools import lru_cache
+from typing import NamedTuple
 
-from diffres_cli.audio.sources import OpenFile, spool
+_MPEG1 = 3  # of the versions 3 (1), 2 (2) and 0 (2.5)
+_RATES = (44100, 48000, 32000)  # Hz, of MPEG 1
+_RATE_SHIFT = {3: 0, 2: 1, 0: 2}
+# kbit/s by (is MPEG 1, layer)
+_LAYER_1 = (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448)
+_LAYER_2 = (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384)
+_LAYER_3 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_LOW = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+_LOW_LAYER_1 = (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256)
+_BIT_RATES = {
+    (True, 1): _LAYER_1,
+    (True, 2): _LAYER_2,
+    (True, 3): _LAYER_3,
+    (False, 1): _LOW_LAYER_1,
+    (False, 2): _LOW,
+    (False, 3): _LOW,
+}
+_VBRI_OFFSET, _VBRI_COUNT = 36, 14  # bytes: from the frame's start, and from there to its number of frames
+_HAS_COUNT = 1  # flag of a Xing header
 
-_SMALLEST_FRAME = 24  # bytes: 8 kbit/s at 24 kHz
+
+class Header(NamedTuple):
+    """What the first 4 bytes of a frame say."""
+
+    layer: int
+    is_mpeg1: bool
+    is_mono: bool
+    sample_rate: int  # Hz
+    bit_rate: int  # kbit/s
+    length: int  # bytes
+    samples: int
+
+    @property
+    def kind(self) -> tuple[int, ...]:
+        """What is the same for all frames of a stream. Of layers 1 and 2 that includes the bit rate:
+        libsndfile estimates from it how long they are."""
+        rate = 0 if self.layer == 3 else self.bit_rate
+        return self.layer, self.is_mpeg1, self.is_mono, self.sample_rate, rate
+
+    @property
+    def xing_offset(self) -> int:
+        """Bytes from the frame's start to a Xing header: behind the side information of layer 3."""
+        if self.is_mpeg1:
+            return 21 if self.is_mono else 36
+        return 13 if self.is_mono else 21
 
 
-def states_length(file: OpenFile) -> bool:
-    """Whether an MP3 has a Xing header ("Info" where the bit rate is constant)."""
-    first_frame = file.peek(512, file.behind_id3())
-    return b"Xing" in first_frame or b"Info" in first_frame
+def is_frame(data: bytes) -> bool:
+    """Whether `data` begins as a frame does, be it of a free format, and not as one of AAC."""
+    return len(data) > 1 and data[0] == 0xFF and data[1] >= 0xE0 and data[1] & 6 != 0
 
 
-def with_length(file: OpenFile) -> OpenFile:
-    """A copy of an MP3 that has no Xing header, with one that promises enough. `file` itself is not closed.
+def read_header(data: bytes) -> Header | None:
+    """The header that `data` begins with; None where that is none, or one without a bit rate ("free format").
 
-    Raises:
-        AudioError: the temporary folder has no room for the copy.
+    >>> read_header(bytes.fromhex("fffb9064")).length  # 44.1 kHz stereo, 128 kbit/s
+    417
+    >>> read_header(b"ID3") is None
+    True
     """
-    start = file.behind_id3()
-    most = os.fstat(file.stream.fileno()).st_size // _SMALLEST_FRAME + 1
-    lead = _xing_frame(file.peek(4, start), most)
-    file.stream.seek(start)
-    return spool(file.stream, file.name, lead)
+    if len(data) < 4 or data[0] != 0xFF:
+        return None
+    return _header(data[1], data[2], data[3] >> 6)
 
 
-def _xing_frame(header: bytes, frames: int) -> bytes:
-    """A frame of silence in the format that `header`, the 4 bytes of another, states, with a Xing header.
+@lru_cache(maxsize=4096)
+def _header(second: int, third: int, mode: int) -> Header | None:
+    version, layer = second >> 3 & 3, 4 - (second >> 1 & 3)
+    index, rate_index, padding = third >> 4, third >> 2 & 3, third >> 1 & 1
+    if second < 0xE0 or version == 1 or layer == 4 or index in (0, 15) or rate_index == 3:
+        return None
+    is_mpeg1 = version == _MPEG1
+    rate = _RATES[rate_index] >> _RATE_SHIFT[version]
+    bit_rate = _BIT_RATES[is_mpeg1, layer][index]
+    samples = 384 if layer == 1 else 1152 if layer == 2 or is_mpeg1 else 576
+    slot = 4 if layer == 1 else 1  # bytes
+    length = (samples // 8 * bit_rate * 1000 // rate // slot + padding) * slot
+    return Header(layer, is_mpeg1, mode == 3, rate, bit_rate, length, samples)
 
-    >>> len(_xing_frame(bytes.fromhex("fffb9064"), 1000))  # 44.1 kHz stereo, at 128 kbit/s
+
+def counts_frames(frame: bytes) -> bool:
+    """Whether a frame is a Xing or VBRI header instead of sound."""
+    return frame[_VBRI_OFFSET : _VBRI_OFFSET + 4] == b"VBRI" or is_xing(frame)
+
+
+def is_xing(frame: bytes) -> bool:
+    """Whether a frame is a Xing header, the only one that libsndfile knows."""
+    return _xing(frame) is not None
+
+
+def stated_frames(frame: bytes) -> int:
+    """The number of frames that follow by a Xing or VBRI header, 0 where it does not say."""
+    xing = _xing(frame)
+    if xing is not None and not _has_count(frame, xing):
+        return 0
+    place = _VBRI_OFFSET + _VBRI_COUNT if xing is None else xing + 8
+    return int.from_bytes(frame[place : place + 4], "big")
+
+
+def with_frames(frame: bytes, count: int) -> bytes:
+    """A frame in the format of `frame` that states `count` frames.
+
+    A Xing header keeps what else it says, such as how much of the first frame and of the last is padding.
+
+    >>> len(with_frames(bytes.fromhex("fffb9064").ljust(417, b"\\0"), 1000))
     417
     """
-    version, mono = header[1] >> 3 & 3, header[3] >> 6 == 3
-    rate = (44100, 48000, 32000)[header[2] >> 2 & 3] >> {3: 0, 2: 1, 0: 2}[version]
-    if version == 3:  # MPEG 1, here at 128 kbit/s
-        bit_rate, length, side = 9, 144 * 128_000 // rate, 17 if mono else 32
-    else:  # MPEG 2 and 2.5, here at 64
-        bit_rate, length, side = 8, 72 * 64_000 // rate, 9 if mono else 17
-    no_checksum = header[1] | 1
-    start = bytes([0xFF, no_checksum, bit_rate << 4 | header[2] & 0x0C, header[3]])
-    return (start + bytes(side) + b"Xing" + struct.pack(">II", 1, frames)).ljust(length, b"\0")
+    xing = _xing(frame)
+    if xing is not None and _has_count(frame, xing):
+        return frame[: xing + 8] + struct.pack(">I", count) + frame[xing + 12 :]
+    header = read_header(frame)
+    assert header is not None
+    # Of a bit rate that has room for it: 128 kbit/s in MPEG 1, 64 in MPEG 2 and 2.5. No checksum, no padding.
+    start = bytes([0xFF, frame[1] | 1, (9 if header.is_mpeg1 else 8) << 4 | frame[2] & 0x0C, frame[3]])
+    own = read_header(start)
+    assert own is not None
+    lead = start + bytes(own.xing_offset - 4)
+    return (lead + b"Xing" + struct.pack(">II", _HAS_COUNT, count)).ljust(own.length, b"\0")
+
+
+def silent_frame(frame: bytes) -> bytes:
+    """A frame of silence in the format and of the length of `frame`."""
+    header = read_header(frame)
+    assert header is not None
+    return bytes([0xFF, frame[1] | 1, *frame[2:4]]).ljust(header.length, b"\0")
+
+
+def _xing(frame: bytes) -> int | None:
+    """Where a Xing header stands in a frame, None where there is none."""
+    header = read_header(frame)
+    if header is None or header.layer != 3:
+        return None
+    place = header.xing_offset
+    return place if frame[place : place + 4] in (b"Xing", b"Info") else None
+
+
+def _has_count(frame: bytes, xing: int) -> bool:
+    return bool(int.from_bytes(frame[xing + 4 : xing + 8], "big") & _HAS_COUNT)

@@ -172,11 +172,11 @@ def _open_source(source: str | Path | bytes | BinaryIO, name: str | None) -> Ope
 
 def _decoder(file: OpenFile) -> Decoder:
     """libsndfile where it knows the format, else ffmpeg."""
-    from diffres_cli.audio.repair import open_sndfile
+    from diffres_cli.audio.chain import open_streams
     from diffres_cli.audio.sndfile import UnknownFormatError
 
     try:
-        return open_sndfile(file)
+        return open_streams(file)
     except UnknownFormatError as error:
         if _is_text(file.peek(4096)):
             raise AudioError(f"{printable(file.name)}: a text file, not audio") from error

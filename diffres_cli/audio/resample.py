@@ -1,8 +1,9 @@
-"""Mono blocks at one rate to mono blocks at another, by soxr's streaming resampler."""
+"""Blocks at one rate to blocks at another, by soxr's streaming resampler."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import numpy as np
 
@@ -10,10 +11,11 @@ from diffres_cli.audio.decoder import Samples
 
 
 def resampled(blocks: Iterable[Samples], rate: int, target_rate: int) -> Iterator[Samples]:
-    """Resample a stream of mono blocks from `rate` to `target_rate`, both in Hz, in constant memory.
+    """Resample a stream of blocks from `rate` to `target_rate`, both in Hz, in constant memory.
 
     Shape:
         blocks: [n] each, any n -> [m] each; Σm = Σn · target_rate / rate, rounded. Empty blocks are left out.
+            Or [n, channels] -> [m, channels].
 
     The result does not depend on how the stream was cut into blocks.
 
@@ -25,11 +27,14 @@ def resampled(blocks: Iterable[Samples], rate: int, target_rate: int) -> Iterato
         return
     import soxr
 
-    stream = soxr.ResampleStream(rate, target_rate, 1, dtype="float32", quality="HQ")
-    for block in blocks:
+    blocks = iter(blocks)
+    first = next(blocks, np.zeros(0, np.float32))
+    channels = 1 if first.ndim == 1 else first.shape[1]
+    stream = soxr.ResampleStream(rate, target_rate, channels, dtype="float32", quality="HQ")
+    for block in chain([first], blocks):
         output: Samples = stream.resample_chunk(block)
         if len(output):
             yield output
-    tail: Samples = stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    tail: Samples = stream.resample_chunk(first[:0], last=True)
     if len(tail):
         yield tail

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diffres_cli.audio.decoder import Samples
-from diffres_cli.audio.flac import frames_ahead
-from diffres_cli.audio.mpeg import states_length, with_length
-from diffres_cli.audio.ogg import breaks_off
+from diffres_cli.audio.flac import frames_ahead, is_whole
+from diffres_cli.audio.part import Part
 from diffres_cli.audio.promise import promised_frames
 from diffres_cli.audio.quiet import quiet_stderr
 from diffres_cli.audio.sources import OpenFile, unreadable
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 
 _SYSTEM_ERROR = 2  # libsndfile's SF_ERR_SYSTEM: a call of the system failed, whatever is in the file
+_WHOLE = Part()
 
 
 class UnknownFormatError(Exception):
@@ -33,16 +33,16 @@ class SndfileDecoder:
     """A `Decoder` on libsndfile. It reads `file`, which the caller closes, or a copy in its place.
 
     A damaged stretch of a FLAC file, whose frames can be found again, is read as silence, so that
-    what follows keeps its time. In the other compressed formats the stream ends where damage begins.
+    what follows keeps its time; so is one of an MPEG file, by `mpegscan`. In Ogg what is lost is left out.
 
     Raises:
         UnknownFormatError: libsndfile does not know the format, or the header is damaged.
         AudioError: the system cannot read the file; so does `read`.
     """
 
-    notes: Sequence[str] = ()
+    notes: Sequence[str]
 
-    def __init__(self, file: OpenFile, copy: OpenFile | None = None) -> None:
+    def __init__(self, file: OpenFile, copy: OpenFile | None = None, part: Part = _WHOLE) -> None:
         import soundfile
 
         self._given, self._file = file, copy or file
@@ -56,27 +56,13 @@ class SndfileDecoder:
             raise UnknownFormatError(_words(error)) from error
         self.sample_rate: int = self._sound.samplerate
         self.channels: int = self._sound.channels
-        self.frames = self._promise()
+        self.notes = (part.note,) if part.note else ()
+        self.frames = promised_frames(self._sound) if part.states_length else None
         self._position = 0
         self._ended = False
         self._gap = 0  # samples of a damaged stretch that are still to be given as silence
-        self._gaps: list[tuple[int, int]] = []  # (first sample, samples)
-        self._fault = ""
-
-    def _promise(self) -> int | None:
-        if self._sound.subtype != "MPEG_LAYER_III":
-            return promised_frames(self._sound)
-        if states_length(self._given):
-            return int(self._sound.frames)
-        self._reopen(with_length(self._given))
-        return None
-
-    def _reopen(self, copy: OpenFile) -> None:
-        """Go on with a copy whose header makes no promise."""
-        self._sound.close()
-        self._close_copy()
-        self._file = copy
-        self._sound = _open(copy)
+        self._gaps = list(part.gaps)  # (first sample, samples)
+        self._fault = part.complaint
 
     @property
     def found(self) -> int:
@@ -130,14 +116,14 @@ class SndfileDecoder:
             self._gaps.append((start, self._gap))
             return
         self._ended = True
-        # A FLAC file written to a pipe does not state its length, and libsndfile fails at its end.
-        stream = self._file.stream
-        if self.frames is not None or stream.tell() < os.fstat(stream.fileno()).st_size:
-            self._fault = fault
+        # libFLAC also fails at a tag behind the last frame, and at the end of a stream of unstated length.
+        is_at_end = self._sound.format == "FLAC" and self.frames in (None, start)
+        if not (is_at_end and is_whole(self._file, start)):
+            self._fault = ", ".join(filter(None, (self._fault, fault)))
 
     def _find_resumption(self, start: int) -> int:
         """Samples from `start` to where FLAC decodes again, 0 where it does not."""
-        if self._sound.format != "FLAC" or self.frames is None:
+        if self._sound.format != "FLAC":
             return 0
         for sample in frames_ahead(self._file, start)[:4]:
             try:
@@ -152,8 +138,6 @@ class SndfileDecoder:
     @property
     def complaint(self) -> str:
         """See `Decoder`."""
-        if not self._fault and self._sound.format == "OGG" and breaks_off(self._file):
-            return "it breaks off before its last page"
         if not self._gaps:
             return self._fault
         seconds = sum(length for _, length in self._gaps) / self.sample_rate
