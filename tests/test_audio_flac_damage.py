@@ -9,9 +9,14 @@ import pytest
 from audio_files import noise, read, truth, write
 
 
+def stating(flac: bytes, total: int) -> bytes:
+    """FLAC with another number of samples in STREAMINFO, 36 bits."""
+    return flac[:21] + ((flac[21] & 0xF0) << 32 | total).to_bytes(5, "big") + flac[26:]
+
+
 def without_length(flac: bytes) -> bytes:
-    """FLAC as `flac -` writes it: the 36 bits of STREAMINFO's total number of samples are 0."""
-    return flac[:21] + bytes([flac[21] & 0xF0]) + bytes(4) + flac[26:]
+    """FLAC as `flac -` writes it."""
+    return stating(flac, 0)
 
 
 def test_flac_from_a_pipe_is_read_to_its_last_sample(tmp_path: Path) -> None:
@@ -83,3 +88,65 @@ def test_damage_too_wide_to_search_ends_flac(tmp_path: Path) -> None:
     assert len(whole) / 4 * 0.97 < len(got) < len(whole) / 4 * 1.03
     assert np.array_equal(got, whole[: len(got)])
     assert recording.warnings[0].startswith("the header promises 60.00 s, ")
+
+
+@pytest.mark.parametrize("total", [1, 4096, 22050, 6 * 22050 - 1])
+@pytest.mark.parametrize("tag", [b"", b"TAG" + bytes(125)], ids=["", "tagged"])
+def test_a_length_that_is_too_small_is_not_believed(tmp_path: Path, total: int, tag: bytes) -> None:
+    path = write(tmp_path / "a.flac", noise(6))
+    whole, data = truth(path), stating(path.read_bytes(), total)
+    got, recording = read(data + tag)
+    assert np.array_equal(got, whole)
+    assert (recording.frames, recording.duration) == (6 * 22050, 6)
+    (note,) = recording.warnings
+    assert note == f"the header states {total / 22050:.2f} s, but 6.00 s are there; all are read"
+
+
+def test_a_length_that_is_too_small_keeps_no_damage_quiet(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.flac", noise(6))
+    whole, data = truth(path), bytearray(stating(path.read_bytes(), 22050))
+    got, recording = read(bytes(data[:-300]))  # the last frame is cut short
+    assert np.array_equal(got, whole[: len(got)])
+    assert 0 < len(whole) - len(got) <= 4096
+    assert recording.warnings[-1].startswith("the header promises 6.00 s, ")
+    data[len(data) // 2] ^= 0xFF
+    got, recording = read(bytes(data))
+    assert 0 < len(np.flatnonzero(got != whole)) <= 4096
+    assert "read as silence" in recording.warnings[-1]
+
+
+@pytest.mark.parametrize("tag", [b"TAG" + bytes(125), b"APETAGEX" + bytes([0, 0, 0, 0, 32]) + bytes(19)])
+def test_a_tag_behind_the_last_frame_is_no_damage(tmp_path: Path, tag: bytes) -> None:
+    path = write(tmp_path / "a.flac", noise(3))
+    for data in (path.read_bytes(), without_length(path.read_bytes())):
+        got, recording = read(data + tag)
+        assert np.array_equal(got, truth(path))
+        assert recording.warnings == []
+
+
+def test_a_few_damaged_bytes_become_no_hours_of_silence(tmp_path: Path) -> None:
+    """Frames 0 and, as it says, 7030 of silence, with damage between: an hour at 8 kHz in 200 bytes."""
+    path = write(tmp_path / "a.flac", np.zeros((2 * 4096, 1), np.float32), 8000)
+    data = path.read_bytes()
+    first = data.index(b"\xff\xf8")
+    frame = data[first : (len(data) + first) // 2]
+    hour = 3600 * 8000
+    far = numbered(frame, hour // 4096 - 1)
+    got, recording = read(stating(data[:first] + frame + bytes(50) + far, hour))
+    assert 4096 <= len(got) < 60 * 8000
+    assert recording.warnings[0].startswith("the header promises 3600.00 s, ")
+
+
+def numbered(frame: bytes, number: int) -> bytes:
+    """A frame whose number is below 128 with a number of four bytes, and right checksums."""
+    coded = [0xF0 | number >> 18, *(0x80 | number >> shift & 0x3F for shift in (12, 6, 0))]
+    header = frame[:4] + bytes(coded)
+    body = header + bytes([checksum(header, 0x07, 8)]) + frame[6:-2]
+    return body + checksum(body, 0x8005, 16).to_bytes(2, "big")
+
+
+def checksum(data: bytes, polynomial: int, bits: int) -> int:
+    crc = 0
+    for bit in np.unpackbits(np.frombuffer(data, np.uint8)):
+        crc = (crc << 1 ^ (polynomial if (crc >> bits - 1) ^ int(bit) else 0)) & (1 << bits) - 1
+    return crc

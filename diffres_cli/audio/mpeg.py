@@ -51,6 +51,11 @@ class Header(NamedTuple):
         return self.layer, self.is_mpeg1, self.is_mono, self.sample_rate, rate
 
     @property
+    def side(self) -> int:
+        """Bytes of side information, behind the header of layer 3 and its checksum."""
+        return self.xing_offset - 4
+
+    @property
     def xing_offset(self) -> int:
         """Bytes from the frame's start to a Xing header: behind the side information of layer 3."""
         if self.is_mpeg1:
@@ -129,6 +134,28 @@ def with_frames(frame: bytes, count: int) -> bytes:
     assert own is not None
     lead = start + bytes(own.xing_offset - 4)
     return (lead + b"Xing" + struct.pack(">II", _HAS_COUNT, count)).ljust(own.length, b"\0")
+
+
+def reservoir(frame: bytes) -> tuple[int, int]:
+    """Bytes that a frame of layer 3 needs of earlier ones, and those it has for itself and later ones."""
+    header = read_header(frame)
+    assert header is not None
+    side = _side_start(frame)
+    needed = frame[side] << 1 | frame[side + 1] >> 7 if header.is_mpeg1 else frame[side]
+    return needed, header.length - side - header.side
+
+
+def muted_frame(frame: bytes) -> bytes:
+    """A frame of layer 3 that is silent, and still holds what later ones need of it."""
+    header = read_header(frame)
+    assert header is not None
+    start = _side_start(frame)
+    return frame[:start] + bytes(header.side) + frame[start + header.side :]
+
+
+def _side_start(frame: bytes) -> int:
+    has_checksum = not frame[1] & 1
+    return 4 + 2 * has_checksum
 
 
 def silent_frame(frame: bytes) -> bytes:

@@ -17,7 +17,9 @@ from diffres_cli.audio.mpeg import (
     Header,
     counts_frames,
     is_xing,
+    muted_frame,
     read_header,
+    reservoir,
     silent_frame,
     stated_frames,
     with_frames,
@@ -240,7 +242,24 @@ def _chunks(file: OpenFile, stream: _Stream, silent: list[int], count: int) -> I
     if stream.header.layer == 3:
         yield with_frames(frame, count)
     filler = silent_frame(frame)
-    for run, missing in zip(stream.runs, silent, strict=True):
+    is_behind_damage = True  # for all one knows of what came before the file
+    for run, missing, lost in zip(stream.runs, silent, stream.lost, strict=True):
         start = run.start + (len(stream.counter) if run is first else 0)
-        yield from stretch(file, start, run.end)
+        muted = _incomplete(file, start, run.end) if is_behind_damage and stream.header.layer == 3 else []
+        yield from muted
+        yield from stretch(file, start + sum(map(len, muted)), run.end)
         yield from repeat(filler, missing)
+        is_behind_damage = lost > 0
+
+
+def _incomplete(file: OpenFile, start: int, end: int) -> list[bytes]:
+    """The first frames, as far as they need bytes of lost ones, muted: other bytes become loud noise."""
+    muted, held = list[bytes](), 0
+    while start < end and (header := read_header(file.peek(4, start))):
+        frame = file.peek(header.length, start)
+        needed, own = reservoir(frame)
+        if needed <= held:
+            break
+        muted.append(muted_frame(frame))
+        start, held = start + header.length, held + own
+    return muted
