@@ -3,14 +3,17 @@
 A setting is an option of a command, known by its long name: `--top-k` is `top-k` (or `top_k`) in the file
 and DIFFRES_TOP_K in the environment. What a value may be, its option says; here all values are text, as
 they would be in the environment, so that they are read in one way wherever they come from.
+
+A file in the working directory or above it may have come with the data, from anybody. It sets how to tag, and
+never which other machines are spoken to: see `is_personal`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -25,6 +28,9 @@ PREFIX = "DIFFRES_"
 FILE_VARIABLE = PREFIX + "CONFIG"
 PLACES = (PREFIX + "DATA", PREFIX + "DATA_MIRROR")  # see `diffres_cli.datasets`
 
+_PATHS = ("labels", "model")
+_TRUE = ("1", "true", "t", "yes", "y", "on")  # as options take it
+
 Commands = Mapping[str, Collection[str]]  # a command's name -> its settings
 
 
@@ -35,21 +41,27 @@ class Value:
     Attributes:
         text: as an option takes it. Where it is a path, it does not depend on the working directory.
         origin: the file and the line that says so, for messages.
-        path: the file.
+        path: the file. found: see `File`.
     """
 
     text: str
     origin: str
     path: Path
+    found: bool = False
 
 
 @dataclass(frozen=True)
 class File:
-    """What a diffres.toml says: `general` to every command that has the setting, `tables` to one."""
+    """What a diffres.toml says: `general` to every command that has the setting, `tables` to one.
+
+    Attributes:
+        found: it lies in the working directory or above it, and nobody named it.
+    """
 
     path: Path
     general: dict[str, Value]
     tables: dict[str, dict[str, Value]]
+    found: bool = False
 
     def values(self, command: str, settings: Iterable[str]) -> dict[str, Value]:
         """Those of a command's settings that have a value here; its table comes first.
@@ -59,8 +71,41 @@ class File:
         >>> {name: value.text for name, value in file.values("viz", ["fps", "top-k"]).items()}
         {'fps': '50'}
         """
-        found = self.general | self.tables.get(command, {})
-        return {name: found[name] for name in settings if name in found}
+        given = self.general | self.tables.get(command, {})
+        return {name: replace(given[name], found=self.found) for name in settings if name in given}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What all files say.
+
+    Attributes:
+        files: those that count, the first before the second. ignored: those of other users.
+    """
+
+    files: tuple[File, ...]
+    ignored: tuple[Path, ...] = ()
+
+    def values(self, command: str, settings: Collection[str]) -> dict[str, Value]:
+        """Those of a command's settings that have a value."""
+        values: dict[str, Value] = {}
+        for file in reversed(self.files):
+            values |= file.values(command, settings)
+        return values
+
+
+def is_personal(setting: str, text: str) -> bool:
+    """Whether a value decides which other machines are spoken to: nothing for a file that was found.
+
+    >>> is_personal("ray-address", "10.0.0.1:6379"), is_personal("model", "hf:org/name")
+    (True, True)
+    >>> is_personal("model", "models/mine"), is_personal("offline", "true")
+    (False, False)
+    """
+    if setting == "offline":
+        return text.strip().lower() not in _TRUE
+    elsewhere = ("hf:", "//", "\\\\")  # a hub, or on Windows another machine's drive
+    return setting in ("engine", "ray-address") or (setting in _PATHS and text.startswith(elsewhere))
 
 
 def variable(setting: str) -> str:
@@ -72,23 +117,38 @@ def variable(setting: str) -> str:
     return PREFIX + setting.upper().replace("-", "_")
 
 
-def find_file(user_folder: str) -> Path | None:
-    """The file DIFFRES_CONFIG names, else the nearest from the working directory up, else the user's."""
+def read_config(user_folder: str, commands: Commands) -> Config:
+    """The file DIFFRES_CONFIG names; else the nearest from the working directory up, then the user's own.
+
+    On the way up, files of other users are ignored, but for root's.
+
+    Args:
+        user_folder: where the user's own file is. commands: see `read_file`.
+
+    Raises:
+        UsageError: see `read_file`.
+    """
     named = os.environ.get(FILE_VARIABLE)
     if named:
-        return Path(named)
-    here = _working_directory()
-    above = (here, *here.parents) if here else ()
-    places = (folder / FILE_NAME for folder in (*above, Path(user_folder)))
-    # Not Path.is_file: it raises where a folder above may not be searched.
-    return next((place for place in places if os.path.isfile(place)), None)  # noqa: PTH113
+        return Config((read_file(Path(named), commands),))
+    own = Path(user_folder) / FILE_NAME
+    files, ignored = [], []
+    for path in _above():
+        if path != own and not _is_trusted(path):
+            ignored.append(path)
+        elif path != own:
+            files.append(read_file(path, commands, found=True))
+            break
+    if _is_file(own):
+        files.append(read_file(own, commands))
+    return Config(tuple(files), tuple(ignored))
 
 
-def read_file(path: Path, commands: Commands) -> File:
+def read_file(path: Path, commands: Commands, *, found: bool = False) -> File:
     """Read a diffres.toml.
 
     Args:
-        commands: the commands that may have a table, with their settings.
+        commands: the commands that may have a table, with their settings. found: see `File`.
 
     Raises:
         UsageError: it cannot be read, is not TOML, or names a setting or a command that does not exist.
@@ -103,6 +163,7 @@ def read_file(path: Path, commands: Commands) -> File:
         path,
         _values(path, general, everywhere, ""),
         {name: _values(path, table, commands[name], f"[{name}] ") for name, table in tables.items()},
+        found,
     )
 
 
@@ -167,7 +228,7 @@ def _value(path: Path, name: str, entry: object, origin: str) -> Value:
 
 def _located(path: Path, name: str, text: str) -> str:
     """A path as seen from the file that names it. A model without a slash is a name, not a path."""
-    if name == "labels" or (name == "model" and "/" in text and not text.startswith("hf:")):
+    if name in _PATHS and not is_personal(name, text) and (name == "labels" or "/" in text):
         return str(path.absolute().parent / Path(text).expanduser())
     return text
 
@@ -178,6 +239,23 @@ def _require_known(origin: str, name: str, known: Collection[str], kind: str) ->
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"nearest: {near[0]}" if near else f"choose {', '.join(sorted(known))}"
     raise UsageError(f"{origin}: no such {kind}; {hint}")
+
+
+def _above() -> Iterator[Path]:
+    """The files in the working directory and the folders above it, the nearest first."""
+    here = _working_directory()
+    for folder in (here, *here.parents) if here else ():
+        if _is_file(folder / FILE_NAME):
+            yield folder / FILE_NAME
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises where a folder may not be searched)
+
+
+def _is_trusted(path: Path) -> bool:
+    """Whether a file is this user's or the system's."""
+    return sys.platform == "win32" or path.stat().st_uid in (os.geteuid(), 0)
 
 
 def _shown(path: Path) -> str:

@@ -62,6 +62,22 @@ def diffres(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
 
 
 @pytest.fixture
+def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory and an empty folder of the user's own, without DIFFRES_* variables."""
+    import typer
+
+    for name in os.environ:
+        if name.startswith("DIFFRES_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    (work := tmp_path / "work").mkdir()
+    monkeypatch.chdir(work)
+    own = Path(typer.get_app_dir("diffres"))
+    own.mkdir(parents=True)
+    return own
+
+
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the shipped checkpoint, to publish or to spoil."""
     from hub_cache import SHIPPED

@@ -15,6 +15,8 @@ from command import invoke, spawn, start
 from comparison_runs import TINY
 from training_runs import facts, write_clips
 
+from diffres_cli.comparison.child import Slot, launch
+
 pytestmark = pytest.mark.usefixtures("one_cache")
 
 PATIENCE = 240  # seconds: other work may leave us little of the machine
@@ -200,3 +202,14 @@ def _wait_for_progress(process: subprocess.Popen[bytes], tmp_path: Path) -> None
                 return
         time.sleep(0.02)
     pytest.fail(f"no checkpoint; exit code {process.returncode}")
+
+
+def test_a_process_imports_nothing_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "platform.py").write_text("print('a stranger')")
+    monkeypatch.chdir(tmp_path)
+    child = launch("platform", "", Slot(), tmp_path / "log")
+    assert child.process.wait(60) == 0
+    child.close()
+    assert "a stranger" not in (tmp_path / "log").read_text()

@@ -6,16 +6,26 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from diffres_cli.cli.console import emit
-from diffres_cli.config import File, Value, check_environment, find_file, read_file, variable
+from diffres_cli.cli.console import emit, say
+from diffres_cli.config import (
+    FILE_NAME,
+    FILE_VARIABLE,
+    Config,
+    Value,
+    check_environment,
+    is_personal,
+    read_config,
+    variable,
+)
 from diffres_cli.errors import DiffresError, UsageError
 
-_META = "diffres.config"  # where a context and those below it keep the file
+_META = "diffres.config"  # where a context and those below it keep what the files say
 _DEFAULT_COMMAND = "tag"
 
 
@@ -28,7 +38,12 @@ class SettableCommand(TyperCommand):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """As any command, but a message that starts with an option starts with what set it."""
+        """As any command, but a message that starts with an option starts with what set it.
+
+        Raises:
+            UsageError: a file that was found sets what it may not.
+        """
+        _check_found(ctx)
         try:
             return super().invoke(ctx)
         except DiffresError as error:
@@ -44,13 +59,10 @@ def load(context: typer.Context) -> None:
     """
     group: Any = context.command
     check_environment(name for command in _commands(group).values() for name in settings_of(command))
-    path = find_file(typer.get_app_dir("diffres"))
-    if path is None:
-        return
     tables = {name: names for name, command in group.commands.items() if (names := settings_of(command))}
-    file = read_file(path, tables)
-    context.meta[_META] = file
-    context.default_map = _defaults(group, file)
+    files = read_config(typer.get_app_dir("diffres"), tables)
+    context.meta[_META] = files
+    context.default_map = _defaults(group, files)
 
 
 def is_typed(context: typer.Context, name: str) -> bool:
@@ -76,7 +88,7 @@ def config(
     """Show the settings of a command, `tag` unless another is named, and where each comes from.
 
     A flag counts first, then a DIFFRES_* variable, then diffres.toml, then the default. The file is the
-    one that DIFFRES_CONFIG names, else the nearest in this folder and those above it, else the user's own.
+    one that DIFFRES_CONFIG names; else the nearest in this folder and those above it, then the user's own.
     """
     words = command or [_DEFAULT_COMMAND]
     root = context.find_root()
@@ -84,9 +96,13 @@ def config(
     name = next((name for name in known if words[: len(name.split())] == name.split()), None)
     if name is None:
         raise UsageError(f"diffres config {words[0]}: no command with settings; choose {', '.join(known)}")
-    file = context.meta.get(_META)
+    files: Config = context.meta[_META]
     rows = [("setting", "value", "from"), *_rows(known[name], name, words[len(name.split()) :], root)]
-    emit(f"diffres {name}, with {file.path if file else 'no diffres.toml'}\n\n")
+    held = " and ".join(str(file.path) for file in files.files) or f"no {FILE_NAME}"
+    emit(f"diffres {name}, with {held}\n")
+    for path in files.ignored:
+        emit(f"{_ignored(path)}\n")
+    emit("\n")
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     for row in rows:
         emit("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
@@ -101,6 +117,7 @@ def _rows(command: Any, name: str, arguments: list[str], root: Any) -> Iterator[
     for setting, parameter in settings_of(command).items():
         with _origins_named(context):
             parameter.handle_parse_result(context, given, [])
+        _refuse_personal(context, setting, parameter)
         value = context.params[parameter.name]
         shown = str(value).lower() if isinstance(value, bool) else "–" if value is None else str(value)
         yield setting, shown, _source(context, parameter)
@@ -121,8 +138,7 @@ def _origins_named(context: Any) -> Iterator[None]:
 
 def _source(context: Any, parameter: Any) -> str:
     source = context.get_parameter_source(parameter.name)
-    value = _in_file(context, parameter)
-    if source is not None and source.name == "DEFAULT_MAP" and value:
+    if value := _in_file(context, parameter):
         return str(value.path)
     names = {"COMMANDLINE": "flag", "ENVIRONMENT": variable(_setting(parameter))}
     return names.get(source.name if source else "", "default")
@@ -135,15 +151,47 @@ def _origin(context: Any, parameter: Any) -> str | None:
         name = variable(_setting(parameter))
         return f"{name}={os.environ.get(name, '')}"
     value = _in_file(context, parameter)
-    return value.origin if value and source is not None and source.name == "DEFAULT_MAP" else None
+    return value.origin if value else None
 
 
 def _in_file(context: Any, parameter: Any) -> Value | None:
-    file: File | None = context.meta.get(_META)
-    if file is None or not parameter.envvar:
+    """The value of a file, where neither a flag nor a variable counts before it."""
+    files: Config | None = context.meta.get(_META)
+    source = context.get_parameter_source(parameter.name)
+    if files is None or not parameter.envvar or source is None or source.name != "DEFAULT_MAP":
         return None
     name = _setting(parameter)
-    return file.values(context.info_name, [name]).get(name)
+    return files.values(context.info_name, [name]).get(name)
+
+
+def _check_found(context: Any) -> None:
+    """Refuse what a file that was found may not set; say once which one holds, and which are ignored."""
+    files: Config = context.meta[_META]
+    used: dict[str, Value] = {}
+    for name, parameter in settings_of(context.command).items():
+        _refuse_personal(context, name, parameter)
+        if (value := _in_file(context, parameter)) and value.found:
+            used[name] = value
+    if context.params.get("quiet") and "quiet" not in used:
+        return
+    for path in files.ignored:
+        say(_ignored(path))
+    for path in dict.fromkeys(value.path for value in used.values()):
+        say(f"settings from {path}")
+
+
+def _refuse_personal(context: Any, setting: str, parameter: Any) -> None:
+    value = _in_file(context, parameter)
+    if value and value.found and is_personal(setting, value.text):
+        own = Path(typer.get_app_dir("diffres")) / FILE_NAME
+        raise UsageError(
+            f"{value.origin}: not for a file that comes with a folder: give it as an option, as "
+            f"{variable(setting)}, or in your own {own}"
+        )
+
+
+def _ignored(path: Path) -> str:
+    return f"{path}: ignored, as it belongs to another user; {FILE_VARIABLE} can name it"
 
 
 def _attributed(message: str, context: Any) -> str:
@@ -187,14 +235,14 @@ def _commands(group: Any, above: str = "") -> dict[str, Any]:
     return found
 
 
-def _defaults(group: Any, file: File) -> dict[str, Any]:
+def _defaults(group: Any, files: Config) -> dict[str, Any]:
     """Click's default map: parameters by name, commands below as maps of their own."""
     defaults: dict[str, Any] = {}
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
-            defaults[name] = _defaults(command, file)
+            defaults[name] = _defaults(command, files)
         else:
             settable = settings_of(command)
-            values = file.values(name, settable)
+            values = files.values(name, settable)
             defaults[name] = {settable[key].name: value.text for key, value in values.items()}
     return defaults

@@ -36,9 +36,11 @@ app = typer.Typer(
 )
 app.command(cls=SettableCommand)(tag)
 app.command(cls=SettableCommand, short_help="Draw which moments of a recording the model kept.")(viz)
-app.command(short_help="Train a tagger, or go on with a run that was stopped.")(train)
+app.command(cls=SettableCommand, short_help="Train a tagger, or go on with a run that was stopped.")(train)
 app.command("eval", cls=SettableCommand, short_help="Measure a model on a dataset, by frame rate.")(evaluate)
-app.command(short_help="Train and test the cells of a plan, into the paper's tables.")(compare)
+app.command(cls=SettableCommand, short_help="Train and test the cells of a plan, into the paper's tables.")(
+    compare
+)
 app.command(short_help="Write a checkpoint as one self-contained ONNX graph.")(export)
 app.command(
     short_help="Show the settings in effect, and where each comes from.",

@@ -89,7 +89,7 @@ def launch(module: str, order: str, slot: Slot, log: Path) -> Child:
     try:
         with log.open("ab") as told:
             process = subprocess.Popen(
-                [sys.executable, "-m", module, order],
+                [sys.executable, "-c", _as_here(module), order],
                 stdin=subprocess.PIPE,
                 stdout=told,
                 stderr=told,
@@ -99,6 +99,14 @@ def launch(module: str, order: str, slot: Slot, log: Path) -> Child:
     except OSError as error:
         raise OutputError(f"cannot write {log}: {reason(error)}") from error
     return Child(process, log)
+
+
+def _as_here(module: str) -> str:
+    """A program that runs a module with the import path of this process. `-m` would put the working directory
+    first, and a folder of data may hold a torch.py."""
+    return (
+        f"import sys; sys.path = {sys.path!r}; import runpy; runpy.run_module({module!r}, None, '__main__')"
+    )
 
 
 def stop(children: Iterable[Child]) -> None:
