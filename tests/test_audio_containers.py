@@ -217,6 +217,23 @@ def test_a_second_recording_in_a_file_is_told(tmp_path: Path, container: str) ->
     assert "second chunk of samples" in recording.warnings[0]
 
 
+@pytest.mark.parametrize("off", [-24, -4, 2, 6, 24])
+def test_a_size_that_is_off_by_some_bytes_adds_no_sound(tmp_path: Path, off: int) -> None:
+    wav = CONTAINERS["wav"]
+    lead, samples = wav.parts(tmp_path, NOISE)
+    behind = wav.chunk(b"LIST", b"INFO" + bytes(range(256)) * 20)
+    got, recording = read(wav.file(lead, samples, len(samples) + off, behind))
+    assert np.array_equal(got, as_read(samples))
+    assert recording.warnings == []
+
+
+def test_frames_of_two_sizes_are_told(tmp_path: Path) -> None:
+    data = bytearray(write(tmp_path / "a.wav", NOISE, subtype="PCM_32").read_bytes())
+    at = data.index(b"fmt ") + 22
+    data[at : at + 2] = (24).to_bytes(2, "little")  # bits a sample, in frames of 4 bytes
+    assert "a frame takes 4 bytes or 3" in read(bytes(data))[1].warnings[0]
+
+
 def test_padding_that_a_program_left_out_is_not_missed(tmp_path: Path) -> None:
     wav = CONTAINERS["wav"]
     lead, samples = wav.parts(tmp_path, NOISE)

@@ -16,6 +16,7 @@ from diffres_cli.audio.sources import OpenFile, spool
 _MOST_CHUNKS = 10_000
 _STRAY = 1024  # bytes of any kind that may follow a recording and are no samples
 _PADDING = 2**16  # bytes of zeros that may: some recorders fill the last block of a card
+_OFF_BY = 32  # bytes by which a size may be wrong, and a chunk behind the samples still be found
 _KEPT = 2**12  # bytes; a longer chunk does not say how to read the samples
 _WRAP = 2**32
 # Chunks and tags that many programs append: known even where they are cut short.
@@ -72,8 +73,8 @@ class SampleBytes(NamedTuple):
 
     @property
     def is_understated(self) -> bool:
-        """Whether the header states a size, and too small a one. A size of 0 was never filled in."""
-        return bool(self.stated) and self.length > (self.stated or 0)
+        """Whether the header states a size, and one far too small. A size of 0 was never filled in."""
+        return bool(self.stated) and self.length > (self.stated or 0) + _OFF_BY
 
 
 def find_samples(file: OpenFile) -> SampleBytes | None:
@@ -186,6 +187,9 @@ def _measured(file: OpenFile, claim: SampleBytes, chunks: bool = True) -> Sample
         more = _behind(file, claim, end, chunks) if end < file.size else None
         if more is not None or end == file.size:
             return claim._replace(end=end, more=more or "")
+    near = _known_near(file, start + size) if size and chunks else None
+    if near is not None:
+        return claim._replace(end=max(start, near))
     unknown = means_unknown(size) if claim.layout.size == 4 and size < _WRAP else size >= 2**62
     return claim._replace(end=max(start, file.size), stated=None if unknown else size)
 
@@ -208,6 +212,16 @@ def _behind(file: OpenFile, claim: SampleBytes, end: int, chunks: bool) -> str |
         if start + size <= file.size:
             reached = start + size
     return more if known or (reached > position and _is_stray(file, reached)) else None
+
+
+def _known_near(file: OpenFile, end: int) -> int | None:
+    """Where a common chunk begins near `end`, None for nowhere: some sizes are off by a few bytes."""
+    first = max(0, end - _OFF_BY)
+    if first >= file.size:
+        return None
+    window = file.peek(2 * _OFF_BY, first)
+    places = [first + window.index(name) for name in _APPENDED if name in window]
+    return min(places, key=lambda place: abs(place - end), default=None)
 
 
 def _another(position: int) -> str:

@@ -31,19 +31,31 @@ def open_sndfile(file: OpenFile) -> Decoder:
     if width is None:
         return _compressed(file, decoder, found, is_probe)
     frame = width * decoder.channels
+    odd = _at_odds(found, decoder.channels, frame)
     # In W64 libsndfile reads on to the end of the file, and takes padding there for samples.
     if is_probe or found.is_understated or found.length // frame != decoder.found:
-        return _uncompressed(file, decoder, found, frame)
-    decoder.notes = _notes(found.more)
+        return _uncompressed(file, decoder, found, frame, odd)
+    decoder.notes = _notes(odd, found.more)
     return decoder
 
 
-def _uncompressed(file: OpenFile, decoder: SndfileDecoder, found: SampleBytes, frame: int) -> PcmDecoder:
+def _at_odds(found: SampleBytes, channels: int, frame: int) -> str:
+    """What to say of a WAV file that stores 24 bits in 4 bytes, say: libsndfile goes by the bits alone."""
+    at = found.lead.find(b"fmt ") + found.layout.id + found.layout.size + 12
+    stated = int.from_bytes(found.lead[at : at + 2], found.layout.order) if b"fmt " in found.lead else 0
+    if stated <= frame or stated % channels:
+        return ""
+    return f"its header is at odds with itself: a frame takes {stated} bytes or {frame}; {frame} are read"
+
+
+def _uncompressed(
+    file: OpenFile, decoder: SndfileDecoder, found: SampleBytes, frame: int, odd: str
+) -> PcmDecoder:
     decoder.close()
-    odd = ""
+    less = ""
     if found.is_understated:
         stated, there = (size // frame / decoder.sample_rate for size in (found.stated or 0, found.length))
-        odd = f"the header states {stated:.2f} s, but {there:.2f} s of samples are there; all are read"
+        less = f"the header states {stated:.2f} s, but {there:.2f} s of samples are there; all are read"
     return PcmDecoder(
         file,
         found.start,
@@ -51,7 +63,7 @@ def _uncompressed(file: OpenFile, decoder: SndfileDecoder, found: SampleBytes, f
         sample_rate=decoder.sample_rate,
         channels=decoder.channels,
         coding=decoder.coding,
-        notes=_notes(odd, found.more),
+        notes=_notes(less, odd, found.more),
         promises=bool(found.stated),
     )
 
