@@ -50,6 +50,7 @@ def test_silence_at_the_start_decides_nothing(silence: int) -> None:
         noise(1) * 12,  # mixed far too hot
         np.sign(noise(1)),
         np.round(noise(1)),
+        noise(1) + 3000 * (np.arange(22050) == 9000)[:, None],  # a click
         np.where(np.arange(22050) % 100, noise(1)[:, 0], 0.0)[:, None],
         noise(1) * 1e-6,
     ],
@@ -62,10 +63,11 @@ def test_floats_are_left_as_they_are(sound: Samples) -> None:
 
 def test_what_is_far_beyond_full_scale_is_told_and_where() -> None:
     sound = noise(20)
-    sound[15 * 22050] = 3000
+    sound[15 * 22050 :] *= 3000
     got, recording = read(sound, sample_rate=22050)
     assert np.array_equal(got, sound[:, 0])
-    assert recording.warnings == ["a sample is 3000 at 15.00 s, where full scale is 1"]
+    (warning,) = recording.warnings
+    assert "at 15.00 s, where full scale is 1" in warning
 
 
 def test_the_note_is_there_when_reading_stops_early() -> None:

@@ -3,7 +3,8 @@
 They are judged by the first block that is not all zeros, since a stream is read once: they are integers
 stored as floats if all are whole numbers and some go beyond ±1, or if most go beyond ±1 and some beyond ±100.
 All blocks are then divided by the full scale of the 16, 24 or 32 bits that they fit in, and a note says so.
-Music in floats may well go a little beyond ±1: that is left as it is. What lies beyond ±10 is noted.
+Music in floats may well go a little beyond ±1: that is left as it is. What goes beyond ±10 is noted, unless
+it is a click, as damage leaves.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from diffres_cli.audio.decoder import Decoder, Samples
 
 _BITS = (16, 24, 32)
 _SURELY_INTEGER, _ODD = 100, 10  # where full scale is 1
+_MANY = 0.01  # of the samples of a block
 _ROOM = 2  # times full scale: resampling and filters overshoot
 
 
@@ -62,8 +64,9 @@ class FullScale:
             self._note = f"{cause}: read as {bits}-bit integers stored as floats, divided by {self._divisor}"
 
     def _look_for_odd(self, block: Samples) -> None:
-        odd = np.abs(block) > _ODD
-        if odd.any():
+        size = np.abs(block)
+        odd = size > _ODD
+        if odd.any() and np.mean(size > 1) > _MANY:
             place = tuple(np.argwhere(odd)[0])
             seconds = (self._position + int(place[0])) / self.sample_rate
             self._note = f"a sample is {block[place]:.6g} at {seconds:.2f} s, where full scale is 1"
