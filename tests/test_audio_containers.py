@@ -150,6 +150,18 @@ def test_compressed_samples_are_read_to_their_end(tmp_path: Path, subtype: str) 
     assert "fewer samples than are there" in recording.warnings[0]
 
 
+@pytest.mark.parametrize("size", [None, 0, 3000])
+def test_mp3_in_wav_is_read_to_its_end(tmp_path: Path, size: int | None) -> None:
+    ffmpeg("-i", write(tmp_path / "a.wav", noise(4)), "-c:a", "libmp3lame", tmp_path / "mp3.wav")
+    data = bytearray((tmp_path / "mp3.wav").read_bytes())
+    if size is not None:
+        at = data.index(b"data") + 4
+        data[at : at + 4] = size.to_bytes(4, "little")
+    got, recording = read(bytes(data))
+    assert 4 * 22050 <= len(got) < 4 * 22050 + 4 * 576
+    assert recording.warnings == []
+
+
 def test_a_size_that_wrapped_at_4_gib_is_seen(tmp_path: Path) -> None:
     path = tmp_path / "long.wav"
     header = write(path, noise(0)).read_bytes()[:40]

@@ -7,6 +7,7 @@ from itertools import chain
 
 import numpy as np
 
+from diffres_cli.audio.chunks import find_samples
 from diffres_cli.audio.decoder import Decoder, Samples
 from diffres_cli.audio.flac import flac_parts
 from diffres_cli.audio.mpeg import is_frame
@@ -44,11 +45,16 @@ def open_streams(file: OpenFile) -> Decoder:
     if streams is not None:
         return open_parts(file, streams)
     try:
-        return open_sndfile(file)
+        decoder = open_sndfile(file)
     except UnknownFormatError:
         if not is_mpeg(file):
             raise
-    return open_parts(file, mpeg_parts(file))
+    else:
+        if not (isinstance(decoder, SndfileDecoder) and decoder.coding[0] == "MPEG_LAYER_III"):
+            return decoder
+        decoder.close()  # MP3 in WAV, whose length libsndfile guesses
+    found = find_samples(file)
+    return open_parts(file, mpeg_parts(file, found.start if found else 0))
 
 
 def open_parts(file: OpenFile, streams: Iterator[Part]) -> Decoder:

@@ -77,9 +77,13 @@ class _Stream:
         return stated_frames(self.counter) if self.counter else 0
 
 
-def mpeg_parts(file: OpenFile) -> Iterator[Part]:
-    """The MPEG streams in a file, one behind the other. Where none is found, libsndfile may know better."""
-    streams = _streams(_Window(file))
+def mpeg_parts(file: OpenFile, header: int = 0) -> Iterator[Part]:
+    """The MPEG streams in a file, one behind the other. Where none is found, libsndfile may know better.
+
+    Args:
+        header: bytes at the beginning that belong to another format.
+    """
+    streams = _streams(_Window(file), header)
     stream, following = next(streams, None), next(streams, None)
     if stream is None:
         yield Part(states_length=False)
@@ -141,9 +145,9 @@ class _Window:
         return True
 
 
-def _streams(window: _Window) -> Iterator[_Stream]:
+def _streams(window: _Window, header: int) -> Iterator[_Stream]:
     start, place = window.find_first()
-    before = 0 if place is None else place - start
+    before = 0 if place is None else max(0, place - max(start, header))
     is_at_start = place == window.file.behind_id3()
     stream = None
     while place is not None:
