@@ -116,6 +116,7 @@ def train(
     """
     try:
         from diffres_cli.training import fit
+        from diffres_cli.training.launch import is_main
         from diffres_cli.training.recipefile import to_toml
         from diffres_cli.training.trainer import Listener, Place
     except ImportError as error:
@@ -128,7 +129,7 @@ def train(
     place = Place(_device(device), devices, nodes)
     if nodes > 1 and not (output or resume):
         raise UsageError(f"--nodes {nodes}: name the run folder with -o, one that all of them see")
-    quiet = quiet or not fit.is_main()
+    quiet = quiet or not is_main()
     listener = Listener(
         _teller(quiet), _progress(quiet), _notes(quiet), bar=sys.stderr.isatty() and not quiet
     )
@@ -142,10 +143,10 @@ def train(
         else:
             folder = fit.resume(resume or Path(), place, listener, data.resolve() if data else None)
     except DiffresError as error:
-        if fit.is_main():
+        if is_main():
             raise
         raise SystemExit(error.exit_code) from error  # the main process says it
-    if fit.is_main():
+    if is_main():
         emit(f"{folder.path}\n")
 
 
@@ -201,7 +202,7 @@ def _recipe(path: Path | None, dataset: str, fields: dict[str, Any]) -> Recipe:
 
 
 def _folder(output: Path | None, recipe: Recipe) -> Path:
-    from diffres_cli.training.fit import is_main
+    from diffres_cli.training.launch import is_main
 
     if not is_main() and _RUN in os.environ:
         return Path(os.environ[_RUN])

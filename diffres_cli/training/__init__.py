@@ -11,6 +11,7 @@
     augment.py     mixup, time shift and SpecAugment, batched, on the device
     splits.py      which of a dataset's splits serve for what
     start.py       the network a run starts from
+    launch.py      who starts a run's processes, what stops them, and what Lightning would take from outside
     schedule.py    the learning rate at each update
     objective.py   the loss: binary cross entropy, guide loss, the penalty that keeps the sigmoid alive
     module.py      the LightningModule: steps, validation at several rates, optimizer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from diffres_cli.errors import DataError, OutputError, TrainingError, UsageError
 from diffres_cli.files import reason
 from diffres_cli.locks import locked
 from diffres_cli.training.batches import Plan
+from diffres_cli.training.launch import is_main, limit_threads, stopped_by_lightning, stopped_by_signals
 from diffres_cli.training.loaders import Loaders
 from diffres_cli.training.material import Material
 from diffres_cli.training.module import TrainingModule
@@ -25,7 +25,6 @@ from diffres_cli.training.runfolder import LOCK_NAME, RunFolder, surroundings
 from diffres_cli.training.start import starting_network
 from diffres_cli.training.trainer import Job, Listener, Place, hush, make_trainer
 
-_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -38,22 +37,24 @@ def train(recipe: Recipe, path: Path, place: Place, listener: Listener) -> RunFo
     Raises:
         DiffresError: the recipe, the data, the folder or the loss forbid it.
     """
-    folder, accelerator = RunFolder(path), place.accelerator
+    hush()
+    folder, accelerator, cluster = RunFolder(path), place.accelerator, place.cluster
     recipe = checked(recipe)
     if is_main():
         folder.refuse_taken()
     found = find(recipe, place.world)
     network = starting_network(recipe, found.dataset, path.name)
-    if is_main():
-        folder.begin(recipe, {"seed": recipe.training.seed, "data": found.facts, **surroundings()})
-    with _alone(folder):
-        try:
-            prepared = _prepared(folder, found, recipe, listener)
-        except DataError:
-            if is_main():
-                folder.discard()
-            raise
-        _run(folder, Job(recipe, prepared, network, place, accelerator, listener))
+    with _stoppable(folder):
+        if is_main():
+            folder.begin(recipe, {"seed": recipe.training.seed, "data": found.facts, **surroundings()})
+        with _alone(folder):
+            try:
+                prepared = _prepared(folder, found, recipe, listener)
+            except DataError:
+                if is_main():
+                    folder.discard()
+                raise
+            _run(folder, Job(recipe, prepared, network, place, accelerator, cluster, listener))
     return folder
 
 
@@ -67,17 +68,18 @@ def resume(path: Path, place: Place, listener: Listener, root: Path | None = Non
         TrainingError: its recipe or its data changed. UsageError: it is finished, or at work elsewhere.
         DiffresError: as for `train`.
     """
-    folder, accelerator = RunFolder(path), place.accelerator
+    hush()
+    folder, accelerator, cluster = RunFolder(path), place.accelerator, place.cluster
     recipe = folder.unchanged_recipe()
     if folder.read().get("status") == "finished":
         raise UsageError(f"{path}: the run is finished; its network is {folder.model}")
     moved = recipe if root is None else recipe.changed({"data.root": str(root)}, "--data")
-    with _alone(folder):
+    with _alone(folder), _stoppable(folder):
         found = find(moved, place.world)
         folder.refuse_other_data(found.facts)
         network = starting_network(recipe, found.dataset, path.name, resumed=folder.state.exists())
         prepared = _prepared(folder, found, moved, listener)
-        _run(folder, Job(recipe, prepared, network, place, accelerator, listener))
+        _run(folder, Job(recipe, prepared, network, place, accelerator, cluster, listener))
     return folder
 
 
@@ -95,6 +97,22 @@ def _alone(folder: RunFolder) -> Iterator[None]:
         if not held:
             raise UsageError(f"{folder.path}: another process is at work on this run")
         yield
+
+
+@contextmanager
+def _stoppable(folder: RunFolder) -> Iterator[None]:
+    """Say how to go on with a run that a signal stops.
+
+    Raises:
+        TrainingError: one did.
+    """
+    try:
+        with stopped_by_signals():
+            yield
+    except SystemExit as error:  # of ours, or of what Lightning makes of a signal
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        raise TrainingError(f"told to stop: `diffres train --resume {folder.path}` goes on") from error
 
 
 def _prepared(folder: RunFolder, found: Found, recipe: Recipe, listener: Listener) -> Prepared:
@@ -126,18 +144,18 @@ def _run(folder: RunFolder, job: Job) -> None:
 
 
 def _fit(folder: RunFolder, job: Job, session: int) -> None:
-    hush()
+    limit_threads(job.place.devices)
     plan = _plan(job.recipe, job.prepared.train)
     module = TrainingModule(job.network, job.recipe, plan)
     trainer = make_trainer(folder, job, plan, session)
     material = Loaders(job.recipe, plan, job.prepared)
     try:
-        trainer.fit(module, datamodule=material, ckpt_path=folder.state if folder.state.exists() else None)
-    except SystemExit as error:  # SIGTERM, or what Lightning makes of Ctrl-C
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise
-        raise TrainingError(f"told to stop: `diffres train --resume {folder.path}` goes on") from error
+        state = folder.state if folder.state.exists() else None
+        with stopped_by_lightning():
+            trainer.fit(module, datamodule=material, ckpt_path=state)
     except (MemoryError, RuntimeError) as error:
+        if trainer.received_sigterm:  # the other processes heard it first, and closed their connections
+            raise SystemExit(1) from error
         if not _is_memory(error):
             raise
         raise TrainingError(_out_of_memory(job.recipe.training, job.place.world)) from error
@@ -170,15 +188,6 @@ def _plan(recipe: Recipe, material: Material) -> Plan:
         weights,
         training.checkpoint_every,
     )
-
-
-def is_main() -> bool:
-    """Whether this process tells and writes.
-
-    Lightning starts the same command again for each further process and says by LOCAL_RANK which it is;
-    torchrun and Slurm do so on each node.
-    """
-    return all(int(os.environ.get(name) or 0) == 0 for name in _RANKS)
 
 
 def _is_memory(error: BaseException) -> bool:

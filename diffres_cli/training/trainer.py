@@ -10,6 +10,8 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
@@ -17,6 +19,7 @@ from diffres_cli.errors import UsageError
 from diffres_cli.model.network import DiffResNetwork
 from diffres_cli.training.batches import Plan
 from diffres_cli.training.callbacks import Keeper, Meter, Teller
+from diffres_cli.training.launch import cluster_environment, explicit_trainer
 from diffres_cli.training.prepare import Prepared
 from diffres_cli.training.recipe import Recipe
 from diffres_cli.training.runfolder import RunFolder
@@ -65,6 +68,15 @@ class Place:
             )
         return "gpu" if self.device == "cuda" or (self.device == "auto" and found >= self.devices) else "cpu"
 
+    @property
+    def cluster(self) -> ClusterEnvironment | None:
+        """What tells each process its rank; None: what Lightning finds.
+
+        Raises:
+            UsageError: Slurm or torchrun started another number of processes.
+        """
+        return cluster_environment(self.devices, self.nodes)
+
 
 @dataclass(frozen=True)
 class Job:
@@ -75,6 +87,7 @@ class Job:
     network: DiffResNetwork
     place: Place
     accelerator: str
+    cluster: ClusterEnvironment | None
     listener: Listener
 
 
@@ -111,13 +124,13 @@ def make_trainer(folder: RunFolder, job: Job, plan: Plan, session: int) -> light
         Keeper(folder, training.keep, bool(recipe.data.soft_labels)),
     ]
     callbacks += [Teller(job.listener.epoch), *([Bar()] if job.listener.bar else [])]
-    return lightning.Trainer(
+    return explicit_trainer(
         accelerator=accelerator,
         devices=place.devices,
         num_nodes=place.nodes,
         strategy="ddp" if place.world > 1 else "auto",
         sync_batchnorm=place.world > 1 and accelerator == "gpu",
-        precision=precision,  # type: ignore[arg-type]
+        precision=precision,
         max_epochs=training.epochs * plan.legs,
         check_val_every_n_epoch=min(training.validate_every, training.epochs) * plan.legs,
         reload_dataloaders_every_n_epochs=1 if plan.legs > 1 else 0,  # legs may differ by a batch
@@ -128,7 +141,8 @@ def make_trainer(folder: RunFolder, job: Job, plan: Plan, session: int) -> light
         log_every_n_steps=every,
         logger=[CSVLogger(save, name, version), TensorBoardLogger(save, name, version)],
         callbacks=callbacks,
-        plugins=[SafetensorsIO()],
+        plugins=[SafetensorsIO(), *([job.cluster] if job.cluster else [])],
+        default_root_dir=folder.path,  # else it looks for Slurm's checkpoints where it was started
         enable_checkpointing=False,
         enable_progress_bar=job.listener.bar,
         enable_model_summary=False,
@@ -140,4 +154,5 @@ def hush() -> None:
     for name in ("lightning.pytorch", "lightning.fabric", "lightning", "tensorboardX"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", category=PossibleUserWarning)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
