@@ -1,9 +1,10 @@
-"""Text from outside (file names, labels, a model's metadata) made fit to print."""
+"""Text from outside (file names, labels, a model's metadata) made fit to print, and to compare."""
 
 from __future__ import annotations
 
 import re
 import reprlib
+import unicodedata
 from typing import Any
 
 STDIN = "-"  # as a file name: standard input
@@ -48,6 +49,15 @@ def escaped_lines(text: str) -> str:
 def shortened(value: Any) -> str:
     """A value as code writes it, on one line, the middle of a long one left out."""
     return escaped(reprlib.repr(value))
+
+
+def composed(text: str) -> str:
+    r"""The one form (NFC) of text that Unicode can write in several: é as one character, or e and an accent.
+
+    >>> composed("cafe\u0301") == "caf\u00e9"
+    True
+    """
+    return unicodedata.normalize("NFC", text)
 
 
 def _printable(character: str) -> str:

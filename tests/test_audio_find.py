@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
 from audio_files import python
 
-from diffres_cli.audio import find_recordings, paths_from
+from diffres_cli.audio import find_recordings, open_recording, paths_from
 from diffres_cli.errors import AudioError, UsageError
 
 
@@ -155,6 +156,22 @@ def test_standard_input_is_not_a_file_called_dash() -> None:
     lay("-")
     assert found("-") == ["-"]
     assert found("./-") == [str(Path("-").absolute())]
+
+
+@pytest.mark.parametrize(("stored", "listed"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_may_be_stored_in_another_form_than_they_are_listed_in(stored: str, listed: str) -> None:
+    def in_form(form: str) -> list[str]:
+        return [unicodedata.normalize(form, name) for name in ("ä/é.wav", "ä/日本ば.wav", "ä/f")]
+
+    there, asked = in_form(stored), in_form(listed)
+    lay(*there[:2], f"{there[2]}/a.ogg")
+    assert found(*asked) == [*there[:2], f"{there[2]}/a.ogg"]
+    assert found(unicodedata.normalize(listed, "ä/é*")) == [there[0]]
+    assert found(unicodedata.normalize(listed, "ä/ü.wav"))[0].startswith("<")
+    with pytest.raises(AudioError, match="the file is empty"):
+        open_recording(asked[1])
+    lay(asked[0])  # both forms: each is itself
+    assert found(asked[0], there[0]) == [asked[0], there[0]]
 
 
 def test_a_list_of_paths() -> None:

@@ -76,6 +76,22 @@ def test_an_audioset_id_that_starts_with_y_keeps_it(tmp_path):
     assert paths == {"Y0123456789": "Y0123456789.wav", "0123456789a": "Y0123456789a.wav"}
 
 
+def test_audioset_files_may_be_named_with_their_times(tmp_path):
+    names = {
+        "0123456789a": "Y0123456789a_0.000_10.000.wav",
+        "-0RWZT-miFs": "-0RWZT-miFs_420000_430000.ogg",
+        "Y0123456789": "Y0123456789_30_40.flac",
+        "Y_1_2_34567": "YY_1_2_34567_30.5.wav",
+        "012345_1_20": "012345_1_20.wav",
+    }
+    root = audioset(tmp_path, eval=[(clip, SPEECH) for clip in names])
+    for name in names.values():
+        sound(root / name)
+    dataset = load_dataset("audioset", root)
+    assert {clip.name: clip.path.name for clip in dataset.clips} == names
+    assert dataset.missing == ()
+
+
 def test_audioset_clips_are_whole_files(tmp_path):
     root = audioset(tmp_path, eval=[("0123456789a", SPEECH)])
     sound(root / "0123456789a.wav")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unicodedata import normalize
 
 import pyarrow
 import pytest
@@ -128,6 +129,20 @@ def test_excerpts_of_one_file_stay_in_one_split(tmp_path):
     assert (first.name, second.name) == ("long.wav#t=0,2.5", "long.wav#t=2.5,")
     assert first.path == second.path == root / "long.wav"
     assert first.split == second.split == split_of("long.wav")
+
+
+@pytest.mark.parametrize(("stored", "listed"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_may_be_written_in_two_forms(tmp_path, stored, listed):
+    names = ["chaîne/à.wav", "chaîne/ば.flac", "été.ogg"]
+    for name in names:
+        sound(tmp_path / normalize(stored, name))
+    rows = [(normalize(listed, name), "rain") for name in names]
+    dataset = read(table(tmp_path / "clips.csv", [("path", "labels"), *rows]))
+    assert dataset.missing == ()
+    assert [clip.path.relative_to(tmp_path).as_posix() for clip in dataset.clips] == [
+        normalize(stored, name) for name in names
+    ]
+    assert {split_of(normalize(form, names[0])) for form in ("NFC", "NFD")} == {split_of(names[0])}
 
 
 def test_folds_are_splits(tmp_path):

@@ -6,10 +6,11 @@ import glob
 import os
 import stat
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from diffres_cli.audio.sources import examine
+from diffres_cli.audio.sources import as_stored, examine
 from diffres_cli.errors import AudioError, UsageError
 from diffres_cli.text import STDIN, printable
 from diffres_cli.textfile import NotTextError, encoding_of
@@ -52,6 +53,7 @@ def find_files(inputs: Iterable[str | Path], recursive: bool = False) -> Iterato
 
 
 def _expand(given: str, recursive: bool) -> Iterator[str | AudioError]:
+    given = as_stored(given)
     if given == STDIN:
         yield given
     elif glob.has_magic(given) and not os.path.lexists(given):
@@ -73,7 +75,8 @@ def _matches(pattern: str, recursive: bool) -> Iterator[str | AudioError]:
     # Not glob.glob: its ** follows links, in a folder with a few loops practically for ever.
     root, hidden = Path(pattern).anchor, _is_hidden(Path(pattern))
     try:
-        matches = sorted(Path(root).glob(pattern[len(root) :]))
+        forms = {unicodedata.normalize(form, pattern[len(root) :]) for form in ("NFC", "NFD")}
+        matches = sorted({match for form in forms for match in Path(root).glob(form)})
     except (OSError, ValueError) as error:
         yield AudioError(f"{printable(pattern)}: {error}")
         return

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from diffres_cli.errors import AudioError, UsageError
-from diffres_cli.text import STDIN, printable
+from diffres_cli.text import STDIN, composed, printable
 
 _CHUNK = 2**20  # bytes
 
@@ -83,12 +83,28 @@ def examine(path: str | Path) -> os.stat_result:
         raise AudioError(f"{printable(str(path))}: not a possible file name") from error
 
 
+def as_stored(path: str) -> str:
+    """`path`, or where nothing is there, the path of what differs from it in the form of accents only.
+
+    A list made on one system names "é" as one character; another stores it as "e" and an accent.
+    """
+    if path.isascii() or "\0" in path or os.path.lexists(path):
+        return path
+    given = Path(path)
+    folder, name = Path(as_stored(str(given.parent))), composed(given.name)
+    try:
+        return next((str(other) for other in sorted(folder.iterdir()) if composed(other.name) == name), path)
+    except OSError:
+        return path
+
+
 def open_file(path: str | Path, name: str) -> OpenFile:
     """Open a regular file; a pipe, a device or a folder is refused before it can block.
 
     Raises:
         AudioError: there is no such file, it may not be read, it is not a file, or it is empty.
     """
+    path = as_stored(str(path))
     _refuse_irregular(examine(path), name)
     try:
         stream = Path(path).open("rb", buffering=0)  # noqa: SIM115 (closed by the recording)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,14 +18,16 @@ _LISTS = {
     "unbalanced": "unbalanced_train_segments.csv",
     "test": "eval_segments.csv",
 }
-_ID_LENGTH = 11  # characters of a YouTube id
+# A YouTube id, which may start with a Y of its own, and where the excerpt is: in seconds or milliseconds.
+_FILE = re.compile(r"Y?([\w-]{11})(?:_\d+(?:\.\d+)?){0,2}", re.ASCII)
 
 
 def read(root: Path) -> Dataset:
     """The dataset in a folder with class_labels_indices.csv, segment lists, and audio in any folders below.
 
-    Each file is one excerpt and is called ID or YID, with any audio extension; a clip's name is its id. Lists
-    that are not there are left out. Train on balanced and unbalanced, or on balanced alone.
+    Each file is one excerpt and is called ID or YID, with any audio extension; its start and end may
+    follow, as in YID_30.000_40.000. A clip's name is its id. Lists that are not there are left out. Train on
+    balanced and unbalanced, or on balanced alone.
 
     Raises:
         DataError: it is not there, or not what it should be.
@@ -54,8 +57,13 @@ def _survey(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
 
 
 def _id(name: str) -> str:
-    # An id may start with a Y of its own.
-    return name[1:] if len(name) == _ID_LENGTH + 1 and name[0] == "Y" else name
+    """The id in a file's name.
+
+    >>> _id("Y-0RWZT-miFs"), _id("Y-0RWZT-miFs_30.000_40.000"), _id("-0RWZT-miFs_30000_40000")
+    ('-0RWZT-miFs', '-0RWZT-miFs', '-0RWZT-miFs')
+    """
+    match = _FILE.fullmatch(name)
+    return match[1] if match else name
 
 
 def _classes(path: Path) -> tuple[list[str], list[str]]:
@@ -100,6 +108,7 @@ SOURCE = Source(
     manual=(
         f"The audio may not be passed on. Put {_CLASSES}, {', '.join(_LISTS.values())} "
         f"(from {_LISTS_AT}/) into one folder, and the 10 s excerpts you have into it or any folders below, "
-        "each called after its YouTube id, as -0RWZT-miFs.wav or Y-0RWZT-miFs.flac (any audio extension)"
+        "each called after its YouTube id, as -0RWZT-miFs.wav or Y-0RWZT-miFs_30.000_40.000.flac (any audio "
+        "extension)"
     ),
 )

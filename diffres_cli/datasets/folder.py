@@ -13,6 +13,7 @@ from diffres_cli.datasets.clip import Dataset, Source
 from diffres_cli.datasets.labelled import TABLES, LabelledRow, read_table, split_name
 from diffres_cli.datasets.listing import Listing, folders_in, is_audio, stem, walk
 from diffres_cli.errors import DataError
+from diffres_cli.text import composed
 
 _NAMED = ("clips.csv", "clips.parquet")  # taken as the table where they lie in the folder
 
@@ -56,9 +57,8 @@ def split_of(name: str) -> str:
     >>> split_of("rain/1.flac")
     'validation'
     """
-    tenth = (
-        int.from_bytes(hashlib.sha256(stem(name).encode("utf-8", "surrogateescape")).digest()[:8], "big") % 10
-    )
+    key = composed(stem(name)).encode("utf-8", "surrogateescape")
+    tenth = int.from_bytes(hashlib.sha256(key).digest()[:8], "big") % 10
     return {8: "validation", 9: "test"}.get(tenth, "train")
 
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
 from diffres_cli.audio import MEDIA_EXTENSIONS, printable
+from diffres_cli.audio.sources import as_stored
 from diffres_cli.datasets.clip import Source
 from diffres_cli.errors import DataError
+from diffres_cli.text import composed
 
 _MEDIA = frozenset(MEDIA_EXTENSIONS)
 _SHOWN = 4  # names in a message
@@ -52,7 +54,7 @@ class Listing:
         parent, _, file = name.rpartition("/")
         folder = self._folders.get(parent)
         if folder is None:
-            folder = self._folders[parent] = _Folder(self.root / parent)
+            folder = self._folders[parent] = _Folder(Path(as_stored(str(self.root / parent))))
         return folder.find(file)
 
 
@@ -60,14 +62,19 @@ class _Folder:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._files: set[str] = set()
+        self._composed: dict[str, str] = {}  # names with accents, which a list may write otherwise
         self._by_stem: dict[str, str] = {}
         for name in sorted(files_in(path)):
             self._files.add(name)
+            if not name.isascii():
+                self._composed.setdefault(composed(name), name)
             if is_audio(name):
-                self._by_stem.setdefault(stem(name), name)
+                self._by_stem.setdefault(composed(stem(name)), name)
 
     def find(self, name: str) -> Path | None:
-        found = name if name in self._files else self._by_stem.get(stem(name))
+        if name in self._files:
+            return self._path / name
+        found = self._composed.get(composed(name)) or self._by_stem.get(composed(stem(name)))
         return None if found is None else self._path / found
 
 
