@@ -10,6 +10,7 @@ from audio_files import Samples, noise, read, write
 from command import EXAMPLES, invoke
 
 from diffres_cli.audio import open_recording
+from diffres_cli.errors import AudioError
 
 
 @pytest.mark.parametrize("bits", [16, 24, 32])
@@ -83,3 +84,10 @@ def test_a_siren_on_an_integer_scale_is_a_siren(tmp_path: Path) -> None:
     result = invoke("tag", tmp_path / "a.wav", "--top-k", "1")
     assert "Siren" in result.out
     assert "16-bit integers stored as floats" in result.err
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_signalling_nan_is_refused_without_a_numpy_warning(tmp_path: Path) -> None:
+    data = write(tmp_path / "a.wav", noise(1), subtype="FLOAT").read_bytes()
+    with pytest.raises(AudioError, match="a sample is nan"):
+        read(data[:-400] + b"\x01\x00\x80\x7f" * 100)

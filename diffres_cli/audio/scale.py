@@ -44,12 +44,13 @@ class FullScale:
     def read(self, frames: int) -> Samples:
         """See `Decoder.read`."""
         block = self._decoder.read(frames)
-        if not self._divisor and block.any():
-            self._judge(block)
-        if self._divisor > 1:
-            block = block / np.float32(self._divisor)
-        if not self._note:
-            self._look_for_odd(block)
+        with np.errstate(all="ignore"):  # what is not a number is refused later
+            if not self._divisor and block.any():
+                self._judge(block)
+            if self._divisor > 1:
+                block = block / np.float32(self._divisor)
+            if not self._note:
+                self._look_for_odd(block)
         self._position += len(block)
         return block
 
