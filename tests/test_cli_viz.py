@@ -67,6 +67,17 @@ def test_a_part_of_a_recording(here: Path) -> None:
     assert "651" in (here / "x.svg").read_text("utf-8")
 
 
+def test_a_part_of_the_second_of_two_streams(here: Path) -> None:
+    (here / "twice.ogg").write_bytes(SIREN.read_bytes() * 2)
+    assert invoke("viz", "twice.ogg", "--start", "12", "--duration", "3", "-o", "x.svg") == Result(
+        0, "x.svg\n", ""
+    )
+    assert "14" in (here / "x.svg").read_text("utf-8")
+    (here / "cut.ogg").write_bytes(SIREN.read_bytes()[:-9000] + SIREN.read_bytes())
+    result = invoke("viz", "cut.ogg", "-o", "x.svg")
+    assert "breaks off" in result.err
+
+
 def test_a_recording_too_long_to_draw(here: Path) -> None:
     write(here / "long.wav", noise(700, 1000), 1000)
     hint = "at most 600 s fit a picture: choose a part with --start and --duration"

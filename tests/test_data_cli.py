@@ -228,15 +228,24 @@ def test_check_finds_what_is_missing_undecodable_and_damaged(esc50, tmp_path, de
 
 
 @pytest.mark.parametrize("words", [[], ["--deep"]], ids=["headers", "deep"])
-def test_check_finds_a_header_that_states_less_than_there_is(esc50, words):
-    path = audio(esc50)[0].with_suffix(".wav")
+@pytest.mark.parametrize(
+    ("kind", "mark", "count"),
+    [
+        ("wav", b"data", (4410).to_bytes(4, "little")),
+        ("mp3", b"Xing\0\0\0\x0f", (4).to_bytes(4, "big")),
+        ("flac", bytes.fromhex("0562 20f0"), (2205).to_bytes(4, "big")),  # 22050 Hz, 1 channel, 16 bits
+    ],
+)
+def test_check_finds_a_header_that_states_less_than_there_is(esc50, words, kind, mark, count):
+    path = audio(esc50)[0].with_suffix(f".{kind}")
     audio(esc50)[0].unlink()
     data_ = bytearray(write(path, noise(5)).read_bytes())
-    data_[40:44] = (4410).to_bytes(4, "little")
+    place = data_.index(mark) + len(mark)
+    data_[place : place + 4] = count
     path.write_bytes(data_)
     result = data("check", "esc50", "--data", esc50, *words)
     assert result.code == 1
-    assert f"{path.name}: damaged: the header states 0.10 s" in result.err
+    assert f"{path.stem}.wav: damaged: the header states 0.10 s" in result.err
 
 
 def test_check_tells_some_problems_and_how_to_get_them_all(esc50):

@@ -13,6 +13,7 @@ import typer
 from diffres_cli.cli import options
 from diffres_cli.cli.console import emit, say, show
 from diffres_cli.errors import UsageError
+from diffres_cli.text import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -82,6 +83,8 @@ def viz(
         for rate in rates
     ]
     predictions = _tag_at(tagger, input_, chosen)
+    for text in dict.fromkeys(text for prediction in predictions for text in prediction.warnings):
+        say(f"warning: {printable(input_)}: {text}")
     if in_terminal:
         _show(predictions)
     if target is not None:
@@ -147,7 +150,6 @@ def _tag(tagger: Tagger, recording: Recording, settings: Settings) -> Prediction
 
 
 def _too_long(recording: Recording, seconds: str) -> UsageError:
-    from diffres_cli.audio import printable
     from diffres_cli.job import LONGEST_DRAWN
 
     return UsageError(
