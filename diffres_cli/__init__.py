@@ -15,6 +15,7 @@ The map, in the order the data flows:
     card.py         the facts a model carries with it
     timing.py       frame counts and rates; the warp read back in seconds
     audio/          file, bytes or array -> mono float32 [N] at a stated rate (Hz), in windows, streamed
+    transfer.py     a file from an address -> this disk, resumed, bounded and verified
     hub/            hf:ORG/NAME[@REVISION] <-> files, through the standard hub cache
     checkpoint.py   a name, folder, file or hf: reference -> the verified model file
     ort.py          ONNX Runtime, with its telemetry off

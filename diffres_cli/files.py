@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import time
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from diffres_cli.errors import OutputError
 from diffres_cli.locks import lock
 
 _PREFIX, _SUFFIX, _LOCK = ".diffres-", ".part", ".lock"
+_RESERVE = 2**20  # bytes of a disk that stay free
 _NEW = 60  # seconds: a temporary file has no lock just after it is made and just before it is renamed
 
 
@@ -79,6 +81,27 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {path}: {reason(error)}") from error
+
+
+def refuse_lack_of_room(folder: Path, needed: int, advice: str) -> None:
+    """Look at a disk before it fills up.
+
+    Args:
+        needed: bytes. advice: what to do where they are not free.
+
+    Raises:
+        OutputError: they are not.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > 0 and needed + _RESERVE > free:
+        raise OutputError(
+            f"{folder}: {needed / 1e6:.1f} MB are needed here, {free / 1e6:.1f} MB are free: {advice}"
+        )
+
+
+def free_room(folder: Path) -> int:
+    """The bytes that may be written to a folder's disk, not quite to the last."""
+    return max(0, shutil.disk_usage(folder).free - _RESERVE)
 
 
 def reason(error: OSError) -> str:

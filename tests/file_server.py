@@ -30,6 +30,7 @@ class FileServer:
     Attributes:
         tags: whether answers have an ETag. lengths: whether they have a length; else they are chunked.
         if_range: whether it knows If-Range; else it goes on with whatever file there is now.
+        poured: bytes that were sent without end.
     """
 
     def __init__(self) -> None:
@@ -37,6 +38,7 @@ class FileServer:
         self.faults: list[Fault] = []
         self.requests: list[Asked] = []
         self.tags = self.lengths = self.if_range = True
+        self.poured = 0
         handler = type("Bound", (_Handler,), {"site": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -83,6 +85,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.site.requests.append(Asked(self.path, *asked, self.headers.get("User-Agent", "")))
         fault = self.site.fault(path) or Fault("")
         data = self.site.files.get(path) if fault.body is None else fault.body
+        if fault.endless:
+            return self._pour()
         if fault.status or data is None:
             return self._send(fault.status or 404, b"", fault)
         if fault.flip:
@@ -109,15 +113,26 @@ class _Handler(BaseHTTPRequestHandler):
             for name, value in {**(headers or {}), **fault.headers}.items():
                 self.send_header(name, value)
             chunked = not self.site.lengths and status == 200
-            self.send_header(
-                *(("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(body))))
-            )
+            length = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(body)))
+            if length[0] not in fault.headers:  # else a lie
+                self.send_header(*length)
             self.end_headers()
             self._write(body[: fault.after], chunked, whole=fault.after is None)
         if fault.after is not None:
             if fault.hold:
                 fault.hold.wait(30)
             self.close_connection = True
+
+    def _pour(self) -> None:
+        """Bytes until the other side has enough, or 200 MB."""
+        self.close_connection = True
+        with suppress(OSError):
+            self.send_response(200)
+            self.send_header("Connection", "close")
+            self.end_headers()
+            for _ in range(200):
+                self.wfile.write(bytes(1_000_000))
+                self.site.poured += 1_000_000
 
     def _write(self, body: bytes, chunked: bool, *, whole: bool) -> None:
         if not chunked:

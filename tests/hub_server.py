@@ -58,6 +58,7 @@ class Fault:
     hold: threading.Event | None = None  # ... wait for this before closing it
     flip: bool = False  # change one byte of the body
     deaf: bool = False  # do not know ranges
+    endless: bool = False  # no length, and no end (`FileServer` only)
 
 
 @dataclass

@@ -1,19 +1,14 @@
-"""What is known of an archive: where it is fetched from, and whether a file is it."""
+"""Where an archive is fetched from, and what is said of one that is not right."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from diffres_cli.datasets.clip import Archive
 from diffres_cli.errors import DiffresError
 
 MIRROR = "DIFFRES_DATA_MIRROR"
 """The variable that names another place with the same paths, such as http://mirror.example:8080."""
-
-_BLOCK = 2**20
 
 
 class ArchiveError(DiffresError):
@@ -33,22 +28,3 @@ def address(url: str) -> str:
         return url
     parts = urlsplit(url)
     return f"{mirror.rstrip('/')}{parts.path}" + (f"?{parts.query}" if parts.query else "")
-
-
-def wrong_with(archive: Archive, path: Path) -> str:
-    """How a file differs from what its source states; "" where it does not.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    size = path.stat().st_size
-    if archive.size and size != archive.size:
-        return f"{size} bytes instead of {archive.size}"
-    kind, _, stated = archive.checksum.partition(":")
-    if not stated:
-        return ""
-    hasher = hashlib.new(kind, usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            hasher.update(block)
-    return "" if hasher.hexdigest() == stated else f"{kind} {hasher.hexdigest()} instead of {stated}"

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from diffres_cli.datasets.archive import ArchiveError
 from diffres_cli.datasets.clip import Archive, Dataset, Source
-from diffres_cli.datasets.extract import extract, refuse_lack_of_room
-from diffres_cli.datasets.transfer import fetch, partial
+from diffres_cli.datasets.extract import extract
+from diffres_cli.datasets.transfer import ANOTHER_FOLDER, fetch, partial
 from diffres_cli.errors import DataError, OutputError, UsageError
-from diffres_cli.files import make_folder, reason
+from diffres_cli.files import make_folder, reason, refuse_lack_of_room
 from diffres_cli.locks import locked
 
 OnStep = Callable[[str, int, int], object]
@@ -208,7 +208,7 @@ class _Stage:
             here = sum(self._here(archive) for archive in group)
             peak = max(peak, kept + 2 * size - here)
             kept += 2 * size - here if self.keep else size - here
-        refuse_lack_of_room(self.folder, peak)
+        refuse_lack_of_room(self.folder, peak, ANOTHER_FOLDER)
 
     def _here(self, archive: Archive) -> int:
         path = self.folder / archive.name

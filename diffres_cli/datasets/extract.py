@@ -15,13 +15,13 @@ from pathlib import Path
 from diffres_cli.datasets.archive import ArchiveError
 from diffres_cli.datasets.containers import contents, entries
 from diffres_cli.datasets.entries import LARGEST_EXPANSION, Rules
+from diffres_cli.datasets.transfer import ANOTHER_FOLDER
 from diffres_cli.errors import OutputError
-from diffres_cli.files import reason
+from diffres_cli.files import reason, refuse_lack_of_room
 
 OnBytes = Callable[[int, int], object]
 
 _BLOCK = 2**18
-_RESERVE = 2**20  # bytes of a disk that stay free
 _DAMAGE = (
     EOFError, NotImplementedError, UnicodeError, gzip.BadGzipFile, tarfile.TarError, zipfile.BadZipFile,
     zlib.error,
@@ -47,7 +47,7 @@ def extract(parts: Sequence[Path], folder: Path, on_bytes: OnBytes = lambda done
             if temporary.exists():
                 shutil.rmtree(temporary)
             total = measure(parts)
-            refuse_lack_of_room(folder.parent, total)
+            refuse_lack_of_room(folder.parent, total, ANOTHER_FOLDER)
             temporary.mkdir()
             _write(parts, temporary, total, on_bytes)
             _settle()
@@ -68,20 +68,6 @@ def measure(parts: Sequence[Path]) -> int:
     for entry in entries(parts):
         rules.check(entry)
     return rules.total
-
-
-def refuse_lack_of_room(folder: Path, needed: int) -> None:
-    """Look at a disk before it fills up.
-
-    Raises:
-        OutputError: it has less free than `needed` bytes.
-    """
-    free = shutil.disk_usage(folder).free
-    if needed + _RESERVE > free:
-        raise OutputError(
-            f"{folder}: {needed / 1e6:.1f} MB are needed here, {free / 1e6:.1f} MB are free: make room, "
-            "or give another folder with --data"
-        )
 
 
 def _write(parts: Sequence[Path], folder: Path, total: int, on_bytes: OnBytes) -> None:

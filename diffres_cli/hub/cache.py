@@ -6,6 +6,7 @@ links to blobs/CHECKSUM. It is read here because the library takes half a second
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -52,7 +53,8 @@ def snapshots() -> Iterator[tuple[Reference, Path]]:
 def branches(reference: Reference) -> list[str]:
     """The branches and tags that mean this commit in the cache."""
     refs = repo_folder(reference) / "refs"
-    names = (path.relative_to(refs).as_posix() for path in sorted(refs.rglob("*")) if path.is_file())
+    files = (path for path in sorted(refs.rglob("*")) if path.is_file() and path.suffix != ".part")
+    names = (path.relative_to(refs).as_posix() for path in files)
     return [name for name in names if _branch(refs.parent, name) == reference.revision]
 
 
@@ -66,7 +68,7 @@ def point(reference: Reference, commit: str) -> None:
     if not commit.startswith(name):
         path = repo_folder(reference) / "refs" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.part")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")  # another may install it, too
         temporary.write_text(commit, "ascii")
         temporary.replace(path)
 

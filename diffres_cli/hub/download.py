@@ -1,30 +1,30 @@
 """Files of one commit on the hub -> the standard hub cache, verified, and resumed when cut.
 
-The hub library's own download starts over after every interruption and compares sizes only, not
-checksums; so the bytes are fetched here, with its session, token and locks, into its places.
+The bytes come by `diffres_cli.transfer`, with the hub library's token and locks, into its places: its own
+download starts over with every call and compares sizes only.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from diffres_cli import __version__
 from diffres_cli.errors import ModelError
 from diffres_cli.hub.cache import cache_folder, point, remove, repo_folder
-from diffres_cli.hub.failures import explained, is_transport
+from diffres_cli.hub.failures import MOVE_CACHE, explained
 from diffres_cli.hub.quiet import quiet_library
 from diffres_cli.hub.reference import COMMIT, Reference
+from diffres_cli.transfer import Remote, TransferError, fetch, wrong_with
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
 
+_LARGEST_TEXT = 2**24  # bytes
 _CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -40,15 +40,17 @@ class Blob:
     size: int
     checksum: str
 
+    @property
+    def stated(self) -> str:
+        """The checksum with its kind."""
+        return f"{'sha256' if len(self.checksum) == 64 else 'git'}:{self.checksum}"
+
     def is_at(self, path: Path) -> bool:
         """Whether exactly these bytes are at a path."""
         try:
-            data = path.read_bytes()
+            return not wrong_with(path, self.size, self.stated)
         except OSError:
             return False
-        if len(self.checksum) == 64:
-            return hashlib.sha256(data).hexdigest() == self.checksum
-        return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest() == self.checksum
 
 
 def download(
@@ -84,6 +86,7 @@ def download(
         )
     with quiet_library(), explained(reference):
         commit, blobs = _state(reference, names, optional)
+        _refuse_oversized(reference, blobs)
         pinned = reference.at(commit)
         folder = repo_folder(reference) / "snapshots" / commit
         for blob in blobs:
@@ -124,6 +127,16 @@ def _state(reference: Reference, names: Sequence[str], optional: Sequence[str]) 
     return info.sha or "", blobs
 
 
+def _refuse_oversized(reference: Reference, blobs: Sequence[Blob]) -> None:
+    """The disk's room limits a model alone: what is read as text goes through memory."""
+    for blob in blobs:
+        if blob.size > _LARGEST_TEXT and not blob.name.endswith((".onnx", ".safetensors")):
+            raise ModelError(
+                f"{reference}: {blob.name} has {blob.size / 1e6:.0f} MB: a checkpoint's cards and lists have "
+                f"at most {_LARGEST_TEXT / 1e6:.0f} MB"
+            )
+
+
 def _blob(file: RepoSibling) -> Blob:
     checksum = file.lfs.sha256 if file.lfs else file.blob_id
     size = file.lfs.size if file.lfs else file.size
@@ -153,8 +166,10 @@ def _place(reference: Reference, blob: Blob, path: Path) -> None:
     for parent in (path.parent, stored.parent, lock.parent):
         parent.mkdir(parents=True, exist_ok=True)
     with WeakFileLock(lock):
-        if not blob.is_at(stored):
+        try:
             _fetch(reference, blob, stored)
+        except TransferError as error:
+            raise ModelError(f"{reference}: {blob.name}: {error}") from error
         path.unlink(missing_ok=True)
         try:
             path.symlink_to(os.path.relpath(stored, path.parent))
@@ -163,55 +178,24 @@ def _place(reference: Reference, blob: Blob, path: Path) -> None:
 
 
 def _fetch(reference: Reference, blob: Blob, stored: Path) -> None:
-    """Fetch a file, going on where the last attempt, of this process or another, was cut."""
-    from huggingface_hub import hf_hub_url
-    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
+    """Fetch a file, resuming where the last attempt, of this process or another, was cut."""
+    from huggingface_hub import constants, hf_hub_url
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]
+        build_hf_headers,
+        hf_raise_for_status,
+        tqdm,
+    )
 
-    url = hf_hub_url(reference.repo, blob.name, revision=reference.revision)
-    partial = stored.with_name(f"{stored.name}.incomplete")
+    remote = Remote(
+        hf_hub_url(reference.repo, blob.name, revision=reference.revision), blob.size, blob.stated,
+        build_hf_headers(library_name="diffres", library_version=__version__),
+        hf_raise_for_status, "what the hub states", MOVE_CACHE,
+    )  # fmt: skip
     bar = tqdm(  # type: ignore[no-untyped-call]
         total=blob.size, desc=blob.name, unit="B", unit_scale=True, leave=False
     )
-    with partial.open("ab") as file, bar:
-        while (reached := file.tell()) < blob.size:
-            bar.update(reached - bar.n)
-            cut = _append(url, file, bar.update)
-            if file.tell() <= reached:
-                raise cut or ModelError(f"{reference}: {blob.name}: the hub sends less than it states")
-    if not blob.is_at(partial):
-        partial.unlink()
-        raise ModelError(
-            f"{reference}: {blob.name} is not what the hub states (checksum {blob.checksum[:12]}…): "
-            "nothing of it was kept: try again"
-        )
-    partial.replace(stored)
-
-
-def _append(url: str, file: BinaryIO, on_bytes: Callable[[int], object]) -> Exception | None:
-    """Ask for what is missing of a file.
-
-    Returns:
-        What cut the connection, if it was cut.
-    """
-    from huggingface_hub import constants, get_session
-    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
-
-    headers = build_hf_headers(library_name="diffres", library_version=__version__)
-    headers |= {"Range": f"bytes={file.tell()}-", "Accept-Encoding": "identity"}
-    try:
-        with get_session().stream(
-            "GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT
-        ) as response:
-            hf_raise_for_status(response)
-            if response.status_code != 206:  # a server that knows no ranges sends everything
-                file.seek(file.truncate(0))
-            for chunk in response.iter_bytes():
-                on_bytes(file.write(chunk))
-    except Exception as error:
-        if not is_transport(error):
-            raise
-        return error
-    finally:
-        with suppress(OSError):
-            file.flush()
-    return None
+    with bar:
+        fetch(
+            remote, stored, stored.with_name(f"{stored.name}.incomplete"),
+            lambda here: bar.update(here - bar.n), timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
+        )  # fmt: skip

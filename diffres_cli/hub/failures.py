@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from diffres_cli.errors import DiffresError, ModelError, OutputError, UsageError
 from diffres_cli.files import reason
 from diffres_cli.hub.reference import Reference
+from diffres_cli.transfer import is_transport
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
 
+MOVE_CACHE = "make room, or move HF_HOME"
 _GIVE_TOKEN = "set HF_TOKEN to one, or run `hf auth login`"
 _NEVER_CONNECTED = ("ConnectError", "ConnectTimeout", "InvalidURL", "ProxyError", "UnsupportedProtocol")
 
@@ -36,14 +38,6 @@ def explained(reference: Reference, *, writing: bool = False) -> Iterator[None]:
         raise found from error
 
 
-def is_transport(error: BaseException) -> bool:
-    """Whether the connection failed, rather than the hub refusing or the disk.
-
-    Told by name: the HTTP library is huggingface_hub's own choice, and has changed twice.
-    """
-    return type(error).__module__.partition(".")[0] in ("httpx", "httpx2")
-
-
 def _explanation(error: BaseException, reference: Reference, writing: bool) -> DiffresError | None:
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
@@ -58,7 +52,7 @@ def _explanation(error: BaseException, reference: Reference, writing: bool) -> D
         return _explanation(error.__cause__, reference, writing)
     if isinstance(error, OSError):
         where = error.filename or "the hub cache"
-        return OutputError(f"{reference}: cannot write {where}: {reason(error)}: make room, or move HF_HOME")
+        return OutputError(f"{reference}: cannot write {where}: {reason(error)}: {MOVE_CACHE}")
     return None
 
 
