@@ -26,6 +26,7 @@ from processor import processor
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from diffres_cli.model.objectives import empty_frames, frame_rms
 from diffres_cli.timing import slots_at
 from diffres_cli.training.augment import masked, mix, shifted
 from diffres_cli.training.batches import LegSampler, Plan
@@ -88,9 +89,9 @@ def measure(recipe: Recipe, device: torch.device, steps: int, rounds: int) -> st
         waveform = mix(shifted(batch.waveform, batch.shifts), batch.shares)
         mel = masked(network.front_end(waveform), batch.masks)
         slots = slots_at(fps, mel.shape[2], network.card.mel.frame_rate)
-        loss = objective(
-            network.from_spectrogram(mel, slots), mix(batch.targets, batch.shares), slots, recipe.loss
-        ).total
+        empty = empty_frames(frame_rms(waveform, network.card.mel))
+        targets = mix(batch.targets, batch.shares)
+        loss = objective(network.from_spectrogram(mel, slots), empty, targets, slots, recipe.loss).total
         adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         adam.step()

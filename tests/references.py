@@ -155,18 +155,28 @@ def _logistic(weight: Doubles, bias: float, column: Doubles) -> float:
     return float(1 / (1 + math.exp(-(sum(weight * column) + bias))))
 
 
-def guide_loss_loop(importance: Doubles, mel: Doubles, slots: int) -> float:
-    """Eq. 7 with the two corrections its docstring names, for clips [B, T] and [B, F, T]."""
+def frame_rms_loop(waveform: Doubles, frames: int, window: int, hop: int) -> Doubles:
+    """The standard deviation of the samples in windows centred every hop, [B, N] -> [B, frames]."""
+    found = np.zeros((len(waveform), frames))
+    for clip, frame in np.ndindex(*found.shape):
+        first = frame * hop - window // 2
+        places = np.clip(np.arange(first, first + window), 0, waveform.shape[1] - 1)
+        found[clip, frame] = waveform[clip, places].std()
+    return found
+
+
+def guide_loss_loop(importance: Doubles, empty: NDArray[np.bool_], slots: int) -> float:
+    """Eq. 7 with the two corrections its docstring names, for clips [B, T]."""
     terms = []
     for clip, frame in np.ndindex(*importance.shape):
-        if math.sqrt(mel[clip, :, frame].mean()) < 1e-4:
+        if empty[clip, frame]:
             terms.append(max(importance[clip, frame] / (slots / importance.shape[1]) - 0.5, 0.0))
     return sum(terms) / len(terms) if terms else 0.0
 
 
-def activeness_loop(importance: Doubles, mel: Doubles, slots: int) -> float:
-    """Eq. 4 for one clip, [T] and [F, T]."""
-    held = [s for s, frame in zip(importance, mel.T, strict=True) if math.sqrt(frame.mean()) >= 1e-4]
+def activeness_loop(importance: Doubles, empty: NDArray[np.bool_], slots: int) -> float:
+    """Eq. 4 for one clip, [T]."""
+    held = [s for s, silent in zip(importance, empty, strict=True) if not silent]
     return float(np.std(held, ddof=1)) / ((len(importance) - slots) / len(importance))
 
 

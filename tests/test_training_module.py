@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from diffres_cli.card import ModelCard
 from diffres_cli.errors import TrainingError
-from diffres_cli.melconfig import PAPER
+from diffres_cli.melconfig import FRONT_ENDS, PAPER
 from diffres_cli.model.network import DiffResNetwork
-from diffres_cli.model.objectives import guide_loss
+from diffres_cli.model.objectives import empty_frames, frame_rms, guide_loss
 from diffres_cli.training.batches import Plan
 from diffres_cli.training.material import Heard
 from diffres_cli.training.module import TrainingModule, _follow, _mixed_lengths
@@ -59,10 +59,11 @@ def test_the_objective_is_the_sum_of_its_weighted_terms() -> None:
     with torch.no_grad():
         output = network(waveform, 25)
     targets = torch.eye(3)[:2]
-    terms = objective(output, targets, 25, Loss(guide=0.7, tolerance=0.5, saturation=0.3))
+    empty = empty_frames(frame_rms(waveform, PAPER))
+    terms = objective(output, empty, targets, 25, Loss(guide=0.7, tolerance=0.5, saturation=0.3))
     parts = [
         cross_entropy(output.probabilities, targets),
-        0.7 * guide_loss(output.importance, output.mel, 25, 0.5),
+        0.7 * guide_loss(output.importance, empty, 25, 0.5),
         0.3 * output.importance_logits.mean() ** 2,
     ]
     assert parts[1] > 0
@@ -140,16 +141,50 @@ def test_padding_counts_neither_for_guide_nor_for_saturation() -> None:
     waveform[:, 4000:8000] = torch.randn(4000) * 0.1  # half of what is heard is silent, and padding is
     with torch.no_grad():
         padded = network(waveform, 140, torch.tensor([8000]))
-        terms = objective(padded, torch.eye(3)[:1], 140, Loss())
+        empty = empty_frames(frame_rms(waveform, PAPER))
+        terms = objective(padded, empty, torch.eye(3)[:1], 140, Loss())
     assert padded.mask is not None
     heard_frames = int(padded.mask.sum())
     assert heard_frames == PAPER.frames(8000)
     mean_importance = 140 / padded.mel.shape[2]
-    silent = padded.mel[0, :, :heard_frames].mean(0).sqrt() < 1e-4
+    silent = empty[0, :heard_frames]
+    assert 10 < silent.sum() < heard_frames - 10
     excess = (padded.importance[0, :heard_frames] / mean_importance - 0.5).clamp_min(0)[silent]
     assert terms.guide.item() == pytest.approx(excess.mean().item(), rel=1e-5)
     assert terms.saturation.item() == pytest.approx(padded.importance_logits[padded.mask].mean().item() ** 2)
     assert terms.guide > 0
+
+
+def logged(tiny: TrainingModule, batch: Heard) -> dict[str, float]:
+    """What a training step logs."""
+    found: dict[str, Tensor] = {}
+    tiny.log_dict = lambda values, **_: found.update(values)  # type: ignore[method-assign,assignment]
+    tiny.log = lambda *_, **__: None  # type: ignore[method-assign,assignment]
+    tiny.eval()
+    tiny.training_step(batch, 0)
+    return {name: value.item() for name, value in found.items()}
+
+
+@pytest.mark.parametrize("front_end", ["paper", "leaf"])
+def test_silence_is_what_was_silent_before_specaugment(front_end: str) -> None:
+    kind, config = FRONT_ENDS[front_end]
+    card = replace(CARD, mel=config, variant=Variant(kind))
+    tiny = TrainingModule(DiffResNetwork(card), Recipe(), Plan(8, 2, 0))
+    noise = heard()
+    masks = noise._replace(masks=torch.tensor([[0.0, 0.3, 0.2, 0.6]] * 2))
+    assert logged(tiny, masks)["train/guide"] == 0
+    silent = noise._replace(waveform=noise.waveform * (torch.arange(8000) > 3000))
+    assert logged(tiny, silent)["train/guide"] > 0
+    faint = noise._replace(waveform=noise.waveform * torch.where(torch.arange(8000) > 3000, 1.0, 1e-3))
+    assert logged(tiny, faint)["train/guide"] > 0  # 60 dB under the rest
+
+
+def test_the_papers_threshold_is_within_reach() -> None:
+    tiny = module(loss__empty_db=0.0)
+    faint = heard()
+    faint = faint._replace(waveform=faint.waveform * torch.where(torch.arange(8000) > 3000, 1.0, 2e-3))
+    assert logged(tiny, faint)["train/guide"] == 0
+    assert logged(module(loss__empty_db=0.0, loss__empty_rms=1e-3), faint)["train/guide"] > 0
 
 
 def test_synchronised_statistics_are_frozen_too() -> None:

@@ -17,6 +17,7 @@ from torchmetrics import MetricCollection
 from diffres_cli.errors import TrainingError
 from diffres_cli.evaluation.metrics import metrics
 from diffres_cli.model.network import DiffResNetwork
+from diffres_cli.model.objectives import empty_frames, frame_rms
 from diffres_cli.timing import slots_at
 from diffres_cli.training.augment import masked, mix, mixup_partners, shifted
 from diffres_cli.training.batches import Plan
@@ -76,7 +77,7 @@ class TrainingModule(lightning.LightningModule):
         power = masked(self.network.hear(waveform, slots), batch.masks)
         output = self.network.from_spectrogram(power, slots, _mixed_lengths(batch), self._frames(waveform))
         self._refuse_nan(output.probabilities, "scores")  # which the cross entropy would refuse in its words
-        terms = objective(output, targets, slots, self.recipe.loss)
+        terms = objective(output, self._empty(waveform), targets, slots, self.recipe.loss)
         self._refuse_nan(terms.total, "loss")
         logged = {f"train/{name}": value for name, value in terms._asdict().items()}
         self.log_dict(logged, on_step=True, on_epoch=False)
@@ -143,6 +144,11 @@ class TrainingModule(lightning.LightningModule):
 
     def _frames(self, waveform: Tensor) -> int:
         return self.network.card.mel.frames(waveform.shape[1])
+
+    def _empty(self, waveform: Tensor) -> Tensor:
+        """Frames that hold no sound, [B, T]."""
+        loss = self.recipe.loss
+        return empty_frames(frame_rms(waveform, self.network.card.mel), loss.empty_rms, loss.empty_db)
 
     def _refuse_nan_importance(self, network: nn.Module, inputs: Any, logits: Tensor) -> None:
         self._refuse_nan(logits, "importance")

@@ -165,12 +165,16 @@ class Loss:
 
     Attributes:
         guide, tolerance: the guide loss and its lambda (Eq. 7).
+        empty_rms: a frame whose RMS (full scale 1) is smaller holds no sound; the paper's epsilon.
+        empty_db: nor does one so many dB under the clip's loudest frame; 0: `empty_rms` alone decides.
         saturation: weight of the squared mean importance logit. Rescaling is blind to the logits'
             size, so without it they drift until the sigmoid is flat.
     """
 
     guide: float = 1.0
     tolerance: float = 0.5
+    empty_rms: float = 1e-4
+    empty_db: float = 50.0
     saturation: float = 1e-3
 
 

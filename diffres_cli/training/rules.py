@@ -73,6 +73,8 @@ _FIELDS: dict[str, Rule] = {
     "augment.shift": _SHARE,
     "loss.guide": _within(0, 1e6),
     "loss.tolerance": _within(0, 1e6),
+    "loss.empty_rms": _SHARE,
+    "loss.empty_db": _within(0, 200),
     "loss.saturation": _within(0, 1e6),
 }
 
