@@ -11,6 +11,7 @@ from audio_files import Samples, ffmpeg, noise, read, write
 
 from diffres_cli.audio.chain import open_streams
 from diffres_cli.audio.sources import open_file
+from diffres_cli.errors import AudioError
 
 CODECS = {
     "ogg": "libvorbis",
@@ -132,6 +133,29 @@ def test_sound_between_the_pages_of_pictures_is_read(tmp_path: Path) -> None:
     assert recording.warnings == []
 
 
+@pytest.mark.parametrize("kind", ["ogg", "opus"])
+@pytest.mark.parametrize("granule", [-1, 0, 1000])
+def test_a_last_page_that_states_too_little_is_not_believed(tmp_path: Path, kind: str, granule: int) -> None:
+    data = encoded(tmp_path, kind, 5.0)
+    whole = read(data)[0]
+    last = data.rindex(b"OggS")
+    page = data[last : last + 6] + granule.to_bytes(8, "little", signed=True) + data[last + 14 : last + 22]
+    rest = data[last + 26 :]
+    page += ogg_checksum(page + bytes(4) + rest).to_bytes(4, "little") + rest
+    got, recording = read(data[:last] + page)
+    assert np.array_equal(got[: len(whole)], whole)
+    assert len(got) < len(whole) + 4800
+    (note,) = recording.warnings
+    assert note.endswith("fewer samples than are there; all are read")
+
+
+def ogg_checksum(data: bytes) -> int:
+    crc = 0
+    for bit in np.unpackbits(np.frombuffer(data, np.uint8)):
+        crc = (crc << 1 ^ (0x04C11DB7 if (crc >> 31) ^ int(bit) else 0)) & 0xFFFFFFFF
+    return crc
+
+
 def test_flac_in_ogg_is_read_whatever_length_it_states(tmp_path: Path) -> None:
     data = bytearray(encoded(tmp_path, "oga", 1.5))
     total = data.index(b"fLaC") + 21
@@ -140,6 +164,13 @@ def test_flac_in_ogg_is_read_whatever_length_it_states(tmp_path: Path) -> None:
         got, recording = read(bytes(data))
         assert len(got) == 1.5 * 48000
         assert recording.warnings == []
+
+
+def test_several_streams_without_sound_are_refused(tmp_path: Path) -> None:
+    pictures = ("-f", "lavfi", "-i", "testsrc=duration=1:size=64x64:rate=10")
+    ffmpeg(*pictures, "-c:v", "libtheora", tmp_path / "film.ogv")
+    with pytest.raises(AudioError, match="needs ffmpeg"):
+        read((tmp_path / "film.ogv").read_bytes() * 2)
 
 
 def test_many_streams_open_no_more_files_than_one(tmp_path: Path) -> None:

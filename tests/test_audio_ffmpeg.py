@@ -279,3 +279,16 @@ def test_reading_starts_before_ffmpeg_is_done(m4a: Path, on_path: Path) -> None:
     with open_recording(m4a) as recording:
         next(recording.blocks(22050))
     assert time.monotonic() - begun < 20
+
+
+@pytest.mark.usefixtures("on_path")
+def test_another_file_behind_the_first_is_read_or_told(m4a: Path, wav: Path) -> None:
+    alone = len(read(m4a)[0])
+    got, recording = read(m4a.read_bytes() * 2)
+    assert len(got) == alone
+    (warning,) = recording.warnings
+    assert f"another recording begins {m4a.stat().st_size} bytes into the file" in warning
+    ffmpeg("-i", wav, "-c:a", "aac", wav.parent / "a.aac")
+    got, recording = read((wav.parent / "a.aac").read_bytes() * 2)
+    assert len(got) == pytest.approx(2 * alone, rel=0.02)
+    assert recording.warnings == []

@@ -26,6 +26,8 @@ _FORMATS = (
 _QUIETLY = ["-nostdin", "-hide_banner", "-loglevel", "error"]
 _LOCALLY = ["-protocol_whitelist", "file", "-format_whitelist", _FORMATS]
 _AS_AU = ["-vn", "-sn", "-dn", "-map_metadata", "-1", "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
+_MARK = 12  # bytes at the beginning of a file that tell it from others
+_ONE_FILE = (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"TTA1")
 _AU_HEADER = 24  # bytes: magic, data offset, data size, encoding, rate, channels; uint32, big-endian
 _SPEAKER = re.compile(r"^(\[[^]]*\] ?)*(Error opening input: )?")
 # Packets of a sound recording may state the same time, as short Vorbis blocks in Matroska. AU has no times.
@@ -49,7 +51,7 @@ class FfmpegDecoder:
 
     def __init__(self, file: OpenFile, program: str) -> None:
         self.complaint = ""
-        self._file_name, self._name = file.name, printable(file.name)
+        self._file, self._name = file, printable(file.name)
         self._said = ""
         self._failed: int | None = None  # the system's error number, where it could not read the file
         self._child = _start(program, file)
@@ -95,7 +97,7 @@ class FfmpegDecoder:
         data = self._output.read(frames * self.channels * 4)
         whole = len(data) // (self.channels * 4)
         if not whole:
-            self.complaint = self._wait()
+            self.complaint = self._wait() or _what_follows(self._file)
         samples = np.frombuffer(data, ">f4", count=whole * self.channels)
         return samples.astype(np.float32).reshape(whole, self.channels)
 
@@ -105,7 +107,7 @@ class FfmpegDecoder:
         self._listener.join()
         if self._failed is not None:
             error = OSError(self._failed, os.strerror(self._failed))
-            raise unreadable(self._file_name, error) from error
+            raise unreadable(self._file.name, error) from error
         if -code in _STOPPED:
             reason = f"ffmpeg was stopped by signal {-code} before it was done; try again"
             raise AudioError(f"{self._name}: {reason}") from InterruptedError(errno.EINTR, reason)
@@ -119,6 +121,15 @@ class FfmpegDecoder:
         for pipe in (self._child.stdout, self._child.stderr):
             if pipe is not None:
                 pipe.close()
+
+
+def _what_follows(file: OpenFile) -> str:
+    """What is said of a file that another follows, where ffmpeg reads no more than one (MP4, ASF, TTA)."""
+    head = file.peek(_MARK)
+    if not (head[4:8] == b"ftyp" or head.startswith(_ONE_FILE)):
+        return ""
+    place = next(file.find(head, _MARK), None)
+    return "" if place is None else f"another recording begins {place} bytes into the file, which is not read"
 
 
 def _start(program: str, file: OpenFile) -> subprocess.Popen[bytes]:

@@ -47,7 +47,7 @@ def flac_parts(file: OpenFile) -> Iterator[Part]:
     if total and frames and frames[-1].end == total:
         yield Part()  # as nearly all are: no need to look for more
         return
-    starts = [start, *_later_starts(file, start)]
+    starts = [start, *file.find(_MARK, start + 1)]
     for begin, stop in pairwise([*starts, end]):
         yield _part(file, begin, stop, is_only=len(starts) == 1)
 
@@ -69,7 +69,7 @@ def is_whole(file: OpenFile, frames: int) -> bool:
     data, frames_there = _tail(file, start, before_tags(file))
     last = next((frame for frame in frames_there if frame.end == frames), None)
     is_sound = last is not None and _crc16(data[last.place :]) == 0
-    return is_sound and next(_later_starts(file, start), None) is None
+    return is_sound and next(file.find(_MARK, start + 1), None) is None
 
 
 class _Head:
@@ -108,13 +108,6 @@ def _end_by_last_frame(file: OpenFile, start: int, end: int) -> int:
             # One that is cut short may follow: it says how much is missing.
             return next((after.end for after in frames[i + 1 :] if after.first == frame.end), frame.end)
     return 0
-
-
-def _later_starts(file: OpenFile, start: int) -> Iterator[int]:
-    """Where other FLAC streams begin in the same file."""
-    for place in range(start + 1, file.size, _AHEAD):
-        data = file.peek(_AHEAD + len(_MARK) - 1, place)
-        yield from (place + match.start() for match in re.finditer(re.escape(_MARK), data))
 
 
 def frames_ahead(file: OpenFile, after: int) -> list[int]:

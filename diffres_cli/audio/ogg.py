@@ -21,7 +21,7 @@ _FLAC = b"\x7fFLAC"
 _SOUND = (b"\x01vorbis", b"OpusHead", b"Speex   ", _FLAC)
 _FLAC_MAPPING = 9  # bytes of a FLAC stream's first page before those that a FLAC file begins with
 _FLAC_TOTAL = 21  # bytes from there to the number of samples, 36 bits
-_SEARCHED = 2**20  # bytes at once, where a page is missing
+_ENOUGH = 2**21  # samples, more than a page holds
 
 
 class _Page(NamedTuple):
@@ -29,6 +29,7 @@ class _Page(NamedTuple):
     body: int
     end: int
     flags: int
+    granule: int  # samples up to the end of the page, -1 where none ends in it
     serial: bytes
     first: bytes  # of the body: on the first page of a stream, what it is
     is_whole: bool
@@ -42,6 +43,8 @@ class _Link:
     end: int
     serials: dict[bytes, bytes] = field(default_factory=dict)  # of its streams, and what these begin with
     ended: set[bytes] = field(default_factory=set)  # those whose last page is there
+    last: dict[bytes, _Page] = field(default_factory=dict)  # their last pages so far
+    highest: dict[bytes, _Page] = field(default_factory=dict)  # and those with the most samples
     strange: int = 0  # bytes of pages that belong to none of its streams
     has_data: bool = False
 
@@ -52,6 +55,9 @@ class _Link:
 
     def add(self, page: _Page) -> None:
         self.end = page.end
+        self.last[page.serial] = page
+        if page.granule >= self.highest.get(page.serial, page).granule:
+            self.highest[page.serial] = page
         if page.flags & _FIRST_PAGE:
             self.serials[page.serial] = page.first
         else:
@@ -66,14 +72,13 @@ def ogg_parts(file: OpenFile) -> Iterator[Part]:
 
     Of each, the first stream of sound; a link without sound is left out.
     """
-    links = _links(file)
+    links = (link for link in _links(file) if link.sound is not None)
     link, following = next(links, None), next(links, None)
     if link is None:
         yield Part()
     is_only = following is None
     while link is not None:
-        if link.sound is not None or is_only:
-            yield _part(file, link, is_only)
+        yield _part(file, link, is_only)
         link, following = following, next(links, None)
 
 
@@ -83,26 +88,52 @@ def _part(file: OpenFile, link: _Link, is_only: bool) -> Part:
         problems.append("it breaks off before its last page")
     if link.strange:
         problems.append(f"{link.strange} bytes are of a stream whose beginning is missing")
-    chunks: partial[Iterator[bytes]] | None = None
-    is_flac = link.sound is not None and link.serials[link.sound].startswith(_FLAC)
-    if is_flac and link.sound is not None:
-        chunks = partial(_flac_of, file, link, link.sound)
-    elif len(link.serials) > 1 and link.sound is not None:
-        chunks = partial(_pages_of, file, link, link.sound)
-    elif not is_only:
-        chunks = partial(stretch, file, link.start, link.end)
-    return Part(chunks, states_length=not is_flac, complaint=", ".join(problems))
+    complaint = ", ".join(problems)
+    if link.serials[link.sound or b""].startswith(_FLAC):
+        return Part(partial(_flac_of, file, link), states_length=False, complaint=complaint)
+    is_short = _is_understated(file, link)
+    note = "its last page states fewer samples than are there; all are read" if is_short else ""
+    is_whole = is_only and len(link.serials) == 1 and not is_short
+    chunks = None if is_whole else partial(_pages_of, file, link, is_short)
+    return Part(chunks, states_length=not is_short, note=note, complaint=complaint)
 
 
-def _pages_of(file: OpenFile, link: _Link, serial: bytes) -> Iterator[bytes]:
-    """One of the streams of a link."""
-    for page in _pages_in(file, link, serial):
-        yield from stretch(file, page.start, page.end)
+def _is_understated(file: OpenFile, link: _Link) -> bool:
+    """Whether the last page of a link's sound states fewer samples than an earlier one, that is undamaged."""
+    last, highest = link.last[link.sound or b""], link.highest[link.sound or b""]
+    if last.granule >= highest.granule or (last.granule < 0 and not last.flags & _LAST_PAGE):
+        return False
+    page = file.peek(highest.end - highest.start, highest.start)
+    return _with_granule(page, highest.granule) == page
 
 
-def _flac_of(file: OpenFile, link: _Link, serial: bytes) -> Iterator[bytes]:
+def _pages_of(file: OpenFile, link: _Link, is_short: bool) -> Iterator[bytes]:
+    """The sound of a link, with enough samples stated in its last page."""
+    for page in _pages_in(file, link):
+        data = file.peek(page.end - page.start, page.start)
+        if is_short and page == link.last[page.serial]:
+            data = _with_granule(data, link.highest[page.serial].granule + _ENOUGH)
+        yield data
+
+
+def _with_granule(page: bytes, granule: int) -> bytes:
+    """A page that states another number of samples, and has the right checksum."""
+    head = page[:6] + granule.to_bytes(8, "little", signed=True) + page[14:22]
+    return head + _crc(head + bytes(4) + page[26:]).to_bytes(4, "little") + page[26:]
+
+
+def _crc(data: bytes) -> int:
+    crc = 0
+    for byte in data:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = crc << 1 ^ (0x1_04C1_1DB7 if crc & 0x8000_0000 else 0)
+    return crc
+
+
+def _flac_of(file: OpenFile, link: _Link) -> Iterator[bytes]:
     """A FLAC stream as a FLAC file that states no length: packets are what that has one behind the other."""
-    pages = _pages_in(file, link, serial)
+    pages = _pages_in(file, link)
     head = bytearray(b"".join(stretch(file, (page := next(pages)).body + _FLAC_MAPPING, page.end)))
     total = slice(_FLAC_TOTAL, _FLAC_TOTAL + 5)
     head[total] = bytes([head[_FLAC_TOTAL] & 0xF0, 0, 0, 0, 0])
@@ -111,9 +142,10 @@ def _flac_of(file: OpenFile, link: _Link, serial: bytes) -> Iterator[bytes]:
         yield from stretch(file, page.body, page.end)
 
 
-def _pages_in(file: OpenFile, link: _Link, serial: bytes) -> Iterator[_Page]:
+def _pages_in(file: OpenFile, link: _Link) -> Iterator[_Page]:
+    """The pages of a link's sound."""
     within = takewhile(lambda page: page.start < link.end, _pages(file, link.start))
-    return (page for page in within if page.serial == serial)
+    return (page for page in within if page.serial == link.sound)
 
 
 def _links(file: OpenFile) -> Iterator[_Link]:
@@ -136,23 +168,15 @@ def _pages(file: OpenFile, start: int) -> Iterator[_Page]:
     while place is not None:
         head = file.peek(_HEADER + 255 + 8, place)
         if not head.startswith(_MAGIC) or len(head) < _HEADER:
-            place = _next_page(file, place + 1)
+            place = next(file.find(_MAGIC, place + 1), None)
             continue
         body = _HEADER + head[26]
         end = place + body + sum(head[_HEADER:body])
         following: int | None = end
         if file.peek(len(_MAGIC), end) != _MAGIC:
-            following = _next_page(file, place + 1)  # this one may be cut short
+            following = next(file.find(_MAGIC, place + 1), None)  # this one may be cut short
         limit = size if following is None else following
         first = head[body : body + 8]
-        yield _Page(place, place + body, min(end, limit), head[5], head[14:18], first, end <= limit)
+        granule = int.from_bytes(head[6:14], "little", signed=True)
+        yield _Page(place, place + body, min(end, limit), head[5], granule, head[14:18], first, end <= limit)
         place = following
-
-
-def _next_page(file: OpenFile, start: int) -> int | None:
-    while data := file.peek(_SEARCHED, start):
-        found = data.find(_MAGIC)
-        if found >= 0:
-            return start + found
-        start += max(1, len(data) - 4) if len(data) == _SEARCHED else len(data)
-    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -53,6 +54,12 @@ class OpenFile:
         """
         for start in range(0, self.size, _CHUNK):
             self.peek(_CHUNK, start)
+
+    def find(self, mark: bytes, start: int = 0) -> Iterator[int]:
+        """Where `mark` stands from byte `start` on."""
+        for first in range(start, self.size, _CHUNK):
+            data = self.peek(_CHUNK + len(mark) - 1, first)
+            yield from (first + match.start() for match in re.finditer(re.escape(mark), data))
 
     def behind_id3(self) -> int:
         """Where the audio begins: behind ID3v2 tags of 10 bytes and a size in four times seven bits."""
