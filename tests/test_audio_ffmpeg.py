@@ -290,5 +290,5 @@ def test_another_file_behind_the_first_is_read_or_told(m4a: Path, wav: Path) -> 
     assert f"another recording begins {m4a.stat().st_size} bytes into the file" in warning
     ffmpeg("-i", wav, "-c:a", "aac", wav.parent / "a.aac")
     got, recording = read((wav.parent / "a.aac").read_bytes() * 2)
-    assert len(got) == pytest.approx(2 * alone, rel=0.02)
+    assert len(got) >= 2 * alone
     assert recording.warnings == []
