@@ -14,7 +14,7 @@ The map, in the order the data flows:
     variant.py      what a model does otherwise than DiffRes on mel, for comparison
     card.py         the facts a model carries with it
     timing.py       frame counts and rates; the warp read back in seconds
-    audio/          file, bytes or array -> mono float32 [N] at a stated rate (Hz), in windows, streamed
+    audio/          file, bytes or array -> one channel or their mean, float32 [N] at a stated rate, streamed
     transfer.py     a file from an address -> this disk, resumed, bounded and verified
     hub/            hf:ORG/NAME[@REVISION] <-> files, through the standard hub cache
     checkpoint.py   a name, folder, file or hf: reference -> the verified model file
@@ -27,6 +27,7 @@ The map, in the order the data flows:
     labels.py       scores -> ranked labels, of all or of a list; window scores -> the recording's
     events.py       framewise scores -> events: a label's starts and ends in seconds
     settings.py     how to tag: frame rate, windows, which labels, what to keep
+    assemble.py     what a model computes -> predictions of windows -> the recording's
     tagger.py       recordings -> windows -> batches -> predictions: the whole job
     outputs/        one writer per format: table, JSON (Lines), CSV, Parquet, Audacity, Raven, Praat
     job.py          many recordings through one tagger: the good written, the bad reported

@@ -52,7 +52,7 @@ def tag_all(
         found: as `find_recordings` gives them, inputs that come to nothing among them.
         wants_spectrogram: whether to keep a recording's spectrogram, for `on_done`.
         on_window: told the file, the seconds done, and of how many; None where its header does not say.
-        on_done: given each prediction once written.
+        on_done: given each prediction, of a recording or a channel, once written.
         on_failure: given what was raised by each recording that could not be tagged.
 
     Raises:
@@ -62,7 +62,7 @@ def tag_all(
     sink.write(writer.begin())
     for item in found:
         try:
-            prediction = _tag(tagger, item, settings, wants_spectrogram, on_window)
+            predictions = _tag(tagger, item, settings, wants_spectrogram, on_window)
         except UsageError:
             raise
         except Exception as error:  # whatever a decoder thinks of
@@ -70,12 +70,14 @@ def tag_all(
             if on_failure:
                 on_failure(error)
             continue
-        for piece in writer.record(as_record(prediction)):
-            sink.write(piece)
+        for prediction in predictions:
+            for piece in writer.record(as_record(prediction)):
+                sink.write(piece)
+            if on_done:
+                on_done(prediction)
         summary.done += 1
-        summary.warnings += [f"{printable(prediction.file)}: {text}" for text in prediction.warnings]
-        if on_done:
-            on_done(prediction)
+        first = predictions[0]  # warnings are the recording's, the same of every channel
+        summary.warnings += [f"{printable(first.file)}: {text}" for text in first.warnings]
     sink.write(writer.end())
     return summary
 
@@ -86,14 +88,14 @@ def _tag(
     settings: Settings,
     wants_spectrogram: Callable[[Recording], bool] | None,
     on_window: Callable[[Path, float, float | None], None] | None,
-) -> Prediction:
+) -> list[Prediction]:
     if isinstance(item, DiffresError):
         raise item
     with open_recording(item) as recording:
         total = None if recording.frames is None else recording.frames / recording.sample_rate
         told = (lambda seconds: on_window(item, seconds, total)) if on_window else None
         keep = wants_spectrogram is not None and wants_spectrogram(recording)
-        return tagger.tag_recording(recording, settings, spectrogram=keep, on_window=told)
+        return tagger.tag_channels(recording, settings, spectrogram=keep, on_window=told)
 
 
 def explain(error: Exception, item: Path | AudioError) -> str:

@@ -89,6 +89,7 @@ class Prediction:
     `duration` is in seconds, `sample_rate` is the recording's own, in Hz. `warnings` says what was
     odd about the file (a header that promises more than there is) although it could be tagged.
     `events` is None unless asked for. `frame_rate` is that of the importance, input frames per second.
+    `channel`, counted from 1, is None for the mean of all.
     """
 
     file: str
@@ -102,6 +103,7 @@ class Prediction:
     warnings: tuple[str, ...] = field(default=())
     events: tuple[Event, ...] | None = None
     frame_rate: float | None = None
+    channel: int | None = None
 
     @property
     def importance(self) -> Floats:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from diffres_cli.audio import Channel
 from diffres_cli.card import ModelCard
 from diffres_cli.errors import UsageError
 from diffres_cli.labels import Indices, select
+
+CHANNELS = "choose mix, each or the number of a channel, from 1"
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Settings:
         top_k, min_confidence: how many labels, and from which score.
         window, overlap: seconds of audio classified at once, and shared by neighbours.
         start, duration: the part of the recording to tag, in seconds; None: to its end.
+        channel: "mix" for the mean of all channels, the number of one, from 1, or "each".
         labels: only these, by name or id; None: all the model knows.
         events: find the labels' starts and ends; merge_gap, min_duration: see `events.join`, in seconds.
         importance, embeddings: keep each window's importance curve, and its pooled feature.
@@ -37,6 +41,7 @@ class Settings:
     min_duration: float = 0.0
     importance: bool = False
     embeddings: bool = False
+    channel: Channel = "mix"
 
     def resolve(self, card: ModelCard) -> Settings:
         """These settings with the model's defaults filled in.
@@ -62,6 +67,7 @@ class Settings:
         )
         for option, value in (("--merge-gap", self.merge_gap), ("--min-duration", self.min_duration)):
             _require(0 <= value <= 3600, f"{option} {value:g}: must be 0 to 3600 seconds")
+        _require(_is_channel(self.channel), f"--channel {self.channel}: {CHANNELS}")
         self.allowed(card)
         return replace(self, fps=fps, window=window)
 
@@ -72,6 +78,12 @@ class Settings:
             UsageError: a name the model does not know.
         """
         return None if self.labels is None else select(card, self.labels)
+
+
+def _is_channel(channel: object) -> bool:
+    if isinstance(channel, str):
+        return channel in ("mix", "each")
+    return isinstance(channel, int) and not isinstance(channel, bool) and channel >= 1
 
 
 def _require(condition: bool, message: str) -> None:

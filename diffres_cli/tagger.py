@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
-from diffres_cli.audio import Recording, excerpt, open_recording, printable, windows
+from diffres_cli.assemble import Assembler, Windows, given
+from diffres_cli.audio import Channel, Recording, Source, excerpt, open_recording, windows
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import DEFAULT_MODEL, ModelFile, find_model, read_model
 from diffres_cli.errors import AudioError, MissingDependencyError, UsageError
-from diffres_cli.events import join, runs
-from diffres_cli.labels import Indices, best, pool, rank
-from diffres_cli.melconfig import frequencies
-from diffres_cli.prediction import (
-    AdaptiveSpectrogram,
-    Event,
-    Floats,
-    Prediction,
-    Seconds,
-    WindowPrediction,
-)
+from diffres_cli.prediction import Floats, Prediction, WindowPrediction
 from diffres_cli.runtime import OnnxRuntime, Runtime
 from diffres_cli.settings import Settings
-from diffres_cli.timing import column_times, frame_times, slots_at, warp_edges
+from diffres_cli.text import printable
+from diffres_cli.timing import slots_at
 
 __all__ = ["BACKENDS", "Settings", "Tagger", "load_tagger"]
 
 BACKENDS = ("onnx", "torch")
-_T = TypeVar("_T")
 _BATCH = {"cpu": 1, "cuda": 16}  # a CPU gains nothing from batches, and memory stays flat
+
+
+class _Piece(NamedTuple):
+    """A window to tag: of which channel, the index of its first sample, and its samples, [n]."""
+
+    channel: int | None
+    first: int
+    samples: Floats
 
 
 class Tagger:
@@ -62,21 +59,36 @@ class Tagger:
         """What one should know of where it runs: a GPU that cannot be used, and why."""
         return self._runtime.warnings
 
+    @overload
+    def tag(
+        self, source: Source, sample_rate: int | None = None, *, channel: Literal["each"], **how: Any
+    ) -> list[Prediction]: ...
+
+    @overload
+    def tag(
+        self, source: Source, sample_rate: int | None = None, *, channel: Channel = "mix", **how: Any
+    ) -> Prediction: ...
+
     def tag(
         self,
-        source: str | Path | bytes | BinaryIO | NDArray[Any],
+        source: Source,
         sample_rate: int | None = None,
         *,
+        channel: Channel = "mix",
         spectrogram: bool = True,
         framewise: bool = False,
         **settings: Any,
-    ) -> Prediction:
+    ) -> Prediction | list[Prediction]:
         """Tag one recording.
 
         Args:
             source: a path, a file's bytes, a binary stream, or an array [N] or [N, channels].
             sample_rate: Hz, for an array. spectrogram: keep importance, warp and spectrograms.
-            framewise: keep class scores along time. settings: the fields of `Settings`.
+            channel: "mix" for the mean of all, the number of one, from 1, or "each".
+            framewise: keep class scores along time. settings: the other fields of `Settings`.
+
+        Returns:
+            One prediction; for "each" a list of one for each channel.
 
         Raises:
             AudioError: the recording cannot be read. UsageError: a setting out of range.
@@ -87,12 +99,25 @@ class Tagger:
         >>> prediction.labels[0].label, prediction.importance.shape, prediction.edges[0].shape
         ('Static', (100,), (26,))
         """
+        chosen = Settings(**settings, channel=channel)
         with open_recording(source, sample_rate) as recording:
-            return self.tag_recording(
-                recording, Settings(**settings), spectrogram=spectrogram, framewise=framewise
-            )
+            found = self.tag_channels(recording, chosen, spectrogram=spectrogram, framewise=framewise)
+        return found if channel == "each" else found[0]
 
-    def tag_recording(
+    def tag_recording(self, recording: Recording, settings: Settings, **how: Any) -> Prediction:
+        """Tag an open recording: its labels are its windows' best scores.
+
+        Args:
+            settings: of one channel, or the mix. how: as `tag_channels` takes it.
+
+        Raises:
+            AudioError: it cannot be decoded. UsageError: a setting out of range.
+        """
+        _refuse_each(settings)
+        (prediction,) = self.tag_channels(recording, settings, **how)
+        return prediction
+
+    def tag_channels(
         self,
         recording: Recording,
         settings: Settings,
@@ -100,8 +125,8 @@ class Tagger:
         spectrogram: bool = False,
         framewise: bool = False,
         on_window: Callable[[float], None] | None = None,
-    ) -> Prediction:
-        """Tag an open recording: its labels are its windows' best scores.
+    ) -> list[Prediction]:
+        """Tag an open recording: one prediction, or with `settings.channel` "each" one for each channel.
 
         Args:
             on_window: told the end of each window, in seconds, once it is tagged.
@@ -110,36 +135,18 @@ class Tagger:
             AudioError: it cannot be decoded. UsageError: a setting out of range.
         """
         chosen = settings.resolve(self.card)
-        allowed = chosen.allowed(self.card)
-        scores: Floats | None = None
-        found, heard = list[WindowPrediction](), list[Event]()
-        outputs = _outputs(chosen, spectrogram, framewise)
-        for window in self._windows(recording, chosen, allowed, outputs):
-            scores = pool(scores, window.probabilities)
-            if chosen.events:
-                heard += self._heard(window, chosen, allowed)
-            # Ten hours of framewise scores are 200 MB; the runs in them are next to nothing.
-            found.append(window if framewise else replace(window, framewise=None, framewise_times=None))
+        assembler = Assembler(self.card, chosen)
+        channels: dict[int | None, Windows] = {}
+        for channel, window in self._windows(recording, chosen, _outputs(chosen, spectrogram, framewise)):
+            assembler.add(channels.setdefault(channel, Windows()), window, framewise)
             if on_window:
                 on_window(window.end)
-        if scores is None:  # only by `start`: a recording without samples was refused before
+        if not channels:  # only by `start`: a recording without samples was refused before
             raise AudioError(
                 f"{printable(recording.name)}: it ends at {recording.duration:.2f} s, "
                 f"--start is {chosen.start:g} s"
             )
-        return Prediction(
-            file=recording.name,
-            duration=recording.duration,
-            sample_rate=recording.sample_rate,
-            model=self.card.name,
-            fps=_given(chosen.fps),
-            min_confidence=chosen.min_confidence,
-            labels=rank(scores, self.card, chosen.top_k, chosen.min_confidence, allowed),
-            windows=tuple(found),
-            warnings=tuple(recording.warnings),
-            events=join(heard, chosen.merge_gap, chosen.min_duration) if chosen.events else None,
-            frame_rate=self.card.mel.frame_rate,
-        )
+        return [assembler.prediction(recording, windows, channel) for channel, windows in channels.items()]
 
     def windows(
         self, recording: Recording, settings: Settings, *, spectrogram: bool = False, framewise: bool = False
@@ -147,80 +154,42 @@ class Tagger:
         """Tag an open recording window by window, as a stream, in constant memory.
 
         Only windows of equal length share a batch, so no score depends on its neighbours.
+
+        Raises:
+            AudioError: it cannot be decoded. UsageError: a setting out of range, or the channel "each".
         """
+        _refuse_each(settings)
         chosen = settings.resolve(self.card)
-        outputs = _outputs(chosen, spectrogram, framewise)
-        yield from self._windows(recording, chosen, chosen.allowed(self.card), outputs)
+        for _, window in self._windows(recording, chosen, _outputs(chosen, spectrogram, framewise)):
+            yield window
 
     def _windows(
-        self, recording: Recording, settings: Settings, allowed: Indices | None, outputs: Sequence[str]
-    ) -> Iterator[WindowPrediction]:
+        self, recording: Recording, settings: Settings, outputs: Sequence[str]
+    ) -> Iterator[tuple[int | None, WindowPrediction]]:
+        """Windows with their channels, which is None for the mix."""
+        assembler, mel = Assembler(self.card, settings), self.card.mel
         for batch in _batches(self._cut(recording, settings), _BATCH[self.device]):
-            waveform = np.stack([samples for _, samples in batch])
-            mel = self.card.mel
-            slots = slots_at(_given(settings.fps), mel.frames(waveform.shape[1]), mel.frame_rate)
+            waveform = np.stack([piece.samples for piece in batch])
+            slots = slots_at(given(settings.fps), mel.frames(waveform.shape[1]), mel.frame_rate)
             found = self._runtime.run(waveform, slots, outputs)
-            for row, (first, samples) in enumerate(batch):
+            for row, piece in enumerate(batch):
                 values = {name: value[row] for name, value in found.items()}
-                yield self._prediction(values, slots, first, len(samples), settings, allowed)
+                yield piece.channel, assembler.window(values, slots, piece.first, len(piece.samples))
 
-    def _cut(self, recording: Recording, settings: Settings) -> Iterator[tuple[int, Floats]]:
+    def _cut(self, recording: Recording, settings: Settings) -> Iterator[_Piece]:
         rate = self.card.sample_rate
-        size = round(_given(settings.window) * rate)
+        size = round(given(settings.window) * rate)
         hop = size - round(settings.overlap * rate)
         first = round(settings.start * rate)
         count = None if settings.duration is None else round(settings.duration * rate)
-        part = excerpt(recording.blocks(rate), first, count)
+        part = excerpt(recording.blocks(rate, settings.channel), first, count)
         for offset, samples in windows(part, size, hop, self.card.mel.minimum_samples):
-            yield first + offset, samples
-
-    def _heard(
-        self, window: WindowPrediction, settings: Settings, allowed: Indices | None
-    ) -> Iterator[Event]:
-        classes = best(window.probabilities, settings.top_k, settings.min_confidence, allowed)
-        return runs(window, classes, self.card, settings.min_confidence)
-
-    def _prediction(
-        self,
-        values: dict[str, Floats],
-        slots: int,
-        first: int,
-        samples: int,
-        settings: Settings,
-        allowed: Indices | None,
-    ) -> WindowPrediction:
-        start = first / self.card.sample_rate
-        end = (first + samples) / self.card.sample_rate
-        probabilities = values["probabilities"]
-        edges = self._edges(values, slots, start, end)
-        return WindowPrediction(
-            start=start,
-            end=end,
-            labels=rank(probabilities, self.card, settings.top_k, settings.min_confidence, allowed),
-            probabilities=probabilities,
-            spectrogram=self._spectrogram(values, edges, start) if "mel" in values else None,
-            framewise=values.get("framewise"),
-            framewise_times=column_times(edges, len(values["framewise"])) if "framewise" in values else None,
-            importance=values["importance"] if settings.importance else None,
-            embedding=values.get("embedding"),
-        )
-
-    def _edges(self, values: dict[str, Floats], slots: int, start: float, end: float) -> Seconds:
-        if "importance" not in values:  # nobody asked for anything that lies in time
-            return np.array([start, end])
-        return warp_edges(values["importance"], slots, self.card.mel.frame_rate, start, end)
-
-    def _spectrogram(self, values: dict[str, Floats], edges: Seconds, start: float) -> AdaptiveSpectrogram:
-        mel = self.card.mel
-        importance = values["importance"]
-        return AdaptiveSpectrogram(
-            mel=values["mel"],
-            merged=values["merged"],
-            importance=importance,
-            frame_times=frame_times(len(importance), mel.frame_rate, start),
-            edges=edges,
-            mel_frequencies=frequencies(self.card.variant.front_end, mel),
-        )
+            if settings.channel == "each":
+                for channel, own in enumerate(samples.T, start=1):
+                    yield _Piece(channel, first + offset, own)
+            else:
+                number = None if settings.channel == "mix" else settings.channel
+                yield _Piece(number, first + offset, samples)
 
 
 def load_tagger(
@@ -282,17 +251,17 @@ def _outputs(settings: Settings, spectrogram: bool, framewise: bool) -> Sequence
     )
 
 
-def _batches(cut: Iterable[tuple[int, Floats]], size: int) -> Iterator[list[tuple[int, Floats]]]:
-    batch: list[tuple[int, Floats]] = []
-    for first, samples in cut:
-        if batch and (len(batch) == size or len(batch[0][1]) != len(samples)):
+def _batches(cut: Iterable[_Piece], size: int) -> Iterator[list[_Piece]]:
+    batch: list[_Piece] = []
+    for piece in cut:
+        if batch and (len(batch) == size or len(batch[0].samples) != len(piece.samples)):
             yield batch
             batch = []
-        batch.append((first, samples))
+        batch.append(piece)
     if batch:
         yield batch
 
 
-def _given(value: _T | None) -> _T:
-    assert value is not None, "resolved settings have no blanks"
-    return value
+def _refuse_each(settings: Settings) -> None:
+    if settings.channel == "each":
+        raise UsageError("--channel each gives a prediction for each channel: call tag_channels")

@@ -130,6 +130,8 @@ class _Layout:
 
         words = "  ".join(f"{printable(label.label)} {label.score:.2f}" for label in self.prediction.labels)
         words = words or f"no label scores {self.prediction.min_confidence:g} or more"
+        if self.prediction.channel:
+            words = f"channel {self.prediction.channel}: {words}"
         if pen.ascii:
             words = words.encode("ascii", "replace").decode()
         return [pen.text(set_cell_size(words, self.gutter + self.columns), "bold")]

@@ -93,7 +93,7 @@ TASKS = [Task(f"in/{name}", name, 10, 20) for name in ("a.wav", "b.wav", "caf\ud
 def ledger_of(folder, tasks=TASKS):
     with Ledger(folder) as ledger:
         for task in tasks:
-            ledger.add(task, "print", {"file": task.name})
+            ledger.add(task, "print", [{"file": task.name}])
     return ledger
 
 
@@ -101,7 +101,7 @@ def test_what_one_run_did_the_next_one_knows(tmp_path):
     ledger_of(tmp_path / "ledger")
     ledger = Ledger(tmp_path / "ledger")
     assert [ledger.entries[task.name].covers(task, "print") for task in TASKS] == [True] * 3
-    assert [ledger.record(task.name) for task in TASKS] == [{"file": task.name} for task in TASKS]
+    assert [ledger.records(task.name) for task in TASKS] == [[{"file": task.name}] for task in TASKS]
 
 
 @pytest.mark.parametrize("now", [(Task("in/a.wav", "a.wav", 11, 20), "print"),
@@ -132,16 +132,16 @@ def test_a_line_that_is_none_of_ours_is_passed_over(tmp_path, line):
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join([lines[0], line, *lines[1:]]))
     ledger = Ledger(tmp_path)
-    assert [ledger.record(task.name) for task in TASKS] == [{"file": task.name} for task in TASKS]
+    assert [ledger.records(task.name) for task in TASKS] == [[{"file": task.name}] for task in TASKS]
 
 
 def test_a_ledger_too_long_to_be_read_at_once(tmp_path):
-    records = [{"file": task.name, "labels": "x" * 700_000} for task in TASKS]
+    records = [[{"file": task.name, "labels": "x" * 700_000}] for task in TASKS]
     with Ledger(tmp_path) as ledger:
         for task, record in zip(TASKS, records, strict=True):
             ledger.add(task, "print", record)
     ledger = Ledger(tmp_path)
-    assert [ledger.record(task.name) for task in TASKS] == records
+    assert [ledger.records(task.name) for task in TASKS] == records
 
 
 def test_the_newest_word_on_a_recording_stands(tmp_path, monkeypatch):
@@ -197,8 +197,8 @@ def test_a_result_is_the_record(tmp_path, tagger):
     (tmp_path / "out").mkdir()
     [task] = planned(path)
     outcome = do(tagger, setup(tmp_path / "out"), task)
-    assert json.loads((tmp_path / "out" / "000.wav.json").read_bytes()) == [outcome.record]
-    assert outcome.record["file"] == str(path)
+    assert json.loads((tmp_path / "out" / "000.wav.json").read_bytes()) == list(outcome.records)
+    assert outcome.records[0]["file"] == str(path)
 
 
 def test_a_result_that_has_no_place_costs_its_recording_only(tmp_path, tagger):

@@ -159,7 +159,7 @@ def test_a_wrong_variable_is_refused_as_the_flag_is(
         ('model = "nope"', "model = \"nope\": unknown model 'nope'"),
         ('format = "xml"', 'format = "xml": choose table, json'),
         ("fsp = 25", "fsp: no such setting; nearest: fps"),
-        ("zzz = 25", "zzz: no such setting; choose backend, device"),
+        ("zzz = 25", "zzz: no such setting; choose backend, channel"),
         ("output = 'x'", "output: no such setting; "),
         ("[vis]\nfps = 25", "[vis]: no such command with settings; nearest: viz"),
         ("[viz]\ntop-kk = 4", "[viz] top-kk: no such setting; nearest: top-k"),

@@ -1,4 +1,4 @@
-"""Recordings in, mono float32 at a stated rate out, streamed in constant memory.
+"""Recordings in, float32 at a stated rate out, streamed in constant memory.
 
     sources.py    a path, standard input or bytes -> an open regular file
     decoder.py    what the three decoders below offer: blocks of samples
@@ -17,8 +17,9 @@
     quiet.py      silence for a library that writes to standard error
     ffmpeg.py     everything else, through an ffmpeg on the PATH
     arrays.py     a NumPy array
-    resample.py   blocks at one rate -> blocks at another
     scale.py      floats on the scale of integers
+    mixdown.py    the mean of the channels, one of them or each; and whether the mean loses sound
+    resample.py   blocks at one rate -> blocks at another
     recording.py  any of the above -> one `Recording`: what it is, its samples, what was odd about it
     windows.py    mono blocks -> an excerpt, overlapping windows
     find.py       what was typed -> the files to read
@@ -27,13 +28,16 @@ Importing this package loads NumPy only; libsndfile and soxr come in when a file
 """
 
 from diffres_cli.audio.find import MEDIA_EXTENSIONS, find_files, find_recordings, paths_from
-from diffres_cli.audio.recording import Recording, open_recording
+from diffres_cli.audio.mixdown import Channel
+from diffres_cli.audio.recording import Recording, Source, open_recording
 from diffres_cli.audio.windows import excerpt, windows
 from diffres_cli.text import printable
 
 __all__ = [
     "MEDIA_EXTENSIONS",
+    "Channel",
     "Recording",
+    "Source",
     "excerpt",
     "find_files",
     "find_recordings",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from diffres_cli.audio.arrays import ArrayDecoder
 from diffres_cli.audio.decoder import Decoder, Samples
+from diffres_cli.audio.mixdown import Channel, Mixdown
 from diffres_cli.audio.resample import resampled
 from diffres_cli.audio.scale import FullScale
 from diffres_cli.audio.sources import OpenFile, open_file, open_stdin, spool
@@ -35,7 +36,7 @@ class Recording:
     Attributes:
         name: the file's name, "-" for standard input.
         sample_rate: the recording's own, in Hz.
-        channels: how many; the stream is their mean.
+        channels: how many.
         frames: samples a channel the header promises, None where it makes no promise.
     """
 
@@ -45,6 +46,7 @@ class Recording:
         self.channels = decoder.channels
         self.frames = decoder.frames
         self._decoder = FullScale(decoder)
+        self._mixdown = Mixdown(self.channels, self.sample_rate)
         self._odd: list[str] = []
         self._file = file
         self._decoded = 0
@@ -59,35 +61,46 @@ class Recording:
     @property
     def warnings(self) -> list[str]:
         """What is odd although samples can be read: about the header from the start, all once they ended."""
-        return [*self._decoder.notes, *self._odd]
+        return [*self._decoder.notes, *self._odd, *filter(None, [self._mixdown.warning])]
 
-    def blocks(self, target_rate: int) -> Iterator[Samples]:
-        """The rest of the recording at `target_rate` Hz: mono float32 blocks, [n], in constant memory.
+    def blocks(self, target_rate: int, channel: Channel = "mix") -> Iterator[Samples]:
+        """The rest of the recording at `target_rate` Hz: float32 blocks, in constant memory.
+
+        Args:
+            channel: "mix" for the mean of all channels, the number of one, from 1, or "each".
+
+        Shape:
+            [n]; for "each" [n, channels].
 
         Raises:
-            AudioError: there is not one sample, one is no finite number, or the system cannot read the file.
+            AudioError: there is not one sample, or one is no finite number; the system cannot read the file;
+                there is no such channel.
         """
-        return resampled(self._mono(), self.sample_rate, target_rate)
+        if not isinstance(channel, str) and not 1 <= channel <= self.channels:
+            has = "1 channel" if self.channels == 1 else f"{self.channels} channels"
+            raise AudioError(
+                f"{printable(self.name)}: it has {has}, and no channel {channel}; choose with --channel"
+            )
+        self._mixdown = Mixdown(self.channels, self.sample_rate, channel)
+        return resampled(self._chosen(), self.sample_rate, target_rate)
 
-    def _mono(self) -> Iterator[Samples]:
-        mean = np.full(self.channels, 1 / self.channels, np.float32)
+    def _chosen(self) -> Iterator[Samples]:
         while len(block := self._decoder.read(max(1, _BLOCK_VALUES // self.channels))):
-            with np.errstate(all="ignore"):  # what cannot be averaged is refused on the next line
-                mono = block[:, 0] if self.channels == 1 else block @ mean
-            self._refuse_impossible(mono)
-            self._decoded += len(mono)
-            yield mono
+            chosen = self._mixdown(block)
+            self._refuse_impossible(chosen)
+            self._decoded += len(chosen)
+            yield chosen
         self._take_stock()
 
-    def _refuse_impossible(self, mono: Samples) -> None:
-        good = np.abs(mono) <= _LARGEST_SAMPLE  # false for NaN
+    def _refuse_impossible(self, samples: Samples) -> None:
+        good = np.abs(samples) <= _LARGEST_SAMPLE  # false for NaN
         if good.all():
             return
-        first = int(np.argmin(good))
-        seconds = (self._decoded + first) / self.sample_rate
+        place = np.argwhere(~good)[0]
+        seconds = (self._decoded + int(place[0])) / self.sample_rate
         wanted = "samples must be finite numbers, full scale is ±1"
         raise AudioError(
-            f"{printable(self.name)}: a sample is {mono[first]:.3g} at {seconds:.3f} s; {wanted}"
+            f"{printable(self.name)}: a sample is {samples[tuple(place)]:.3g} at {seconds:.3f} s; {wanted}"
         )
 
     def _take_stock(self) -> None:

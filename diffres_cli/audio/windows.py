@@ -1,4 +1,4 @@
-"""A stream of mono blocks as overlapping windows."""
+"""A stream of blocks as overlapping windows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def windows(blocks: Iterable[Samples], size: int, hop: int, minimum: int) -> Ite
     shorter than `minimum` is one window. Every sample is in at least one.
 
     Yields:
-        (first, samples): the index of the window's first sample in the stream, and the window, [n].
+        (first, samples): the index of the window's first sample in the stream, and the window, [n], or
+            [n, channels] of such blocks.
 
     Raises:
         ValueError: unless 1 <= hop <= size and minimum >= 0.

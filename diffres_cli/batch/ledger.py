@@ -11,7 +11,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -68,27 +68,28 @@ class Ledger:
         except OSError as error:
             raise OutputError(f"cannot read the ledger in {self._folder}: {reason(error)}") from error
 
-    def add(self, task: Task, fingerprint: str, record: dict[str, Any] | None = None) -> None:
-        """Note that a task is done, with its record where the ledger is what holds it.
+    def add(self, task: Task, fingerprint: str, records: Sequence[dict[str, Any]] | None = None) -> None:
+        """Note that a task is done, with its records where the ledger is what holds them.
 
         Raises:
             OutputError: it cannot be written: the disk is full, or the folder is gone.
         """
-        line = {"name": task.name, "size": task.size, "modified": task.modified, "fingerprint": fingerprint}
-        if record is not None:
-            line["record"] = record
+        line: dict[str, Any] = {"name": task.name, "size": task.size, "modified": task.modified}
+        line["fingerprint"] = fingerprint
+        if records is not None:
+            line["records"] = records
         try:
             self._append(json.dumps(line).encode() + b"\n", task, fingerprint)
         except OSError as error:
             raise OutputError(f"cannot write the ledger in {self._folder}: {reason(error)}") from error
 
-    def record(self, name: str) -> dict[str, Any]:
-        """The record kept for a recording that is done."""
+    def records(self, name: str) -> list[dict[str, Any]]:
+        """The records kept for a recording that is done: one, or one for each channel."""
         entry = self.entries[name]
         with entry.file.open("rb") as stream:
             stream.seek(entry.offset)
-            record: dict[str, Any] = json.loads(stream.readline())["record"]
-        return record
+            records: list[dict[str, Any]] = json.loads(stream.readline())["records"]
+        return records
 
     def _append(self, line: bytes, task: Task, fingerprint: str) -> None:
         if self._stream is None:

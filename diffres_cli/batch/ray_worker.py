@@ -101,11 +101,10 @@ class Worker:
         writer = ParquetWriter()
         for task in part.tasks:
             outcome = self._tag(task)
-            if outcome.record is not None:
-                pieces += writer.record(outcome.record)
-                outcome = replace(outcome, record=_short(outcome.record))
-            outcomes.append(outcome)
-        done = [outcome.task for outcome in outcomes if outcome.record is not None]
+            for record in outcome.records:
+                pieces += writer.record(record)
+            outcomes.append(replace(outcome, records=tuple(map(_short, outcome.records))))
+        done = [outcome.task for outcome in outcomes if outcome.records]
         if done:
             writer.annotate(json.dumps({"fingerprint": self._job.fingerprint, "done": done}))
             self._store.write(part.name, b"".join([*pieces, writer.end()]))

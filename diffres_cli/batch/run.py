@@ -74,13 +74,13 @@ class Run(Summary):
     def note(self, outcome: Outcome) -> bool:
         """Count an outcome; whether it has a result."""
         name = printable(outcome.task.path)
-        if outcome.error is not None or outcome.record is None:
+        if outcome.error is not None or not outcome.records:
             self._failed[outcome.task.name] = outcome.error or f"{name}: no result"
             self.failures.append(self._failed[outcome.task.name])
             return False
         self.done += 1
         self.warnings += [text for text in outcome.warnings if text not in self.warnings]
-        odd = [f"{name}: {text}" for text in outcome.record.get("warnings", ())]
+        odd = [f"{name}: {text}" for text in outcome.records[0].get("warnings", ())]
         if odd:
             self._odd[outcome.task.name] = odd
             self.warnings += odd
@@ -138,7 +138,7 @@ def run(
         try:
             for outcome in engine(order.setup, todo):
                 if summary.note(outcome):
-                    kept = outcome.record if order.combined is not None else None
+                    kept = outcome.records if order.combined is not None else None
                     ledger.add(outcome.task, fingerprint, kept)
                 if on_outcome:
                     on_outcome(outcome)
@@ -198,6 +198,7 @@ def _combine(order: Order, path: Path, ledger: Ledger, tasks: list[Task], finger
         for task in tasks:
             entry = ledger.entries.get(task.name)
             if entry is not None and entry.covers(task, fingerprint):
-                for piece in writer.record(ledger.record(task.name)):
-                    sink.write(piece)
+                for record in ledger.records(task.name):
+                    for piece in writer.record(record):
+                        sink.write(piece)
         sink.write(writer.end())

@@ -40,9 +40,10 @@ def tag_in_order(
             summary.failures.append(str(item))
             continue
         outcome = next(outcomes)
-        if summary.note(outcome) and outcome.record is not None:
-            for piece in writer.record(outcome.record):
-                sink.write(piece)
+        if summary.note(outcome):
+            for record in outcome.records:
+                for piece in writer.record(record):
+                    sink.write(piece)
         if on_outcome:
             on_outcome(outcome)
     sink.write(writer.end())

@@ -55,13 +55,13 @@ class Setup:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task: a record, or one line that says why not.
+    """What became of a task: a record, one for each channel where that was asked for, or why there is none.
 
     `warnings` are the tagger's, the same with every task.
     """
 
     task: Task
-    record: Record | None = None
+    records: tuple[Record, ...] = ()
     error: str | None = None
     warnings: tuple[str, ...] = ()
 
@@ -79,21 +79,21 @@ def do(
     """
     try:
         with open_(task.path) as recording:
-            prediction = tagger.tag_recording(recording, setup.settings)
+            predictions = tagger.tag_channels(recording, setup.settings)
         _refuse_changed(task)
     except UsageError:
         raise
     except Exception as error:  # whatever a decoder thinks of
         return Outcome(task, error=explain(error, Path(task.path)))
-    record = as_record(prediction)
+    records = tuple(map(as_record, predictions))
     if setup.mirror is not None:
         try:
-            _write(mirrored(setup.mirror, task, setup.format), record, setup)
+            _write(mirrored(setup.mirror, task, setup.format), records, setup)
         except OutputError as error:
             if _stops_all(error, setup.mirror):
                 raise
             return Outcome(task, error=f"{printable(task.path)}: {error}")
-    return Outcome(task, record, warnings=tagger.warnings)
+    return Outcome(task, records, warnings=tagger.warnings)
 
 
 def mirrored(folder: Path, task: Task, format_: str) -> Path:
@@ -125,7 +125,7 @@ def _stops_all(error: OutputError, mirror: Path) -> bool:
     return not mirror.is_dir() or (isinstance(cause, OSError) and cause.errno in _DISK)
 
 
-def _write(path: Path, record: Record, setup: Setup) -> None:
+def _write(path: Path, records: tuple[Record, ...], setup: Setup) -> None:
     assert setup.mirror is not None
     if not setup.mirror.is_dir():
         raise OutputError(
@@ -133,6 +133,6 @@ def _write(path: Path, record: Record, setup: Setup) -> None:
         )
     make_folder(path.parent)
     writer = make_writer(setup.format)
-    pieces = (writer.begin(), *writer.record(record), writer.end())
+    pieces = [writer.begin(), *(piece for each in records for piece in writer.record(each)), writer.end()]
     data = (p.encode("utf-8", "surrogateescape") if isinstance(p, str) else p for p in pieces)
     write_atomically(path, b"".join(data), durable=False)

@@ -238,5 +238,5 @@ def _say_start(summary: Run, remaining: int, force: bool, quiet: bool) -> None:
 
 def progress(bar: Bar, outcome: Outcome) -> None:
     """A recording is done."""
-    duration = outcome.record["duration"] if outcome.record else 0.0
+    duration = outcome.records[0]["duration"] if outcome.records else 0.0
     bar.show(Path(outcome.task.path), duration, duration)

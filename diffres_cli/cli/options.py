@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from diffres_cli.checkpoint import DEFAULT_MODEL
 from diffres_cli.config import variable
 from diffres_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from diffres_cli.audio import Channel
 
 
 def setting(name: str, *short: str, **how: Any) -> Any:
@@ -42,6 +45,14 @@ Window = Annotated[
     setting("--window", help="Seconds classified at once. [default: the model's]", show_default=False),
 ]
 Overlap = Annotated[float, setting("--overlap", help="Seconds that neighbouring windows share.")]
+OneChannel = Annotated[
+    str,
+    setting(
+        "--channel",
+        metavar="N|mix|each",
+        help="The channel to tag: the mean of all, one by its number from 1, or each for itself.",
+    ),
+]
 Labels = Annotated[
     Path | None,
     setting(
@@ -137,6 +148,23 @@ def frame_rate(text: str | None) -> float | None:
         raise UsageError(
             f"--fps {text or repr(text)}: expected a number of frames per second, such as 25"
         ) from None
+
+
+def channel_of(text: str) -> Channel:
+    """What a --channel option says.
+
+    Raises:
+        UsageError: no channel can be meant.
+    """
+    from diffres_cli.settings import CHANNELS
+
+    if text == "mix":
+        return "mix"
+    if text == "each":
+        return "each"
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise UsageError(f"--channel {text or repr(text)}: {CHANNELS}")
+    return int(text)
 
 
 def label_names(path: Path | None) -> tuple[str, ...] | None:

@@ -56,6 +56,7 @@ def tag(
     min_confidence: options.MinConfidence = 0.1,
     window: options.Window = None,
     overlap: options.Overlap = 0.0,
+    channel: options.OneChannel = "mix",
     device: options.Device = "auto",
     backend: options.Backend = "onnx",
     format_: options.Format = None,
@@ -96,7 +97,7 @@ def tag(
     settings = Settings(
         options.frame_rate(fps), top_k, min_confidence, window, overlap,
         labels=options.label_names(labels), events=events, merge_gap=merge_gap, min_duration=min_duration,
-        importance=importance, embeddings=embeddings,
+        importance=importance, embeddings=embeddings, channel=options.channel_of(channel),
     )  # fmt: skip
     if engine == "ray":
         cluster = Cluster(target, ray_address, jobs, force, quiet, debug)
@@ -119,7 +120,8 @@ def tag(
         return _tag_in_processes(count, setup, found, inputs or [], name, output, quiet=quiet)
     tagger = tagger or setup.load()
     settings.resolve(tagger.card)
-    wanted = picture and name == "table" and output is None and len(found) == 1 and sys.stdout.isatty()
+    alone = len(found) == 1 and settings.channel != "each"
+    wanted = picture and name == "table" and output is None and alone and sys.stdout.isatty()
     return _tag(tagger, found, settings, name, output, drawn=wanted, quiet=quiet, debug=debug)
 
 

@@ -61,6 +61,7 @@ def viz(
     min_confidence: options.MinConfidence = 0.1,
     window: options.Window = None,
     overlap: options.Overlap = 0.0,
+    channel: options.OneChannel = "mix",
     device: options.Device = "auto",
     backend: options.Backend = "onnx",
     offline: options.Offline = False,
@@ -79,7 +80,9 @@ def viz(
     for text in tagger.warnings:
         say(f"warning: {text}")
     chosen = [
-        Settings(rate, top_k, min_confidence, window, overlap, start, duration).resolve(tagger.card)
+        Settings(
+            rate, top_k, min_confidence, window, overlap, start, duration, channel=options.channel_of(channel)
+        ).resolve(tagger.card)
         for rate in rates
     ]
     predictions = _tag_at(tagger, input_, chosen)
@@ -118,35 +121,47 @@ def _target(input_: str, output: Path | None, width: float) -> Path:
 
 
 def _tag_at(tagger: Tagger, input_: str, chosen: list[Settings]) -> list[Prediction]:
-    """One prediction a rate; standard input is read once."""
+    """One prediction a rate, of each channel that is asked for; standard input is read once."""
     from diffres_cli.audio import open_recording
 
     if input_ != "-":
-        return [_tag(tagger, open_recording(input_), settings) for settings in chosen]
+        return _by_channel(
+            [_tag(tagger, open_recording(input_), settings, len(chosen)) for settings in chosen]
+        )
     from diffres_cli.audio.sources import open_stdin
 
     predictions = []
     with cast(BinaryIO, open_stdin().stream) as stream:
         for settings in chosen:
             stream.seek(0)
-            predictions.append(_tag(tagger, open_recording(stream, name="-"), settings))
-    return predictions
+            predictions.append(_tag(tagger, open_recording(stream, name="-"), settings, len(chosen)))
+    return _by_channel(predictions)
 
 
-def _tag(tagger: Tagger, recording: Recording, settings: Settings) -> Prediction:
+def _by_channel(predictions: list[list[Prediction]]) -> list[Prediction]:
+    """The rates of a channel one behind the other."""
+    return [prediction for rates in zip(*predictions, strict=True) for prediction in rates]
+
+
+def _tag(tagger: Tagger, recording: Recording, settings: Settings, rates: int) -> list[Prediction]:
     from diffres_cli.job import LONGEST_DRAWN
 
     most = LONGEST_DRAWN + 0.5
     with recording:
+        if settings.channel == "each" and recording.channels * rates > MOST_RATES:
+            raise UsageError(
+                f"--channel each: {recording.channels} channels at {rates} rates; at most {MOST_RATES} fit a "
+                "picture: choose one with --channel N"
+            )
         wanted = settings.duration or (recording.frames or 0) / recording.sample_rate - settings.start
         if wanted > most:
             raise _too_long(recording, f"{wanted:.0f} s")
         # A header need not state the length. Reading a little further tells whether it was too long.
         bounded = replace(settings, duration=settings.duration or most + 0.5)
-        prediction = tagger.tag_recording(recording, bounded, spectrogram=True)
-        if prediction.windows[-1].end - settings.start > most:
+        predictions = tagger.tag_channels(recording, bounded, spectrogram=True)
+        if predictions[0].windows[-1].end - settings.start > most:
             raise _too_long(recording, f"more than {LONGEST_DRAWN:.0f} s")
-    return prediction
+    return predictions
 
 
 def _too_long(recording: Recording, seconds: str) -> UsageError:

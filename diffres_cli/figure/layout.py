@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from functools import partial
 
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
 from diffres_cli.errors import UsageError
@@ -24,7 +25,7 @@ class Row:
 
     room: float
     height: float
-    fill: Callable[[Axes], None]
+    fill: Callable[[Axes], object]
     axis: str = ""
 
 
@@ -52,17 +53,24 @@ def _axes(figure: Figure, bottom: float, height: float) -> Axes:
 
 
 def _rows(predictions: Sequence[Prediction], pictures: Sequence[Picture], peak: float) -> list[Row]:
-    def mel(axes: Axes) -> None:
+    def heading(axes: Axes) -> None:
         text.heading(axes, predictions)
-        text.caption(axes, "Mel spectrogram")
-        picture = pictures[0]
-        mesh = panels.spectrogram(axes, picture.mel, peak, picture.mel_frequencies)
-        panels.colour_bar(axes, mesh)
+        panels.colour_bar(axes, mel(axes, predictions[0], pictures[0]))
+
+    def mel(axes: Axes, prediction: Prediction, picture: Picture) -> QuadMesh:
+        channel = f", channel {prediction.channel}" if prediction.channel else ""
+        text.caption(axes, f"Mel spectrogram{channel}")
+        return panels.spectrogram(axes, picture.mel, peak, picture.mel_frequencies)
 
     if len(predictions) == 1:
-        return [Row(0.5, 0.75, mel), *_in_full(predictions[0], pictures[0], peak)]
-    blocks = [_in_brief(*pair, peak) for pair in zip(predictions, pictures, strict=True)]
-    rows = [Row(0.36, 0.75, mel), *chain.from_iterable(blocks)]
+        return [Row(0.5, 0.75, heading), *_in_full(predictions[0], pictures[0], peak)]
+    rows = list[Row]()
+    for place, pair in enumerate(zip(predictions, pictures, strict=True)):
+        if not place:
+            rows.append(Row(0.36, 0.75, heading))
+        elif predictions[place - 1].channel != pair[0].channel:
+            rows.append(Row(0.3, 0.75, partial(mel, prediction=pair[0], picture=pair[1])))
+        rows += _in_brief(*pair, peak)
     return [*rows[:-1], replace(rows[-1], axis="Time (s)")]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from diffres_cli.outputs.records import Record, one_line, rows, score_text
+from diffres_cli.outputs.records import Record, label_of, one_line, rows, score_text
 
 
 class AudacityWriter:
@@ -20,7 +20,8 @@ class AudacityWriter:
     def record(self, record: Record) -> Iterator[str]:
         """The labels of one recording, in the order of their start."""
         for row in rows(record):
-            yield f"{row.start:.6f}\t{row.end:.6f}\t{one_line(row.label)} {score_text(row.score)}\n"
+            label = one_line(label_of(row, record))
+            yield f"{row.start:.6f}\t{row.end:.6f}\t{label} {score_text(row.score)}\n"
 
     def end(self) -> str:
         """Nothing."""

@@ -13,13 +13,14 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from diffres_cli.errors import MissingDependencyError
-from diffres_cli.outputs.records import COLUMNS, Record, spans
+from diffres_cli.outputs.records import Record, columns_of, spans
 
 if TYPE_CHECKING:
     import pyarrow
     import pyarrow.parquet
 
 _NUMBERS = {"start", "end", "score", "fps", "min_confidence", "frame_rate"}
+_INTEGERS = {"channel"}
 _LISTS = {"importance", "embedding"}
 _KEY = "diffres"
 _VALUES = 1 << 19  # numbers in a row group: about 60,000 labels, or an hour with importance and embedding
@@ -123,12 +124,16 @@ def _schema(arrow: Any, record: Record) -> pyarrow.Schema:
     types = {name: arrow.float64() for name in _NUMBERS} | {
         name: arrow.list_(arrow.float32()) for name in _LISTS
     }
-    return arrow.schema([(name, types.get(name, arrow.string())) for name in (*COLUMNS, *rate, *kept)])
+    types |= {name: arrow.int32() for name in _INTEGERS}
+    return arrow.schema(
+        [(name, types.get(name, arrow.string())) for name in (*columns_of(record), *rate, *kept)]
+    )
 
 
 def _rows(record: Record) -> Iterator[Record]:
     how = {key: record[key] for key in ("model", "min_confidence")} | {
         "file": record["file"].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
+        "channel": record.get("channel"),
         "frame_rate": record.get("frame_rate"),
     }
     for span in spans(record):

@@ -33,6 +33,7 @@ class RavenWriter:
     def __init__(self) -> None:
         self._selections = 0
         self._offset = 0.0  # seconds of recordings before the present one
+        self._present = ("", 0.0)  # its file and duration
 
     def begin(self) -> str:
         """The header."""
@@ -40,10 +41,12 @@ class RavenWriter:
 
     def record(self, record: Record) -> Iterator[str]:
         """The selections of one recording, in the order of their start."""
+        if "channel" not in record or record["file"] != self._present[0]:
+            self._offset += self._present[1]
+        self._present = (record["file"], record["duration"])
         for row in rows(record):
             self._selections += 1
             yield _line(self._fields(record, row))
-        self._offset += record["duration"]
 
     def end(self) -> str:
         """Nothing."""
@@ -57,7 +60,7 @@ class RavenWriter:
         return (
             str(self._selections),
             "Spectrogram 1",
-            "1",
+            str(record.get("channel", 1)),
             *times,
             *band,
             *place,

@@ -5,9 +5,12 @@
      "windows": [{"start": s, "end": s, "labels": [LABEL, ...]}, ...],
      "warnings": [text, ...]}                          only where there are any
 
+A recording tagged channel by channel has a record for each, one behind the other.
+
 A LABEL is {"label": name, "id": the ontology's, "score": 0 to 1}. Only where asked for:
 
     "events": [{"label": ..., "id": ..., "start": s, "end": s, "score": 0 to 1}, ...]    sorted by start
+    "channel": from 1                                  behind "file", unless all channels were mixed
     "frame_rate": Hz                                   of the importance
     "importance": [...]    in each window: of its input frames; frame j is centred on start + j / frame_rate
     "embedding": [...]     in each window: the pooled feature
@@ -50,6 +53,7 @@ def as_record(prediction: Prediction) -> Record:
     """The record of a prediction."""
     record: Record = {
         "file": prediction.file,
+        **({} if prediction.channel is None else {"channel": prediction.channel}),
         "duration": round(prediction.duration, 3),
         "sample_rate": prediction.sample_rate,
         "model": prediction.model,
@@ -65,6 +69,20 @@ def as_record(prediction: Prediction) -> Record:
     if any(window.importance is not None for window in prediction.windows):
         record["frame_rate"] = prediction.frame_rate
     return record
+
+
+def columns_of(record: Record) -> tuple[str, ...]:
+    """The columns of a record's rows: `COLUMNS`, and behind the file its channel where there is one."""
+    return (COLUMNS[0], "channel", *COLUMNS[1:]) if "channel" in record else COLUMNS
+
+
+def label_of(row: Row, record: Record) -> str:
+    """A row's label, with the channel where there is one, for formats that have no other place for it.
+
+    >>> label_of(Row(0.0, 1.0, "Dog", "d", 0.5), {"channel": 2})
+    'Dog (channel 2)'
+    """
+    return f"{row.label} (channel {record['channel']})" if "channel" in record else row.label
 
 
 def spans(record: Record) -> list[Record]:

@@ -23,7 +23,8 @@ class TableWriter:
     def record(self, record: Record) -> Iterator[str]:
         """Labels with score and bar; below them the events, or the windows where there are several."""
         yield self._heading(record)
-        yield f"{printable(record['file'])}  {clock(record['duration'])}\n"
+        channel = f", channel {record['channel']}" if "channel" in record else ""
+        yield f"{printable(record['file'])}{channel}  {clock(record['duration'])}\n"
         yield from map(_label, record["labels"])
         if not record["labels"]:
             yield f"  nothing scored {record['min_confidence']:g} or more (lower it with -c)\n"

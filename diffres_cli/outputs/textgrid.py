@@ -13,30 +13,40 @@ from heapq import heappop, heappush
 from itertools import groupby, pairwise
 from operator import itemgetter
 
-from diffres_cli.outputs.records import Record, Row, one_line, rows, score_text
+from diffres_cli.outputs.records import Record, Row, label_of, one_line, rows, score_text
 
 
 class TextGridWriter:
-    """See `diffres_cli.outputs.Writer`. A TextGrid belongs to one recording and does not name it."""
+    """See `diffres_cli.outputs.Writer`. A TextGrid belongs to one recording and does not name it.
+
+    It states the number of its tiers before the first: nothing is written until all channels are there.
+    """
+
+    def __init__(self) -> None:
+        self._duration: float | None = None
+        self._tiers: dict[str, list[Row]] = {}
 
     def begin(self) -> str:
         """The file's type."""
         return 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n'
 
     def record(self, record: Record) -> Iterator[str]:
-        """The tiers of one recording, in the order in which their labels first occur."""
-        duration = record["duration"]
-        tiers: dict[str, list[Row]] = {}
+        """Nothing yet."""
+        self._duration = record["duration"]
         for row in rows(record):
-            tiers.setdefault(row.label, []).append(row)
-        yield f"xmin = 0.000\nxmax = {duration:.3f}\ntiers? <exists>\nsize = {len(tiers)}\nitem []:\n"
-        for number, (label, spans) in enumerate(tiers.items(), start=1):
-            yield f"    item [{number}]:\n"
-            yield from _tier(label, list(intervals(spans, duration)), duration)
+            self._tiers.setdefault(label_of(row, record), []).append(row)
+        yield from ()
 
     def end(self) -> str:
-        """Nothing."""
-        return ""
+        """The tiers of the recording, in the order in which their labels first occur."""
+        return "" if self._duration is None else "".join(_tiers(self._tiers, self._duration))
+
+
+def _tiers(tiers: dict[str, list[Row]], duration: float) -> Iterator[str]:
+    yield f"xmin = 0.000\nxmax = {duration:.3f}\ntiers? <exists>\nsize = {len(tiers)}\nitem []:\n"
+    for number, (label, spans) in enumerate(tiers.items(), start=1):
+        yield f"    item [{number}]:\n"
+        yield from _tier(label, list(intervals(spans, duration)), duration)
 
 
 def intervals(spans: Iterable[Row], duration: float) -> Iterator[tuple[float, float, float | None]]:

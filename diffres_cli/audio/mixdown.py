@@ -1,0 +1,88 @@
+"""A recording's channels -> what is tagged: their mean, one of them, or each; does the mean lose sound?"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffres_cli.audio.decoder import Samples
+
+Channel = int | Literal["mix", "each"]
+
+CANCELLED = 0.1
+"""Share of the channels' mean power below which their mix has lost sound: 10 dB. Two unrelated channels keep
+half of it, and so do two of which one is silent."""
+_SILENT = 1e-8  # mean power, re full scale
+_LEAST = 0.05  # seconds
+_STRETCH = 1.0  # seconds: a passage in opposite phase is found in a recording that is sound otherwise
+
+
+class Mixdown:
+    """Takes blocks, [n, channels], and gives what is to be tagged of them.
+
+    Args:
+        channels: of the recording. sample_rate: its own, in Hz.
+        channel: "mix" for the mean, "each" for all as they are, or the number of one, from 1.
+
+    Attributes:
+        cancelled: seconds in which the mix has less than `CANCELLED` of the power of its channels.
+    """
+
+    def __init__(self, channels: int, sample_rate: int, channel: Channel = "mix") -> None:
+        self.channel = channel
+        self.cancelled = 0.0
+        self._mean = np.full(channels, 1 / channels, np.float32)
+        self._sample_rate = sample_rate
+        self._stretch = max(1, round(_STRETCH * sample_rate))
+        self._begin()
+
+    def __call__(self, block: Samples) -> Samples:
+        """A block of the recording -> [n], or for "each" [n, channels]. What is not finite stays so."""
+        if self.channel == "each":
+            return block
+        if self.channel != "mix":
+            return block[:, self.channel - 1]
+        if len(self._mean) == 1:
+            return block[:, 0]
+        with np.errstate(all="ignore"):
+            mono: Samples = block @ self._mean
+            self._measure(block, mono)
+        return mono
+
+    @property
+    def warning(self) -> str:
+        """What got lost by mixing, so far; "" for nothing."""
+        lost = self.cancelled + (self._count / self._sample_rate if self._is_cancelled() else 0.0)
+        if lost < _LEAST:
+            return ""
+        return (
+            f"its channels cancel each other (opposite phase?): for {lost:.2f} s their mix is over 10 dB "
+            "quieter than they are; --channel each tags every one, --channel N one of them"
+        )
+
+    def _begin(self) -> None:
+        """Another stretch: how many samples, and the sums of them and their squares, of channels and mix."""
+        self._count = 0
+        self._sums = self._squares = np.zeros(len(self._mean) + 1)
+
+    def _measure(self, block: Samples, mono: Samples) -> None:
+        position = 0
+        while position < len(block):
+            end = min(len(block), position + self._stretch - self._count)
+            part = np.column_stack([block[position:end], mono[position:end]]).astype(np.float64)
+            self._count += len(part)
+            self._sums = self._sums + part.sum(0)
+            self._squares = self._squares + np.square(part).sum(0)
+            position = end
+            if self._count == self._stretch:
+                self.cancelled += self._stretch / self._sample_rate if self._is_cancelled() else 0.0
+                self._begin()
+
+    def _is_cancelled(self) -> bool:
+        if not self._count:
+            return False
+        power: NDArray[np.float64] = self._squares / self._count - np.square(self._sums / self._count)
+        channels, mix = power[:-1].mean(), power[-1]  # without their offsets, which are no sound
+        return bool(channels > _SILENT and mix < CANCELLED * channels)
