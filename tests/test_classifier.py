@@ -109,6 +109,20 @@ def test_attention_listens_where_it_is_drawn_to() -> None:
     assert unheard < 0.01
 
 
+def test_attention_never_says_more_than_1() -> None:
+    torch.manual_seed(0)
+    head = AttentionPooling(features=4, classes=64)
+    with torch.no_grad():
+        head.scores.bias[:] = 40.0  # of which the sigmoid is 1
+        head.attention.weight[:] *= 5
+        nn.init.normal_(head.mix)
+        for length in range(1, 40):
+            probabilities, framewise = head(torch.randn(2, 4, length))
+            assert probabilities.max() <= 1
+            assert framewise.max() <= 1
+            assert probabilities.min() > 0.9999
+
+
 def test_an_unknown_architecture_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="'resnet50': choose efficientnet_b0, efficientnet_b2, mobilenet"):
         build_classifier("resnet50", 10)

@@ -110,6 +110,21 @@ def test_after_a_reset_nothing_is_left() -> None:
     assert measured(*first, multi_label=False)["mAP"] != measured(*second, multi_label=False)["mAP"]
 
 
+def test_a_score_a_rounding_above_1_does_not_make_logits_of_its_batch() -> None:
+    probabilities, targets = material(40, 4, single=True)
+    above = probabilities.clone()
+    above[0, 0] = 1 + 2e-7
+    exact = above.clamp_max(1.0)
+    first, rest = slice(None, 8), slice(8, None)
+    found, expected = (metrics(4, multi_label=False) for _ in range(2))
+    for measure, scores in ((found, above), (expected, exact)):
+        for part in (first, rest):  # a sigmoid of one batch and none of the other: they no longer compare
+            measure.update(scores[part], targets[part])
+    assert found.compute() == expected.compute()
+    assert class_scores(above, targets, False) == class_scores(exact, targets, False)
+    assert (found["mAP"].preds[0] == exact[first]).all()
+
+
 def test_soft_targets_and_half_precision_count_as_what_they_round_to() -> None:
     probabilities, targets = material(40, 4, single=False)
     soft = targets * 0.6 + (1 - targets) * 0.4

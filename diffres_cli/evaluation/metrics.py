@@ -61,7 +61,7 @@ class MeanAveragePrecision(MultilabelAveragePrecision):
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Take in preds [B, classes] and target [B, classes]."""
-        super().update(preds.float(), _positive(target))
+        super().update(_probability(preds), _positive(target))
 
     def compute(self) -> Tensor:  # type: ignore[override]  # the parent's parent gives curves
         """The mean, a scalar."""
@@ -77,7 +77,7 @@ class MeanAUC(MultilabelAUROC):
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Take in preds [B, classes] and target [B, classes]."""
-        super().update(preds.float(), _positive(target))
+        super().update(_probability(preds), _positive(target))
 
     def compute(self) -> Tensor:  # type: ignore[override]  # the parent's parent gives curves
         """The mean, a scalar."""
@@ -129,8 +129,8 @@ def class_scores(probabilities: Tensor, targets: Tensor, multi_label: bool) -> l
     """
     classes, wanted = targets.shape[1], _positive(targets)
     with _empty_classes_expected():
-        precision = MultilabelAveragePrecision(classes, average="none")(probabilities, wanted)
-        area = MultilabelAUROC(classes, average="none")(probabilities, wanted)
+        precision = MultilabelAveragePrecision(classes, average="none")(_probability(probabilities), wanted)
+        area = MultilabelAUROC(classes, average="none")(_probability(probabilities), wanted)
     counts = wanted.sum(0)
     precision = precision.where(counts > 0, torch.nan)
     area = area.where((counts > 0) & (counts < len(targets)), torch.nan)
@@ -155,6 +155,11 @@ def _decisions(guesses: Tensor, labels: Tensor, counts: Tensor) -> list[list[flo
     kinds = (MulticlassRecall, MulticlassPrecision, MulticlassF1Score)
     values = (kind(len(counts), average="none")(guesses, labels) for kind in kinds)
     return [value.where(counts > 0, torch.nan).tolist() for value in values]
+
+
+def _probability(scores: Tensor) -> Tensor:
+    """Scores as torchmetrics must see them: one of 1 + 1e-7, and it takes a whole batch for logits."""
+    return scores.float().clamp(0.0, 1.0)
 
 
 def _positive(targets: Tensor) -> Tensor:

@@ -49,7 +49,9 @@ class AttentionPooling(nn.Module):
         scores = self._by_head(self.scores(columns))
         mix = self.mix.softmax(0)[:, None]
         pooled = (attention / attention.sum(3, keepdim=True) * scores).sum(3)
-        return (pooled * mix).sum(1), (scores * mix[..., None]).sum(1).transpose(1, 2)
+        # Weights that sum to 1 but for their rounding make 1 + 2e-7 of scores that are all 1.
+        framewise = (scores * mix[..., None]).sum(1).transpose(1, 2).clamp_max(1.0)
+        return (pooled * mix).sum(1).clamp_max(1.0), framewise
 
     def _by_head(self, logits: Tensor) -> Tensor:
         return torch.unflatten(logits, 1, (self.heads, -1)).sigmoid()
