@@ -109,6 +109,15 @@ def test_a_table_of_several_labels(tmp_path):
     assert dataset.multi_label
 
 
+@pytest.mark.parametrize(("ends", "seconds"), [(["1", "1.5"], 1.5), (["1", ""], 10), (["1", "70"], 10)])
+def test_clips_are_as_long_as_a_table_says(ends, seconds, tmp_path):
+    rows = [f"{name}.wav,rain,0,{end}" for name, end in zip("ab", ends, strict=True)]
+    for name in "ab":
+        (tmp_path / f"{name}.wav").touch()
+    (tmp_path / "clips.csv").write_text("\n".join(["path,labels,start,end", *rows, ""]))
+    assert load_dataset("folder", tmp_path).seconds == seconds
+
+
 def test_one_label_each_is_single_label_unless_told(tmp_path):
     root = sounds(tmp_path, "a.wav", "b.wav")
     table(root / "mine.csv", [("labels", "extra", "path"), ("rain", "", "a.wav"), ("wind", "", "b.wav")])

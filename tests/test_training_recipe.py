@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from command import invoke
 
+from diffres_cli.datasets.catalog import SOURCES
 from diffres_cli.errors import UsageError
 from diffres_cli.training.recipe import Recipe
 from diffres_cli.training.recipefile import RECIPES, parse_settings, read_recipe, recipe_for, to_toml
@@ -38,6 +39,17 @@ def test_recipes_are_the_papers(name: str) -> None:
     augment = recipe.augment
     assert (augment.mixup, augment.frequency_mask, augment.time_mask) == (0.5, 0.375, 0.5)
     assert recipe.data.rebalance == (name in ("audioset", "fsd50k"))
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_clips_are_as_long_as_their_dataset_says(name: str, tmp_path: Path) -> None:
+    assert recipe_for(name).data.seconds == SOURCES[name].seconds
+    (tmp_path / "mine.toml").write_text(f"[data]\ndataset = '{name}'\n")
+    shown = invoke("train", "--recipe", tmp_path / "mine.toml", "--show")
+    assert f"seconds = {SOURCES[name].seconds:.1f}\n" in shown.out
+    (tmp_path / "bare.toml").write_text("[training]\nepochs = 3\n")
+    shown = invoke("train", "--recipe", tmp_path / "bare.toml", "--dataset", name, "--show")
+    assert f"seconds = {SOURCES[name].seconds:.1f}\n" in shown.out
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)

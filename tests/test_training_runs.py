@@ -152,6 +152,15 @@ def _esc10(root: Path) -> Path:
     return dataset_trees.esc50(root, rows)
 
 
+def test_without_a_recipe_clips_are_as_long_as_they_are(tmp_path: Path) -> None:
+    clips = write_clips(tmp_path / "data", train=2, seconds=0.75)
+    words = options(clips, tmp_path / "run", training__epochs=1)
+    length = words.index("data.seconds=0.5")
+    assert invoke(*words[: length - 1], *words[length + 1 :]).code == 0
+    assert read_recipe(tmp_path / "run" / "recipe.toml").data.seconds == 0.75
+    assert load_network(tmp_path / "run" / "weights.safetensors").card.sample_duration == 0.75
+
+
 def test_a_fold_alone_leaves_nothing_to_train_on(tmp_path: Path) -> None:
     root = dataset_trees.esc50(tmp_path / "data")  # all its ESC-10 clips are in fold 1
     result = invoke("train", "--dataset", "esc10", "--data", root, "-o", tmp_path / "run")

@@ -190,7 +190,7 @@ def _rates(fps: str) -> dict[str, Any]:
 
 
 def _recipe(path: Path | None, dataset: str, fields: dict[str, Any]) -> Recipe:
-    from diffres_cli.training.recipefile import read_recipe, recipe_for
+    from diffres_cli.training.recipefile import completed, read_recipe, recipe_for
     from diffres_cli.training.rules import checked
     from diffres_cli.training.start import inherited_fields
 
@@ -198,7 +198,7 @@ def _recipe(path: Path | None, dataset: str, fields: dict[str, Any]) -> Recipe:
     recipe = read_recipe(path) if path else recipe_for(default)
     transfer = str(fields.get("model.transfer", recipe.model.transfer))
     inherited = inherited_fields(str(fields.get("model.init", "")), transfer)
-    return checked(recipe.changed({**inherited, **fields}, "--set"))
+    return checked(completed(recipe.changed({**inherited, **fields}, "--set")))
 
 
 def _folder(output: Path | None, recipe: Recipe) -> Path:

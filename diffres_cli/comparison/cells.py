@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from diffres_cli.comparison.plan import AXES, FULL, Grid, Plan
+from diffres_cli.datasets.build import USUAL_SECONDS
 from diffres_cli.errors import UsageError
 from diffres_cli.melconfig import FRONT_ENDS
 from diffres_cli.training.recipe import Recipe
-from diffres_cli.training.recipefile import rate_fields, read_recipe, recipe_for
+from diffres_cli.training.recipefile import completed, rate_fields, read_recipe, recipe_for
 
 _PLACE = "data.root"  # where the data lies decides nothing
 
@@ -124,6 +125,9 @@ def _cell(
         ({_PLACE: ""}, ""),
     ):
         recipe = recipe.changed(each, origin)
+    recipe = completed(recipe)
+    if not recipe.data.seconds:
+        recipe = recipe.changed({"data.seconds": USUAL_SECONDS}, "")
     rates = grid.axes.get("fps", ()) if grid.elastic or "fps" not in values else (values["fps"],)
     return Cell(_usual(recipe), tuple(sorted(rates or recipe.rate.validation)), variant, baseline)
 

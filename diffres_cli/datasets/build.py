@@ -10,6 +10,8 @@ from diffres_cli.audio import printable
 from diffres_cli.datasets.clip import Clip, Dataset, Source
 from diffres_cli.errors import DataError
 
+USUAL_SECONDS = 10.0  # a clip, where nothing is said of it
+
 
 class Listed(NamedTuple):
     """A clip as a list names it; the fields are those of Clip."""
@@ -58,12 +60,18 @@ def build(
         classes=tuple(classes),
         class_ids=tuple(class_ids or classes),
         multi_label=source.multi_label if multi_label is None else multi_label,
-        seconds=source.seconds,
+        seconds=source.seconds or _longest(clips),
         licence=source.licence,
         citation=source.citation,
         clips=clips,
         absent=absent,
     )
+
+
+def _longest(clips: Iterable[Clip]) -> float:
+    """The longest clip, in seconds, as far as that is stated for all; the usual length at most."""
+    lengths = (USUAL_SECONDS if clip.end is None else clip.end - clip.start for clip in clips)
+    return min(USUAL_SECONDS, round(max(lengths), 6))
 
 
 def _split_by_file(

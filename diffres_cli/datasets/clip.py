@@ -58,7 +58,8 @@ class Source:
         archives: what `diffres data download` fetches; empty where that is not allowed, and then
             `manual` says which files to put where.
         splits: official split -> how many clips it has.
-        classes: how many. multi_label: several labels may hold at once. seconds: the paper's clip length.
+        classes: how many. multi_label: several labels may hold at once. seconds: the paper's clip length;
+            0 where that is known only when it is read.
         read: a folder -> the dataset in it.
         shares: the dataset whose archives and folder this one uses, where it has none of its own.
     """

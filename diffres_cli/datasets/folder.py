@@ -151,7 +151,7 @@ SOURCE = Source(
     splits={},
     classes=0,
     multi_label=False,
-    seconds=10.0,
+    seconds=0.0,
     read=read,
     manual="Give your folder (a sub-folder per label) or table (path, labels): --data PATH",
 )

@@ -43,6 +43,8 @@ def train(recipe: Recipe, path: Path, place: Place, listener: Listener) -> RunFo
     if is_main():
         folder.refuse_taken()
     found = find(recipe, place.world)
+    if not recipe.data.seconds:
+        recipe = recipe.changed({"data.seconds": found.dataset.seconds}, "")
     network = starting_network(recipe, found.dataset, path.name)
     with _stoppable(folder):
         if is_main():

@@ -20,7 +20,7 @@ class Data:
         dataset: a name of `diffres data list`. root: its folder; "" is the usual one.
         train, validation, test: names of splits; "rest" is all that are named nowhere else.
         fold: the fold held out, for a dataset with folds.
-        seconds: the length clips are cut or padded to for training.
+        seconds: the length clips are cut or padded to for training; 0: what the dataset says of its clips.
         rebalance: draw clips of rare classes as often as those of common ones.
         maximum_missing: the share of clips that may be missing or undecodable.
         soft_labels: a table of probabilities to train against instead of the labels, or a folder of them
@@ -33,7 +33,7 @@ class Data:
     validation: tuple[str, ...] = ("validation",)
     test: tuple[str, ...] = ("test",)
     fold: int = 0
-    seconds: float = 10.0
+    seconds: float = 0.0
     rebalance: bool = False
     maximum_missing: float = 0.05
     soft_labels: str = ""

@@ -9,6 +9,7 @@ from typing import Any
 import tomli_w
 
 from diffres_cli.config import parse_toml
+from diffres_cli.datasets.catalog import SOURCES
 from diffres_cli.errors import UsageError
 from diffres_cli.files import reason
 from diffres_cli.textfile import read_text
@@ -54,7 +55,14 @@ def to_toml(recipe: Recipe) -> str:
 def recipe_for(dataset: str) -> Recipe:
     """The recipe shipped for a dataset; the defaults for one without."""
     path = RECIPES / f"{dataset}.toml"
-    return read_recipe(path) if path.exists() else Recipe()
+    return read_recipe(path) if path.exists() else completed(Recipe().changed({"data.dataset": dataset}, ""))
+
+
+def completed(recipe: Recipe) -> Recipe:
+    """The recipe with the dataset's own `data.seconds` where it has none, if that is known unread."""
+    if recipe.data.seconds or recipe.data.dataset not in SOURCES:
+        return recipe
+    return recipe.changed({"data.seconds": SOURCES[recipe.data.dataset].seconds}, "")
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def _one_of(*words: str) -> Rule:
 _COUNT: Rule = (lambda value: value >= 1, "at least 1")
 _SHARE = _within(0, 1)
 _FIELDS: dict[str, Rule] = {
-    "data.seconds": _above(0, 3600),
+    "data.seconds": _within(0, 3600),
     "data.maximum_missing": _SHARE,
     "data.fold": _within(0, 1000),
     "model.architecture": _one_of(*ARCHITECTURES),
