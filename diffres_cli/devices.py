@@ -59,7 +59,7 @@ def runtime_version(backend: str) -> str:
     """The version of what runs a model: ONNX Runtime or torch."""
     if backend == "torch":
         return _version("torch") or ""
-    import onnxruntime
+    from diffres_cli.ort import onnxruntime
 
     return str(onnxruntime.__version__)
 
