@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from diffres_cli.audio.decoder import Samples
 
@@ -63,18 +62,21 @@ class Mixdown:
         )
 
     def _begin(self) -> None:
-        """Another stretch: how many samples, and the sums of them and their squares, of channels and mix."""
+        """Another stretch: its samples, the sums of each channel, and the energies of all and of the mix."""
         self._count = 0
-        self._sums = self._squares = np.zeros(len(self._mean) + 1)
+        self._sums = np.zeros(len(self._mean))
+        self._energy = self._mix_energy = 0.0
 
     def _measure(self, block: Samples, mono: Samples) -> None:
         position = 0
         while position < len(block):
             end = min(len(block), position + self._stretch - self._count)
-            part = np.column_stack([block[position:end], mono[position:end]]).astype(np.float64)
+            part, mix = block[position:end].astype(np.float64), mono[position:end].astype(np.float64)
             self._count += len(part)
-            self._sums = self._sums + part.sum(0)
-            self._squares = self._squares + np.square(part).sum(0)
+            self._sums += np.einsum("ij->j", part)
+            # Not by `dot`, for which OpenBLAS wakes all cores: that takes longer than the sum.
+            self._energy += float(np.einsum("ij,ij->", part, part))
+            self._mix_energy += float(np.einsum("i,i->", mix, mix))
             position = end
             if self._count == self._stretch:
                 self.cancelled += self._stretch / self._sample_rate if self._is_cancelled() else 0.0
@@ -83,6 +85,7 @@ class Mixdown:
     def _is_cancelled(self) -> bool:
         if not self._count:
             return False
-        power: NDArray[np.float64] = self._squares / self._count - np.square(self._sums / self._count)
-        channels, mix = power[:-1].mean(), power[-1]  # without their offsets, which are no sound
+        offsets = self._sums / self._count  # which are no sound
+        channels = self._energy / self._count / len(offsets) - np.square(offsets).mean()
+        mix = self._mix_energy / self._count - offsets.mean() ** 2
         return bool(channels > _SILENT and mix < CANCELLED * channels)
