@@ -8,6 +8,7 @@ The map, in the order the data flows:
     files.py        writing files whole or not at all
     textfile.py     text that a user gives: UTF-8 or UTF-16, with any line ends
     cores.py        how many cores this process may use: affinity, and a container's quota
+    watch.py        work in a thread: given up when it makes no progress, or a signal comes
     processes.py    worker processes: a pipe to each, deaf to Ctrl-C, stopped by their parent
     prediction.py   the result types: Label, AdaptiveSpectrogram, WindowPrediction, Prediction
     melconfig.py    a front end in numbers

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from diffres_cli.checkpoint import ModelFile
 from diffres_cli.devices import CUDA, preload_cuda
 from diffres_cli.errors import ModelError
 from diffres_cli.graph import has_external_data
+from diffres_cli.watch import on_stop, watched
 
 if TYPE_CHECKING:
     from diffres_cli.ort import onnxruntime
@@ -48,13 +50,23 @@ def open_session(model: ModelFile, providers: list[str], threads: int) -> onnxru
     if CUDA in providers:
         onnxruntime.set_default_logger_severity(_FATAL)  # what fails to load is told in our words
         preload_cuda()
+    load = partial(onnxruntime.InferenceSession, model.data, options, providers=providers)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # where it says that it falls back to the CPU
-            session = onnxruntime.InferenceSession(model.data, options, providers=providers)
+            session = watched(load)
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         raise ModelError(f"{model.path}: not a model ONNX Runtime can run ({message_of(error)})") from error
     session.disable_fallback()  # a failure while running is an error, not a line among the results
     return session
+
+
+def stoppable() -> onnxruntime.RunOptions:
+    """Options for one run of a session, which ends at its next node when it is given up (see `watch`)."""
+    from diffres_cli.ort import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    on_stop("model", partial(setattr, options, "terminate", True))
+    return options
 
 
 def _refuse_external_data(model: ModelFile) -> None:

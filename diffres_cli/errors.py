@@ -21,6 +21,10 @@ class AudioError(DiffresError):
     """One recording that cannot be read or tagged; the others are not affected."""
 
 
+class OverdueError(DiffresError):
+    """Work that made no progress for as long as it may, and was given up."""
+
+
 class ModelError(DiffresError):
     """A model file that is missing, damaged, not ours, or cannot run where it was asked to."""
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from diffres_cli.audio import Recording, open_recording, printable
-from diffres_cli.errors import AudioError, DiffresError, UsageError
+from diffres_cli.errors import AudioError, DiffresError, OverdueError, UsageError
 from diffres_cli.outputs import Writer
 from diffres_cli.outputs.records import as_record
 from diffres_cli.outputs.sink import Sink
 from diffres_cli.prediction import Prediction
 from diffres_cli.tagger import Settings, Tagger
+from diffres_cli.watch import PATIENCE, watched
 
 LONGEST_DRAWN = 600.0  # seconds: 128 mel bins at 100 fps take 50 kB a second
 ALL_DONE, SOME_FAILED, NOTHING_SUCCEEDED = 0, 1, 3
@@ -45,6 +47,7 @@ def tag_all(
     on_window: Callable[[Path, float, float | None], None] | None = None,
     on_done: Callable[[Prediction], None] | None = None,
     on_failure: Callable[[Exception], None] | None = None,
+    timeout: float = PATIENCE,
 ) -> Summary:
     """Tag and write recordings in order. One bad recording never costs the good ones.
 
@@ -54,6 +57,7 @@ def tag_all(
         on_window: told the file, the seconds done, and of how many; None where its header does not say.
         on_done: given each prediction, of a recording or a channel, once written.
         on_failure: given what was raised by each recording that could not be tagged.
+        timeout: seconds without progress after which a recording is given up; 0: never.
 
     Raises:
         UsageError: settings out of range. OutputError: results can no longer be written.
@@ -62,7 +66,8 @@ def tag_all(
     sink.write(writer.begin())
     for item in found:
         try:
-            predictions = _tag(tagger, item, settings, wants_spectrogram, on_window)
+            tag = partial(_tag, tagger, item, settings, wants_spectrogram, on_window)
+            predictions = watched(tag, timeout)
         except UsageError:
             raise
         except Exception as error:  # whatever a decoder thinks of
@@ -105,6 +110,8 @@ def explain(error: Exception, item: Path | AudioError) -> str:
     name = printable(str(item))
     if isinstance(error, MemoryError):
         return f"{name}: out of memory: try a shorter --window"
+    if isinstance(error, OverdueError):
+        return f"{name}: {error} (--timeout allows more)"
     if isinstance(error, DiffresError):
         return f"{name}: {error}"
     return f"{name}: unexpected {type(error).__name__}: {error} (--debug shows where)"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ class Worker:
     @property
     def death(self) -> str:
         """Words for how it died."""
+        self.process.join(_PATIENCE)  # the pipe closes a little before
         code = self.process.exitcode
         try:
             return f"signal {signal.Signals(-(code or 0)).name}"
@@ -54,8 +57,14 @@ def stop(workers: Iterable[Worker]) -> None:
         worker.process.terminate()
     for worker in stopped:
         worker.process.join(_PATIENCE)
-        worker.process.kill()  # it hangs, on a network drive say
-        worker.process.join()
+        kill(worker)
+
+
+def kill(worker: Worker) -> None:
+    """Let it be gone. One that reads from a drive that is gone dies when the system lets it."""
+    worker.pipe.close()
+    worker.process.kill()
+    worker.process.join(_PATIENCE)
 
 
 def _serve(pipe: Connection, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
@@ -69,12 +78,32 @@ def _serve(pipe: Connection, work: Callable[..., None], arguments: tuple[Any, ..
         sys.exit(1)  # rather than die at once: a half-written file is removed on the way out
 
     signal.signal(signal.SIGTERM, stop)
+    end_with_parent()
     try:
         work(pipe, *arguments)
     except BaseException:
-        if not told:  # a library that is told to stop while it loads raises an error of its own
-            raise
-        sys.exit(1)
+        # A library that is told to stop while it loads raises an error of its own, and a pipe whose other end
+        # is gone may do so before the signal comes.
+        if told or _is_orphan():
+            os._exit(1)  # at once: a thread that was given up may be inside a library
+        raise
+
+
+def end_with_parent() -> None:
+    """Have this worker stopped by SIGTERM when its parent is gone, killed say."""
+
+    def wait_for_parent() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait_for_parent, daemon=True).start()
+
+
+def _is_orphan() -> bool:
+    parent = multiprocessing.parent_process()
+    return parent is None or not parent.is_alive()
 
 
 @contextmanager

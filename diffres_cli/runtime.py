@@ -10,7 +10,7 @@ import numpy as np
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import ModelFile
 from diffres_cli.devices import CPU, CUDA, cuda_is_offered, cuda_problem
-from diffres_cli.engine import message_of, open_session
+from diffres_cli.engine import message_of, open_session, stoppable
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.prediction import Floats
 
@@ -112,7 +112,7 @@ class OnnxRuntime(Runtime):
         """
         feed = {"waveform": waveform, "slots": np.zeros(slots, np.float32)}
         try:
-            values = self._session.run(list(outputs), feed)
+            values = self._session.run(list(outputs), feed, stoppable())
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise ModelError(f"{self.card.name}: ONNX Runtime failed: {message_of(error)}") from error
         return refuse_nonsense(dict(zip(outputs, values, strict=True)), self.card.name)

@@ -18,6 +18,7 @@ from diffres_cli.runtime import OnnxRuntime, Runtime
 from diffres_cli.settings import Settings
 from diffres_cli.text import printable
 from diffres_cli.timing import slots_at
+from diffres_cli.watch import progress
 
 __all__ = ["BACKENDS", "Settings", "Tagger", "load_tagger"]
 
@@ -172,6 +173,7 @@ class Tagger:
             waveform = np.stack([piece.samples for piece in batch])
             slots = slots_at(given(settings.fps), mel.frames(waveform.shape[1]), mel.frame_rate)
             found = self._runtime.run(waveform, slots, outputs)
+            progress()
             for row, piece in enumerate(batch):
                 values = {name: value[row] for name, value in found.items()}
                 yield piece.channel, assembler.window(values, slots, piece.first, len(piece.samples))

@@ -6,7 +6,9 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+from diffres_cli.watch import on_stop
 
 _lock = threading.Lock()
 
@@ -17,13 +19,21 @@ def quiet_stderr() -> Iterator[None]:
     if sys.__stderr__ is None:  # closed from the start: descriptor 2 may by now be the recording itself
         yield
         return
-    with _lock:  # the descriptor belongs to the whole process
-        kept = os.dup(2)
+    _lock.acquire()  # the descriptor belongs to the whole process
+    kept = [os.dup(2)]
+
+    def restore() -> None:
+        with suppress(IndexError):  # done already
+            original = kept.pop()
+            os.dup2(original, 2)
+            os.close(original)
+            _lock.release()
+
+    on_stop("silence", restore)  # a library that never returns would keep the whole process silent
+    try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
         os.close(nowhere)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+        yield
+    finally:
+        restore()

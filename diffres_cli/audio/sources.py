@@ -14,6 +14,7 @@ from typing import IO
 
 from diffres_cli.errors import AudioError, UsageError
 from diffres_cli.text import STDIN, composed, printable
+from diffres_cli.watch import unhurried
 
 _CHUNK = 2**20  # bytes
 
@@ -150,7 +151,8 @@ def open_stdin() -> OpenFile:
         raise AudioError("standard input: it is closed; send audio through a pipe")
     if sys.stdin.isatty():
         raise AudioError("standard input: it is a terminal; send audio through a pipe")
-    return spool(sys.stdin.buffer, STDIN)
+    with unhurried():
+        return spool(sys.stdin.buffer, STDIN)
 
 
 def spool(stream: IO[bytes], name: str, lead: bytes = b"", most: int | None = None) -> OpenFile:

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from diffres_cli.audio import MEDIA_EXTENSIONS, Recording, find_files, open_recording, printable
 from diffres_cli.errors import AudioError, DiffresError, MissingDependencyError, OutputError, UsageError
 from diffres_cli.files import make_folder, reason, write_atomically
+from diffres_cli.watch import unhurried
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -79,12 +80,13 @@ def open_remote(url: str) -> Recording:
         AudioError: it cannot be fetched, or is no recording. MissingDependencyError: see `find_remote`.
     """
     files, path = filesystem(url)
-    try:
-        stream = files.open(path, "rb")
-    except Exception as error:
-        raise AudioError(f"{printable(url)}: {_said(error)}") from error
-    with stream:
-        return open_recording(_Named(stream, url), name=url)  # type: ignore[arg-type]
+    with unhurried():  # the network has limits of its own
+        try:
+            stream = files.open(path, "rb")
+        except Exception as error:
+            raise AudioError(f"{printable(url)}: {_said(error)}") from error
+        with stream:
+            return open_recording(_Named(stream, url), name=url)  # type: ignore[arg-type]
 
 
 def filesystem(url: str) -> tuple[AbstractFileSystem, str]:

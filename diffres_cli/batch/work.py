@@ -10,13 +10,15 @@ from pathlib import Path
 from diffres_cli.audio import Recording, open_recording, printable
 from diffres_cli.batch.plan import Task
 from diffres_cli.checkpoint import find_model
-from diffres_cli.errors import AudioError, OutputError, UsageError
+from diffres_cli.errors import AudioError, OutputError, OverdueError, UsageError
 from diffres_cli.files import make_folder, write_atomically
 from diffres_cli.job import explain
 from diffres_cli.outputs import FORMATS, make_writer
 from diffres_cli.outputs.records import Record, as_record
+from diffres_cli.prediction import Prediction
 from diffres_cli.settings import Settings
 from diffres_cli.tagger import Tagger, load_tagger
+from diffres_cli.watch import PATIENCE, watched
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # full or broken for all
 
@@ -28,6 +30,7 @@ class Setup:
     Attributes:
         model, backend, device, offline: as `load_tagger` takes them. settings: how to tag.
         mirror: the folder each result is written to, or None. format: of those results.
+        timeout: seconds without progress after which a recording is given up; 0: never.
     """
 
     model: str
@@ -37,6 +40,7 @@ class Setup:
     offline: bool = False
     mirror: Path | None = None
     format: str = "jsonl"
+    timeout: float = PATIENCE
 
     def pinned(self) -> Setup:
         """The same with the model's file in place of its name, so that every worker, also one started late,
@@ -57,13 +61,15 @@ class Setup:
 class Outcome:
     """What became of a task: a record, one for each channel where that was asked for, or why there is none.
 
-    `warnings` are the tagger's, the same with every task.
+    `warnings` are the tagger's, the same with every task. `overdue`: it was given up, and what it did may
+    still go on.
     """
 
     task: Task
     records: tuple[Record, ...] = ()
     error: str | None = None
     warnings: tuple[str, ...] = ()
+    overdue: bool = False
 
 
 def do(
@@ -77,14 +83,19 @@ def do(
     Raises:
         UsageError: settings out of range. OutputError: the result cannot be written.
     """
-    try:
+
+    def tag() -> list[Prediction]:
         with open_(task.path) as recording:
-            predictions = tagger.tag_channels(recording, setup.settings)
+            return tagger.tag_channels(recording, setup.settings)
+
+    try:
+        predictions = watched(tag, setup.timeout)
         _refuse_changed(task)
     except UsageError:
         raise
     except Exception as error:  # whatever a decoder thinks of
-        return Outcome(task, error=explain(error, Path(task.path)))
+        overdue = isinstance(error, OverdueError)
+        return Outcome(task, error=explain(error, Path(task.path)), overdue=overdue)
     records = tuple(map(as_record, predictions))
     if setup.mirror is not None:
         try:

@@ -12,7 +12,7 @@ from diffres_cli.audio import printable
 from diffres_cli.batch.plan import Task
 from diffres_cli.batch.work import Outcome, Setup, do
 from diffres_cli.errors import DiffresError, ModelError
-from diffres_cli.processes import Worker, start, stop
+from diffres_cli.processes import Worker, kill, start, stop
 
 _ATTEMPTS = 2
 _DEATHS = 10  # in a row, with nothing done in between: it is not the recordings' fault
@@ -81,21 +81,27 @@ class Workers:
         if isinstance(result, DiffresError):
             raise result
         assert isinstance(result, Outcome)
+        if result.overdue:
+            self._exchange(worker)
         return result
 
     def _replace(self, worker: _Worker, task: Task) -> Outcome | None:
-        worker.process.join()
         death = worker.death
         self._deaths += 1
         if self._deaths >= _DEATHS:
             raise ModelError(f"{self._deaths} workers died one after the other ({death}): try -j 1")
-        fresh = self._start()
-        worker.process, worker.pipe, worker.task = fresh.process, fresh.pipe, None
+        self._exchange(worker)
         if self._attempts[task] < _ATTEMPTS:
             self._give(worker, task)
             return None
         del self._attempts[task]
         return Outcome(task, error=f"{printable(task.path)}: the worker tagging it died twice ({death})")
+
+    def _exchange(self, worker: _Worker) -> None:
+        """Put a fresh process in the place of one that died or is stuck."""
+        kill(worker)
+        fresh = self._start()
+        worker.process, worker.pipe, worker.task = fresh.process, fresh.pipe, None
 
     def _start(self) -> _Worker:
         return _Worker(*start(_work, self.setup))

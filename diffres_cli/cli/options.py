@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,6 +107,14 @@ Jobs = Annotated[
         show_default=False,
     ),
 ]
+Timeout = Annotated[
+    float,
+    setting(
+        "--timeout",
+        metavar="SECONDS",
+        help="Give up a recording of which nothing more is decoded or tagged for this long; 0: never.",
+    ),
+]
 Engine = Annotated[
     str,
     setting(
@@ -165,6 +174,17 @@ def channel_of(text: str) -> Channel:
     if not (text.isascii() and text.isdigit() and int(text)):
         raise UsageError(f"--channel {text or repr(text)}: {CHANNELS}")
     return int(text)
+
+
+def time_limit(seconds: float) -> float:
+    """The value of --timeout.
+
+    Raises:
+        UsageError: negative or not a number.
+    """
+    if not 0 <= seconds < math.inf:
+        raise UsageError(f"--timeout {seconds:g}: must be 0 (never) or more seconds")
+    return seconds
 
 
 def label_names(path: Path | None) -> tuple[str, ...] | None:

@@ -19,6 +19,7 @@ from diffres_cli.cli.folder import Targets, is_folder, processes, progress, tag_
 from diffres_cli.cli.inputs import find, refuse_overwriting
 from diffres_cli.errors import AudioError, UsageError
 from diffres_cli.outputs import FORMATS, check_format, choose_format, format_of, make_writer
+from diffres_cli.watch import PATIENCE
 
 if TYPE_CHECKING:
     from diffres_cli.batch.work import Setup
@@ -69,6 +70,7 @@ def tag(
     importance: options.Importance = False,
     embeddings: options.Embeddings = False,
     jobs: options.Jobs = None,
+    timeout: options.Timeout = PATIENCE,
     engine: options.Engine = "local",
     ray_address: options.RayAddress = None,
     shard: options.Shard = None,
@@ -99,10 +101,10 @@ def tag(
         labels=options.label_names(labels), events=events, merge_gap=merge_gap, min_duration=min_duration,
         importance=importance, embeddings=embeddings, channel=options.channel_of(channel),
     )  # fmt: skip
+    setup = _setup(model, settings, backend, device, offline, timeout)
     if engine == "ray":
         cluster = Cluster(target, ray_address, jobs, force, quiet, debug)
-        return tag_on_cluster(cluster, _setup(model, settings, backend, device, offline), found, inputs or [])
-    setup = _setup(model, settings, backend, device, offline)
+        return tag_on_cluster(cluster, setup, found, inputs or [])
     tagger = setup.load() if verbose else None
     if tagger:
         _say_setup(tagger, len(found))
@@ -122,19 +124,19 @@ def tag(
     settings.resolve(tagger.card)
     alone = len(found) == 1 and settings.channel != "each"
     wanted = picture and name == "table" and output is None and alone and sys.stdout.isatty()
-    return _tag(tagger, found, settings, name, output, drawn=wanted, quiet=quiet, debug=debug)
+    return _tag(tagger, found, setup, name, output, drawn=wanted, quiet=quiet, debug=debug)
 
 
-def _setup(model: str, settings: Settings, backend: str, device: str, offline: bool) -> Setup:
+def _setup(model: str, settings: Settings, backend: str, device: str, offline: bool, timeout: float) -> Setup:
     from diffres_cli.batch.work import Setup
 
-    return Setup(model, settings, backend, device, offline=offline)
+    return Setup(model, settings, backend, device, offline=offline, timeout=options.time_limit(timeout))
 
 
 def _tag(
     tagger: Tagger,
     found: list[str | AudioError],
-    settings: Settings,
+    setup: Setup,
     format_: str,
     output: Path | None,
     *,
@@ -149,9 +151,9 @@ def _tag(
 
     def work(sink: Sink, bar: Bar) -> Summary:
         return tag_all(
-            tagger, map(_as_path, found), settings, make_writer(format_), sink,
+            tagger, map(_as_path, found), setup.settings, make_writer(format_), sink,
             wants_spectrogram=is_drawable if drawn else None, on_window=bar.show, on_done=tagged.append,
-            on_failure=print_exception if debug else None,
+            on_failure=print_exception if debug else None, timeout=setup.timeout,
         )  # fmt: skip
 
     code = _write(work, len(found), output, quiet)

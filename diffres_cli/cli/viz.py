@@ -12,8 +12,9 @@ import typer
 
 from diffres_cli.cli import options
 from diffres_cli.cli.console import emit, say, show
-from diffres_cli.errors import UsageError
+from diffres_cli.errors import AudioError, OverdueError, UsageError
 from diffres_cli.text import printable
+from diffres_cli.watch import PATIENCE, watched
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -62,6 +63,7 @@ def viz(
     window: options.Window = None,
     overlap: options.Overlap = 0.0,
     channel: options.OneChannel = "mix",
+    timeout: options.Timeout = PATIENCE,
     device: options.Device = "auto",
     backend: options.Backend = "onnx",
     offline: options.Offline = False,
@@ -73,7 +75,7 @@ def viz(
     """
     from diffres_cli.tagger import Settings, load_tagger
 
-    rates = _rates(fps)
+    rates, timeout = _rates(fps), options.time_limit(timeout)
     in_terminal = terminal or (output is None and sys.stdout.isatty())
     target = None if in_terminal and output is None else _target(input_, output, width)
     tagger = load_tagger(model, backend=backend, device=device, offline=offline)
@@ -85,7 +87,7 @@ def viz(
         ).resolve(tagger.card)
         for rate in rates
     ]
-    predictions = _tag_at(tagger, input_, chosen)
+    predictions = _tag_at(tagger, input_, chosen, timeout)
     for text in dict.fromkeys(text for prediction in predictions for text in prediction.warnings):
         say(f"warning: {printable(input_)}: {text}")
     if in_terminal:
@@ -120,22 +122,26 @@ def _target(input_: str, output: Path | None, width: float) -> Path:
     return target
 
 
-def _tag_at(tagger: Tagger, input_: str, chosen: list[Settings]) -> list[Prediction]:
-    """One prediction a rate, of each channel that is asked for; standard input is read once."""
-    from diffres_cli.audio import open_recording
+def _tag_at(tagger: Tagger, input_: str, chosen: list[Settings], timeout: float) -> list[Prediction]:
+    """One prediction a rate, of each channel that is asked for; standard input is read once.
 
-    if input_ != "-":
-        return _by_channel(
-            [_tag(tagger, open_recording(input_), settings, len(chosen)) for settings in chosen]
-        )
+    Raises:
+        AudioError: it cannot be read, or was given up.
+    """
     from diffres_cli.audio.sources import open_stdin
+    from diffres_cli.job import explain
 
-    predictions = []
-    with cast(BinaryIO, open_stdin().stream) as stream:
-        for settings in chosen:
-            stream.seek(0)
-            predictions.append(_tag(tagger, open_recording(stream, name="-"), settings, len(chosen)))
-    return _by_channel(predictions)
+    def tag(source: str | BinaryIO) -> list[Prediction]:
+        rates = [partial(_tag, tagger, source, settings, len(chosen)) for settings in chosen]
+        return _by_channel([watched(each, timeout) for each in rates])
+
+    try:
+        if input_ != "-":
+            return tag(input_)
+        with cast(BinaryIO, open_stdin().stream) as stream:
+            return tag(stream)
+    except OverdueError as error:
+        raise AudioError(explain(error, Path(input_))) from error
 
 
 def _by_channel(predictions: list[list[Prediction]]) -> list[Prediction]:
@@ -143,11 +149,14 @@ def _by_channel(predictions: list[list[Prediction]]) -> list[Prediction]:
     return [prediction for rates in zip(*predictions, strict=True) for prediction in rates]
 
 
-def _tag(tagger: Tagger, recording: Recording, settings: Settings, rates: int) -> list[Prediction]:
+def _tag(tagger: Tagger, source: str | BinaryIO, settings: Settings, rates: int) -> list[Prediction]:
+    from diffres_cli.audio import open_recording
     from diffres_cli.job import LONGEST_DRAWN
 
+    if not isinstance(source, str):
+        source.seek(0)
     most = LONGEST_DRAWN + 0.5
-    with recording:
+    with open_recording(source, name=None if isinstance(source, str) else "-") as recording:
         if settings.channel == "each" and recording.channels * rates > MOST_RATES:
             raise UsageError(
                 f"--channel each: {recording.channels} channels at {rates} rates; at most {MOST_RATES} fit a "

@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 from diffres_cli.audio import open_recording
 from diffres_cli.datasets.clip import Clip, Dataset
-from diffres_cli.errors import AudioError, DataError
+from diffres_cli.errors import AudioError, DataError, OverdueError
+from diffres_cli.processes import end_with_parent
+from diffres_cli.watch import watched
 
 _CHUNK = 64  # recordings a worker is given at once
 
@@ -76,19 +78,29 @@ def _findings(paths: Sequence[Path], deep: bool, jobs: int) -> Iterable[_Finding
         yield from map(look, paths)
         return
     context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, context, _begin)
     try:
-        with ProcessPoolExecutor(jobs, context, _ignore_interrupts) as pool:
-            yield from pool.map(look, paths, chunksize=_CHUNK)
+        yield from pool.map(look, paths, chunksize=_CHUNK)
     except BrokenProcessPool as error:
         raise DataError("a process died of a recording: check again with -j 1 to see after which") from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # who is told to stop waits for nobody
 
 
-def _ignore_interrupts() -> None:
+def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
+    end_with_parent()
 
 
 def _look(path: Path, deep: bool) -> _Finding:
     """What is wrong with a recording, by its header or by all of it."""
+    try:
+        return watched(partial(_looked, path, deep))
+    except OverdueError as error:
+        return _Finding(path, "undecodable", str(error), None)
+
+
+def _looked(path: Path, deep: bool) -> _Finding:
     try:
         with open_recording(path) as recording:
             if deep:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from diffres_cli.audio import open_recording, printable
 from diffres_cli.errors import AudioError
+from diffres_cli.watch import watched
 
 Samples = NDArray[np.float32]
 Span = tuple[int, int | None]  # first sample and the one after the last; None: to the end
@@ -31,7 +32,9 @@ def excerpts(path: Path, spans: Sequence[Span], sample_rate: int) -> list[Sample
     """
     parts: list[list[Samples]] = [[] for _ in spans]
     position, failure = 0, None
-    try:
+
+    def read() -> None:
+        nonlocal position
         with open_recording(path) as recording:
             for block in recording.blocks(sample_rate):
                 for part, (first, end) in zip(parts, spans, strict=True):
@@ -41,6 +44,9 @@ def excerpts(path: Path, spans: Sequence[Span], sample_rate: int) -> list[Sample
                 position += len(block)
                 if all(end is not None and end <= position for _, end in spans):
                     break
+
+    try:
+        watched(read)
     except Exception as error:  # whatever a decoder thinks of
         failure = _explain(error, path)
     return [_joined(part, span, position, failure) for part, span in zip(parts, spans, strict=True)]

@@ -12,7 +12,7 @@ from types import TracebackType
 
 from diffres_cli.datasets.decoding import Done, Job, do
 from diffres_cli.errors import DiffresError
-from diffres_cli.processes import Worker, start, stop
+from diffres_cli.processes import Worker, kill, start, stop
 
 _ATTEMPTS = 2
 _DEATHS = 10  # in a row, before a recording was decoded: it is not the recordings' fault
@@ -99,7 +99,6 @@ class Pool:
         return done.failures
 
     def _replace(self, worker: _Worker) -> None:
-        worker.process.join()
         job, died_at = worker.job, worker.at
         assert job is not None
         self._in_a_row += 1
@@ -107,6 +106,7 @@ class Pool:
             raise DiffresError(
                 f"{self._in_a_row} decoding processes died one after the other ({worker.death})"
             )
+        kill(worker)
         self._deaths.update(died_at)
         self.on_decoded(-worker.decoded)
         fresh = self._start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from statistics import median
 from typing import NamedTuple, Protocol
@@ -15,6 +16,7 @@ from diffres_cli.card import ModelCard
 from diffres_cli.prediction import Floats
 from diffres_cli.runtime import Runtime
 from diffres_cli.timing import slots_at
+from diffres_cli.watch import watched
 
 
 class Waveforms(Protocol):
@@ -125,4 +127,4 @@ def batches(windows: Sequence[Window], size: int) -> Iterator[list[Window]]:
 def _run(runtime: Runtime, waveform: Floats, fps: float) -> Floats:
     mel = runtime.card.mel
     slots = slots_at(fps, mel.frames(waveform.shape[1]), mel.frame_rate)
-    return runtime.run(waveform, slots, ("probabilities",))["probabilities"]
+    return watched(partial(runtime.run, waveform, slots, ("probabilities",)))["probabilities"]
