@@ -40,6 +40,7 @@ def _leave_by_exception() -> None:
     import signal
 
     def leave(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the tidying up
         raise SystemExit(128 + number)
 
     for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP; what nohup ignores stays ignored

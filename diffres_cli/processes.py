@@ -75,6 +75,7 @@ def _serve(pipe: Connection, work: Callable[..., None], arguments: tuple[Any, ..
 
     def stop(number: int, frame: FrameType | None) -> None:
         told.append(number)
+        signal.signal(number, signal.SIG_IGN)  # it may come to all, and from the parent again
         sys.exit(1)  # rather than die at once: a half-written file is removed on the way out
 
     signal.signal(signal.SIGTERM, stop)

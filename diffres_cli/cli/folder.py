@@ -214,6 +214,7 @@ def terminable() -> Iterator[None]:
     """Within this block SIGTERM raises `Terminated`, as Ctrl-C raises KeyboardInterrupt."""
 
     def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the tidying up
         raise Terminated
 
     before = signal.signal(signal.SIGTERM, stop)

@@ -155,6 +155,7 @@ def _end_with_parent() -> None:
 
 
 def _leave(number: int, _: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the tidying up
     raise SystemExit(128 + number)  # rather than die at once: a half-written file is removed on the way out
 
 

@@ -1,0 +1,98 @@
+"""Work that is given up when it makes no progress or a signal comes, and is told so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from diffres_cli.audio.quiet import quiet_stderr
+from diffres_cli.errors import OverdueError
+from diffres_cli.watch import on_stop, progress, unhurried, watched
+
+
+def test_what_work_gives_or_raises_is_passed_on() -> None:
+    assert watched(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        watched(lambda: 1 // 0)
+
+
+def test_work_without_progress_is_given_up_and_told_to_stop() -> None:
+    stopped = threading.Event()
+
+    def work() -> bool:
+        on_stop("it", stopped.set)
+        return stopped.wait(60)
+
+    began = time.monotonic()
+    with pytest.raises(OverdueError, match=r"0\.1 s without progress"):
+        watched(work, 0.1)
+    assert stopped.is_set()
+    assert time.monotonic() - began < 20
+
+
+def test_progress_and_waiting_for_somebody_else_take_as_long_as_they_take() -> None:
+    def work() -> str:
+        for _ in range(15):
+            time.sleep(0.1)
+            progress()
+        with unhurried():
+            time.sleep(1.5)
+        return "done"
+
+    assert watched(work, 0.9) == "done"
+    assert watched(lambda: time.sleep(1.2), 0) is None  # no limit at all
+
+
+def test_work_that_was_given_up_ends_at_its_next_step() -> None:
+    steps = list[int]()
+
+    def work() -> None:
+        for step in range(100):
+            time.sleep(2 if step == 1 else 0)
+            progress()
+            steps.append(step)
+
+    with pytest.raises(OverdueError):
+        watched(work, 0.1)
+    time.sleep(2)
+    assert steps == [0]
+
+
+def test_only_what_is_told_last_is_stopped() -> None:
+    told = list[str]()
+
+    def work() -> None:
+        for name in ("first", "second"):
+            on_stop("model", lambda name=name: told.append(name))  # type: ignore[misc]
+        time.sleep(1.5)
+
+    with pytest.raises(OverdueError):
+        watched(work, 0.1)
+    assert told == ["second"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_signal_is_heard_while_work_is_deaf() -> None:
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        watched(lambda: threading.Event().wait(60))
+    assert time.monotonic() - began < 20
+
+
+def test_a_library_that_never_returns_does_not_silence_the_process() -> None:
+    before, never = os.fstat(2), threading.Event()
+
+    def work() -> None:
+        with quiet_stderr():
+            never.wait(60)
+
+    with pytest.raises(OverdueError):
+        watched(work, 0.1)
+    assert os.path.samestat(os.fstat(2), before)
+    watched(lambda: quiet_stderr().__enter__(), 5)  # another one gets its turn
+    never.set()
