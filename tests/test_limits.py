@@ -92,7 +92,7 @@ def test_standard_input_may_take_its_time() -> None:
 def test_a_limit_is_a_setting(tmp_path: Path, endless: Path) -> None:
     (tmp_path / "diffres.toml").write_text("timeout = 1\n")
     result = spawn("tag", SIREN, "-m", endless, cwd=tmp_path)
-    assert "given up after 1 s" in result.complaint
+    assert "given up after 1 s" in result.err
 
 
 @pytest.mark.parametrize("value", ["-1", "nan", "inf"])
