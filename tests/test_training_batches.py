@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from diffres_cli.training.augment import mask_edges, masked, mix, mixup_partners
 from diffres_cli.training.batches import Plan, generator
 from diffres_cli.training.material import SoftTargets, Targets, drawn_rate
 from diffres_cli.training.recipe import Augment
+from diffres_cli.training.recipefile import RECIPES, read_recipe
 
 plans = st.builds(
     Plan,
@@ -44,14 +46,31 @@ def test_legs_end_where_updates_end(plan: Plan) -> None:
     assert plan.leg_length(plan.legs) == lengths[0]  # the next epoch's first
 
 
-@given(plans, st.integers(0, 20))
-def test_processes_share_out_what_one_would_hear(plan: Plan, leg: int) -> None:
+@given(plans, st.integers(0, 20), st.integers(2, 5))
+def test_processes_share_out_what_one_would_hear(plan: Plan, leg: int, world: int) -> None:
     whole = list(plan.leg_batches(leg))
-    shares = [list(replace(plan, rank=rank, world=2).leg_batches(leg)) for rank in range(2)]
+    shares = [list(replace(plan, rank=rank, world=world).leg_batches(leg)) for rank in range(world)]
     for one, *parts in zip(whole, *shares, strict=True):
         together = np.concatenate([part.clips for part in parts])
-        assert together.tolist() == one.clips[: len(together)].tolist()
+        assert together.tolist() == one.clips.tolist()
         assert [one.clips[part.mine].tolist() for part in parts] == [part.clips.tolist() for part in parts]
+        assert {part.whole for part in parts} == {len(one.clips)}
+        if len(one.clips) >= 2 * world:  # mixup's pairs stay together
+            assert all(part.mine.start % 2 == 0 for part in parts)
+            assert max(len(part.clips) for part in parts) - min(len(part.clips) for part in parts) <= 3
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_every_recipes_batch_is_shared_by_any_number_of_devices(path: Path, world: int) -> None:
+    training = read_recipe(path).training
+    plans = [
+        Plan(500, training.batch_size, 0, training.accumulate, rank=rank, world=world)
+        for rank in range(world)
+    ]
+    shares = [next(plan.leg_batches(0)) for plan in plans]
+    assert sum(len(share.clips) for share in shares) == training.batch_size // training.accumulate
+    assert all(len(share.clips) for share in shares)
 
 
 @pytest.mark.parametrize("parts", [2, 4])

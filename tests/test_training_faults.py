@@ -64,6 +64,7 @@ def test_the_knob_is_one_that_can_be_turned() -> None:
         (32, 1, 1): "training.accumulate=2,",
         (22, 2, 1): "training.accumulate=11,",
         (12, 1, 2): "training.accumulate=2,",
+        (22, 1, 4): "training.accumulate=2,",
         (6, 2, 3): "with a lower training.batch_size",
         (1, 1, 1): "with a lower data.seconds",
     }

@@ -192,7 +192,14 @@ def test_interrupted_it_is_said_in_one_line(clips: Path, tmp_path: Path) -> None
 
 def test_two_processes_give_what_one_gives(clips: Path, tmp_path: Path) -> None:
     # Statistics and dropout are each process's own: without them nothing depends on how a batch is shared.
-    more = {"model__freeze_batch_norm": 1, "model__dropout": False, "training__epochs": 2, "loss__guide": 0.0}
+    # Six clips are three pairs, so that the processes have two and four.
+    more = {
+        "model__freeze_batch_norm": 1,
+        "model__dropout": False,
+        "loss__guide": 0.0,
+        "loss__saturation": 0.0,
+        "training__batch_size": 6,
+    }
     for name, devices in (("one", "1"), ("two", "2")):
         process = begin(*options(clips, tmp_path / name, **more), "--devices", devices)
         out, err = process.communicate(timeout=180)

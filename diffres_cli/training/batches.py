@@ -23,7 +23,7 @@ class Batch:
 
     Attributes:
         epoch, number: which batch, counted from 0. clips: [b], this process's, by index.
-        mine: where they stand in the whole batch, which is of `whole` clips.
+        mine: where they stand in the whole batch, which is of `whole` clips, for `world` processes.
     """
 
     epoch: int
@@ -31,6 +31,7 @@ class Batch:
     clips: Indices
     mine: slice
     whole: int
+    world: int = 1
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,22 @@ class Plan:
         return range(first, last)
 
     def _batch(self, epoch: int, number: int, clips: Indices) -> Batch:
-        size = len(clips) // self.world
-        mine = slice(self.rank * size, (self.rank + 1) * size)
-        return Batch(epoch, number, clips[mine], mine, size * self.world)
+        mine = slice(*(share_edge(len(clips), rank, self.world) for rank in (self.rank, self.rank + 1)))
+        return Batch(epoch, number, clips[mine], mine, len(clips), self.world)
+
+
+def share_edge(clips: int, rank: int, world: int) -> int:
+    """Where the share of process `rank` begins in a batch of `world` processes; `clips` behind the last.
+
+    Mixup's pairs stay together where there are enough for all processes.
+
+    >>> [share_edge(22, rank, 4) for rank in range(5)]
+    [0, 4, 10, 16, 22]
+    """
+    if rank == world:
+        return clips
+    unit = 2 if clips // 2 >= world else 1
+    return clips // unit * rank // world * unit
 
 
 class LegSampler(Sampler[Batch]):

@@ -90,7 +90,7 @@ class Meter(lightning.Callback):
         """Log now and then."""
         if (batch_idx + 1) % self.every:
             return
-        clips = self.every * len(batch.waveform) * trainer.world_size
+        clips = self.every * len(batch.waveform) * trainer.world_size / batch.weight
         elapsed, self._since = time.perf_counter() - self._since, time.perf_counter()
         module.log("train/clips_per_second", clips / elapsed)
         module.log("train/lr", self._lr)

@@ -170,7 +170,7 @@ def _fit(folder: RunFolder, job: Job, session: int) -> None:
 def _out_of_memory(training: Training, world: int) -> str:
     """Which knob to turn. A batch can be heard only in as many parts as divide it."""
     size, parts = training.batch_size, training.accumulate
-    more = next((n for n in range(parts + 1, size + 1) if size % (n * world) == 0), None)
+    more = next((n for n in range(parts + 1, size // world + 1) if size % n == 0), None)
     knobs = [f"training.accumulate={more}, which hears as much in smaller parts"] if more else []
     knobs += ["a lower training.batch_size" if size > 1 else "a lower data.seconds"]
     return (

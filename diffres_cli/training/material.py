@@ -26,6 +26,7 @@ class Heard(NamedTuple):
     Shape:
         waveform: [B, N]. lengths: [B], samples that are sound. targets: [B, classes], 0 to 1.
         shifts: [B], samples. shares, masks: see `augment`. fps: of the batch. seed: for dropout.
+        weight: of this process's mean loss; the mean over processes is then that over all clips.
     """
 
     waveform: Tensor
@@ -36,6 +37,7 @@ class Heard(NamedTuple):
     masks: Tensor
     fps: float
     seed: int
+    weight: float = 1.0
 
 
 class Tested(NamedTuple):
@@ -125,6 +127,7 @@ class TrainingClips(torch.utils.data.Dataset[Heard]):
             torch.from_numpy(masks),
             fps,
             int(random.integers(2**62)),
+            len(batch.clips) * batch.world / whole,
         )
 
     def _waveforms(

@@ -82,7 +82,7 @@ class TrainingModule(lightning.LightningModule):
         logged = {f"train/{name}": value for name, value in terms._asdict().items()}
         self.log_dict(logged, on_step=True, on_epoch=False)
         self.log("train/fps", batch.fps)
-        return terms.total
+        return terms.total * batch.weight
 
     def on_train_batch_end(self, outputs: Any, batch: Heard, batch_idx: int) -> None:
         """Let the average follow, once an update."""

@@ -158,9 +158,9 @@ def _refuse_gaps(found: Found, problems: dict[str, str], data: Data) -> None:
 def _refuse_uneven(recipe: Recipe, found: Found, world: int) -> None:
     batch, parts = recipe.training.batch_size, recipe.training.accumulate * world
     clips, tested = (len(found.clips[split]) for split in ("train", "validation"))
-    if batch % parts:
+    if batch < parts:
         raise UsageError(
-            f"training.batch_size is {batch}: must be a multiple of {parts}, to be shared by {world} "
+            f"training.batch_size is {batch}: must be at least {parts}, to be shared by {world} "
             f"processes in {recipe.training.accumulate} parts"
         )
     if clips < parts:
