@@ -45,19 +45,19 @@ class Environment:
         `options` are pip's. `inputs` name the files and folders of the repository whose change calls for
         doing it again. Exits with pip's own words and one line of ours when it cannot be done.
         """
-        stamp = [self._identity, " ".join((*options, extra)), _digest(inputs)]
+        stamp = [self._identity, " ".join((*options, extra)), digest(inputs)]
         found = self._stamp.read_text("utf-8").splitlines() if self._stamp.exists() else []
         if found == stamp:
             return
         if found[:1] != [self._identity]:
-            self._create()
+            self.create()
         self._stamp.unlink(missing_ok=True)
         say(f"installing diffres{extra} and what it needs ({size} on disk)")
-        command = ["-m", "pip", "install", "-c", "constraints.txt", *options, f".{extra}"]
-        self._pip(self.program("python"), *command)
+        self.pip("install", "-c", "constraints.txt", *options, f".{extra}")
         self._stamp.write_text("\n".join(stamp), "utf-8")
 
-    def _create(self) -> None:
+    def create(self) -> None:
+        """Make the environment anew, with pip and nothing else."""
         say(f"making {self._folder.name} with Python {sys.version.split()[0]}")
         bundled = importlib.util.find_spec("ensurepip") is not None
         try:
@@ -65,9 +65,13 @@ class Environment:
         except (OSError, subprocess.CalledProcessError) as error:
             sys.exit(f"diffres: cannot make {self._folder}: {error}")
         if not bundled:  # as on Debian without its package python3-venv: let the running pip bring pip in
-            self._pip(sys.executable, "-m", "pip", "--python", self.program("python"), "install", "pip")
+            self._run(sys.executable, "-m", "pip", "--python", self.program("python"), "install", "pip")
 
-    def _pip(self, *command: str) -> None:
+    def pip(self, *command: str) -> None:
+        """Run pip in the repository. Exits with its own words and one line of ours when it fails."""
+        self._run(self.program("python"), "-m", "pip", *command)
+
+    def _run(self, *command: str) -> None:
         pip = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if pip.returncode:
             sys.stderr.write(pip.stdout.decode(errors="replace"))
@@ -77,7 +81,7 @@ class Environment:
             )
 
 
-def _digest(inputs: Iterable[str]) -> str:
+def digest(inputs: Iterable[str]) -> str:
     """Fingerprint files and folders of the repository, names and contents."""
     digest = hashlib.sha256()
     for path in (file for name in inputs for file in _files(ROOT / name)):

@@ -1,9 +1,10 @@
-"""Lint, types and tests, on a machine with nothing but Python and pip. `.ci/run` runs this.
+"""Lint, types, installation and tests, on a machine with nothing but Python and pip. `.ci/run` runs this.
 
     python3 scripts/check.py [OPTIONS of pytest]
 
 Installs this checkout for development (PyTorch included: about 5 GB) into .venv-check; from the second run
-on it only checks. Every check runs whatever the others say; the exit code is 0 when all of them passed.
+on it only checks. `check_install.py` takes about as much again while it runs, which is once. Every check
+runs whatever the others say; the exit code is 0 when all of them passed.
 """
 
 import subprocess
@@ -19,6 +20,7 @@ CHECKS = (
     ("ruff", "check"),
     ("ruff", "format", "--check"),
     MYPY,
+    ("python", "scripts/check_install.py"),
     ("pytest", "-n2", "--dist=loadfile", *sys.argv[1:]),  # last, so that its summary ends the output
 )
 

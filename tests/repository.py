@@ -62,7 +62,8 @@ def imported_names(node: ast.AST, path: Path) -> list[str]:
         case ast.Call(
             func=ast.Name(id="import_module") | ast.Attribute(attr="import_module"), args=[name, *_]
         ):
-            return [name.value] if isinstance(name, ast.Constant) else []
+            either = [name.body, name.orelse] if isinstance(name, ast.IfExp) else [name]
+            return [part.value for part in either if isinstance(part, ast.Constant)]
     return []
 
 

@@ -41,8 +41,19 @@ OPTIONAL = {
     "ray": {PACKAGE / "batch" / name for name in ("ray_engine.py", "ray_worker.py", "remote.py")},
 }
 
+# Declared, and imported or run by another program than ours.
+USED_BY_OTHERS = {
+    "onnxscript": "torch.onnx",
+    "tensorboardX": "Lightning's TensorBoardLogger",
+    "pytest-xdist": "pytest -n",
+    "ruff": "scripts/check.py",
+    "mypy": "scripts/check.py",
+}
+
 # What bench/peers.py compares us with: no dependencies of ours.
 PEERS = {"transformers", "panns_inference", "librosa"}
+
+SET_UP = ("_environment.py", "demo.py", "check.py", "check_install.py", "pin.py")
 
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 45
@@ -94,31 +105,50 @@ def test_no_room_imports_a_room_below_it_in_the_map():
     assert not wrong, "\n".join(map(str, wrong))
 
 
+def paths_of(extra: str) -> list[Path]:
+    """The files that may import what an extra installs, beside the base dependencies."""
+    if extra == "base":  # no torch, be it inside a function or for its types
+        base = set(files_of(set(ROOMS) - TORCH_ROOMS)).difference(TORCH_FILES, *OPTIONAL.values())
+        return sorted(base)
+    if extra == "train":
+        return [*files_of(TORCH_ROOMS), *TORCH_FILES]
+    return sorted(OPTIONAL[extra] if extra in OPTIONAL else python_files("tests", "scripts", "bench"))
+
+
 @pytest.mark.parametrize(
-    ("paths", "extras"),
+    ("extra", "allowed"),
     [
-        # no torch, be it inside a function or for its types
-        (sorted(set(files_of(set(ROOMS) - TORCH_ROOMS)).difference(TORCH_FILES, *OPTIONAL.values())), ()),
-        *((sorted(paths), (extra,)) for extra, paths in OPTIONAL.items()),
-        ([*files_of(TORCH_ROOMS), *TORCH_FILES], ("train",)),
-        (python_files("tests", "scripts", "bench"), ("train", "dev", *OPTIONAL)),
+        ("base", ()),
+        *((extra, (extra,)) for extra in OPTIONAL),
+        ("train", ("train",)),
+        ("dev", ("train", "dev", *OPTIONAL)),
     ],
-    ids=["base", *OPTIONAL, "torch rooms", "development"],
 )
-def test_every_third_party_import_is_declared(paths, extras):
+def test_every_third_party_import_is_declared(extra, allowed):
+    paths = paths_of(extra)
     development = [path.relative_to(ROOT) for path in paths if PACKAGE not in path.parents]
     ours = {"diffres_cli"} | {part for path in development for part in path.with_suffix("").parts}
     known = sys.stdlib_module_names | ours | {"tomllib"}  # on Python 3.10 tomli stands in for it
     foreign = [found for found in imports_of(paths) if found.top not in known]
     foreign = [found for found in foreign if found.path.name != "peers.py" or found.top not in PEERS]
     assert foreign
-    declared = {module for requirement in requirements(*extras) for module in modules(requirement.name)}
+    declared = {module for requirement in requirements(*allowed) for module in modules(requirement.name)}
     wrong = [found for found in foreign if found.top not in declared]
     assert not wrong, "\n".join(map(str, wrong))
 
 
+@pytest.mark.parametrize("extra", ["base", "train", "dev", *OPTIONAL])
+def test_every_declared_dependency_is_imported(extra):
+    lines = project()["dependencies"] if extra == "base" else project()["optional-dependencies"][extra]
+    declared = {Requirement(line).name for line in lines} - {"diffres"}
+    paths = paths_of(extra) + (paths_of("parquet") if extra == "ray" else [])  # its workers write Parquet
+    imported = {found.top for found in imports_of(paths)}
+    unused = {name for name in declared if not modules(name) & imported}
+    assert unused == USED_BY_OTHERS.keys() & declared
+
+
 def test_the_set_up_scripts_need_nothing_installed():
-    scripts = [ROOT / "scripts" / name for name in ("_environment.py", "demo.py", "check.py", "pin.py")]
+    scripts = [ROOT / "scripts" / name for name in SET_UP]
     assert {found.top for found in imports_of(scripts)} <= sys.stdlib_module_names | {"_environment"}
 
 

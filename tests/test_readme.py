@@ -13,6 +13,7 @@ from hub_cache import settings
 from hub_server import Hub
 
 import diffres_cli
+from diffres_cli.datasets.catalog import SOURCES
 
 ROOT = Path(__file__).parent.parent
 DOCS = ("onnx.md", "cli.md", "batch.md", "models.md")
@@ -28,6 +29,12 @@ def blocks(language: str) -> list[str]:
 def shell_lines() -> list[str]:
     lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
     return [line for line in lines if line and not any(word in line for word in SET_UP)]
+
+
+def test_the_readme_counts_the_datasets() -> None:
+    words = ("five", "six", "seven", "eight", "nine", "ten")
+    (said,) = re.findall(r"on one of (\w+) datasets or on clips of your own", PAGES[0].read_text("utf-8"))
+    assert words.index(said) + 5 == len(SOURCES.keys() - {"folder"})
 
 
 NUMBER = r"\d+\.\d{2,}"  # a score or a time, as a model gives it; "0.1" is a setting, "8.0" a length
