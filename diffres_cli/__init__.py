@@ -3,6 +3,7 @@
 The map, in the order the data flows:
 
     errors.py       DiffresError and its children: what was received, what is allowed, what to do
+    imports.py      packages that are not installed or do not load, told apart
     text.py         names and labels from outside, made fit to print
     locks.py        locks between processes, which end with them
     files.py        writing files whole or not at all

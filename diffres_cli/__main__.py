@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+
+from diffres_cli.errors import DiffresError
 
 INTERRUPTED = 130
 
@@ -14,13 +18,24 @@ def main() -> None:
     try:
         _occupy_standard_streams()
         _leave_by_exception()
-        from diffres_cli.cli.main import run
-
-        code = run(sys.argv[1:])
+        code = _load()(sys.argv[1:])
     except KeyboardInterrupt:  # before `run` could take care of it
         print("diffres: interrupted", file=sys.stderr)
         code = INTERRUPTED
+    except DiffresError as error:
+        print(f"diffres: {error}", file=sys.stderr)
+        code = error.exit_code
     _exit(code)
+
+
+def _load() -> Callable[[list[str]], int]:
+    """The command line. Its own packages may be missing, too."""
+    from diffres_cli.imports import required
+
+    with required():
+        from diffres_cli.cli.main import run
+    _name_standard_output()
+    return run
 
 
 def _occupy_standard_streams() -> None:
@@ -33,6 +48,17 @@ def _occupy_standard_streams() -> None:
             os.open(os.devnull, os.O_RDONLY if number == 1 else os.O_RDWR)
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 (as Python's own)
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
+def _name_standard_output() -> None:
+    """Let what fails to be written to standard output say so: any part of any library may print."""
+    from diffres_cli.files import NamedWriter
+
+    stdout = sys.stdout
+    if isinstance(getattr(stdout.buffer, "raw", stdout.buffer), io.FileIO):  # a Windows console is none
+        buffer = NamedWriter(io.FileIO(1, "w", closefd=False), "standard output")
+        lines = bool(stdout.line_buffering)
+        sys.stdout = io.TextIOWrapper(buffer, stdout.encoding, stdout.errors, line_buffering=lines)
 
 
 def _leave_by_exception() -> None:
@@ -52,7 +78,7 @@ def _leave_by_exception() -> None:
 def _exit(code: int) -> None:
     """Leave at once. Everything is closed; to free it all piece by piece is a sixth of a short run."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # `run` has said so already
+        with suppress(OSError, DiffresError):  # `run` has said so already
             stream.flush()
     os._exit(code)
 

@@ -87,12 +87,21 @@ def cuda_problem() -> str:
 def driver_problem() -> str:
     """Why the NVIDIA driver offers no GPU; "" where it does."""
     for name in _DRIVERS:
-        with contextlib.suppress(OSError):
+        try:
             driver, count = ctypes.CDLL(name), ctypes.c_int(0)
-            if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
-                return "the NVIDIA driver finds no GPU"
-            return ""
+        except OSError as error:
+            if _is_absent(error, name):
+                continue
+            return f"the NVIDIA driver does not load ({error})"
+        if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+            return "the NVIDIA driver finds no GPU"
+        return ""
     return "no NVIDIA driver is installed"
+
+
+def _is_absent(error: OSError, name: str) -> bool:
+    """Whether a library is not there, rather than something that it needs. The loader says so in words."""
+    return isinstance(error, FileNotFoundError) or f"{name}: cannot open shared object file" in str(error)
 
 
 def load_problem(folder: Path) -> str:
@@ -103,7 +112,7 @@ def load_problem(folder: Path) -> str:
             for path in folder.glob(f"*{name}.*"):
                 ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
-        return f"a CUDA library is missing ({error}): pip install 'onnxruntime-gpu[cuda,cudnn]'"
+        return f"a CUDA library does not load ({error}): pip install 'onnxruntime-gpu[cuda,cudnn]'"
     return ""
 
 

@@ -33,8 +33,16 @@ class OutputError(DiffresError):
     """A result that could not be written; whatever stood at that path before is untouched."""
 
 
-class MissingDependencyError(DiffresError):
-    """A feature whose optional package is not installed. The message names the install command."""
+class DependencyError(DiffresError):
+    """A package that is not installed, or does not load. The message names the install command."""
+
+
+class MissingDependencyError(DependencyError):
+    """A package that is not installed."""
+
+
+class BrokenDependencyError(DependencyError):
+    """A package that is installed and does not load. The message has its own reason."""
 
 
 class DataError(DiffresError):

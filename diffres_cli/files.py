@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from diffres_cli.errors import OutputError
 from diffres_cli.locks import lock
@@ -17,6 +18,7 @@ from diffres_cli.locks import lock
 _PREFIX, _SUFFIX, _LOCK = ".diffres-", ".part", ".lock"
 _RESERVE = 2**20  # bytes of a disk that stay free
 _NEW = 60  # seconds: a temporary file has no lock just after it is made and just before it is renamed
+_ADVICE = "; choose another place with -o"
 
 
 @contextmanager
@@ -33,8 +35,16 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: the folder is missing or full, or it or the file is read-only.
     """
-    with _failures_named(path), _open(path, durable) as file:
+    replacement = _Replacement(path, durable)
+    try:
+        with _failures_named(path):
+            file = replacement.open()
         yield file
+        with _failures_named(path):
+            replacement.finish()
+    except BaseException:
+        replacement.discard()
+        raise
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -109,6 +119,40 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
+class NamedWriter(io.BufferedWriter):
+    """A buffered file to write to whose failures name it; the OSError of a write has no file name.
+
+    Around the buffer and not below it, where a signal could make a buffer forget that it was written.
+
+    Args:
+        raw: the file. name: what messages call it. advice: what to do, for their end.
+    """
+
+    def __init__(self, raw: io.FileIO, name: str, advice: str = "") -> None:
+        super().__init__(raw)
+        self._named = name
+        self._advice = advice
+
+    def write(self, data: Any, /) -> int:
+        """See `io.BufferedWriter.write`. Raises OutputError, or BrokenPipeError when nobody reads."""
+        with self._failures_named():
+            return super().write(data)
+
+    def flush(self) -> None:
+        """See `io.BufferedWriter.flush`. Raises as `write` does."""
+        with self._failures_named():
+            super().flush()
+
+    @contextmanager
+    def _failures_named(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(f"cannot write {self._named}: {reason(error)}{self._advice}") from error
+
+
 @contextmanager
 def _failures_named(path: Path) -> Iterator[None]:
     try:
@@ -118,45 +162,64 @@ def _failures_named(path: Path) -> Iterator[None]:
     except OSError as error:
         missing = isinstance(error, FileNotFoundError) and not path.parent.is_dir()
         why = f"there is no folder {path.parent}" if missing else reason(error)
-        raise OutputError(f"cannot write {path}: {why}; choose another place with -o") from error
+        raise OutputError(f"cannot write {path}: {why}{_ADVICE}") from error
 
 
-def _open(path: Path, durable: bool) -> AbstractContextManager[IO[bytes]]:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return _replacement(Path(os.path.realpath(path)), None, durable)
-    if not stat.S_ISREG(status.st_mode):
-        return path.open("wb")
-    path.open("r+b").close()  # renaming asks nobody: a file that may not be written would be replaced
-    return _replacement(Path(os.path.realpath(path)), stat.S_IMODE(status.st_mode), durable)
-
-
-@contextmanager
-def _replacement(path: Path, permissions: int | None, durable: bool) -> Iterator[IO[bytes]]:
+class _Replacement:
     """A temporary file in the same folder, so that renaming it is one step for everybody who looks.
 
-    Args:
-        permissions: those of the file it replaces, if any.
+    A device or a pipe cannot be replaced: it is written to.
     """
 
-    def create(name: str, flags: int) -> int:
-        return os.open(name, flags, 0o666 if permissions is None else permissions)
+    def __init__(self, path: Path, durable: bool) -> None:
+        self._path = path
+        self._durable = durable
+        self._target = Path(os.path.realpath(path))
+        self._temporary = self._target.with_name(f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}")
+        self._permissions: int | None = None  # those of the file it replaces, if any
+        self._is_device = False
+        self._file: NamedWriter | None = None
 
-    temporary = path.with_name(f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}")
-    try:  # not `tempfile`: a signal that comes just after it made a file would leave it there
-        with open(temporary, "xb", opener=create) as file:
+    def open(self) -> IO[bytes]:
+        self._look()
+        name, mode = (self._path, "w") if self._is_device else (self._temporary, "x")
+        # Not by `tempfile`: a signal that comes just after it made a file would leave it there.
+        self._file = NamedWriter(io.FileIO(name, mode, opener=self._create), str(self._path), _ADVICE)
+        if not self._is_device:
             with suppress(OSError):  # without locks here, `sweep` removes nothing
-                lock(file.fileno())
-            yield file
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-            os.utime(temporary)  # new until it is renamed: Windows renames no open file
-        if permissions is not None:
-            temporary.chmod(permissions)  # all of them: the process's mask took some away
-        temporary.replace(path)
-    except BaseException:
+                lock(self._file.fileno())
+        return self._file
+
+    def _look(self) -> None:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return
+        self._is_device = not stat.S_ISREG(status.st_mode)
+        if not self._is_device:
+            self._permissions = stat.S_IMODE(status.st_mode)
+            self._path.open("r+b").close()  # renaming asks nobody: a read-only file would be replaced
+
+    def _create(self, name: str, flags: int) -> int:
+        return os.open(name, flags, 0o666 if self._permissions is None else self._permissions)
+
+    def finish(self) -> None:
+        assert self._file is not None
+        with self._file:
+            self._file.flush()
+            if self._durable and not self._is_device:
+                os.fsync(self._file.fileno())
+            if not self._is_device:
+                os.utime(self._temporary)  # new until it is renamed: Windows renames no open file
+        if self._is_device:
+            return
+        if self._permissions is not None:
+            self._temporary.chmod(self._permissions)  # all of them: the process's mask took some away
+        self._temporary.replace(self._target)
+
+    def discard(self) -> None:
+        with suppress(OSError, OutputError):
+            if self._file is not None:
+                self._file.close()
         with suppress(OSError):
-            temporary.unlink()
-        raise
+            self._temporary.unlink()

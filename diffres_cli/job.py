@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from diffres_cli.audio import Recording, open_recording, printable
-from diffres_cli.errors import AudioError, DiffresError, OverdueError, UsageError
+from diffres_cli.errors import AudioError, DependencyError, DiffresError, OverdueError, UsageError
 from diffres_cli.outputs import Writer
 from diffres_cli.outputs.records import as_record
 from diffres_cli.outputs.sink import Sink
@@ -61,6 +61,7 @@ def tag_all(
 
     Raises:
         UsageError: settings out of range. OutputError: results can no longer be written.
+        DependencyError: the decoder is not installed, or does not load.
     """
     summary = Summary(warnings=list(tagger.warnings))
     sink.write(writer.begin())
@@ -68,7 +69,7 @@ def tag_all(
         try:
             tag = partial(_tag, tagger, item, settings, wants_spectrogram, on_window)
             predictions = watched(tag, timeout)
-        except UsageError:
+        except (UsageError, DependencyError):
             raise
         except Exception as error:  # whatever a decoder thinks of
             summary.failures.append(explain(error, item))

@@ -12,7 +12,8 @@ from diffres_cli.assemble import Assembler, Windows, given
 from diffres_cli.audio import Channel, Recording, Source, excerpt, open_recording, windows
 from diffres_cli.card import ModelCard
 from diffres_cli.checkpoint import DEFAULT_MODEL, ModelFile, find_model, read_model
-from diffres_cli.errors import AudioError, MissingDependencyError, UsageError
+from diffres_cli.errors import AudioError, UsageError
+from diffres_cli.imports import required
 from diffres_cli.prediction import Floats, Prediction, WindowPrediction
 from diffres_cli.runtime import OnnxRuntime, Runtime
 from diffres_cli.settings import Settings
@@ -213,7 +214,7 @@ def load_tagger(
 
     Raises:
         UsageError: no such model, backend or device. ModelError: a damaged or foreign file.
-        MissingDependencyError: torch is asked for and not installed.
+        DependencyError: torch is asked for and not installed, or does not load.
     """
     if backend not in BACKENDS:
         raise UsageError(f"--backend {backend}: choose {' or '.join(BACKENDS)}")
@@ -225,7 +226,7 @@ def tagger_of(model: ModelFile, device: str = "auto", threads: int = 1) -> Tagge
     """The same for a model file that has been read.
 
     Raises:
-        UsageError, ModelError, MissingDependencyError: see `load_tagger`.
+        UsageError, ModelError, DependencyError: see `load_tagger`.
     """
     if model.is_onnx:
         return Tagger(OnnxRuntime(model, device, threads))
@@ -233,12 +234,8 @@ def tagger_of(model: ModelFile, device: str = "auto", threads: int = 1) -> Tagge
 
 
 def _torch_runtime(model: ModelFile, device: str, threads: int) -> Runtime:
-    try:
+    with required(f"running {model.path.name} on torch", "diffres[train]"):
         from diffres_cli.model.backend import TorchRuntime
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"running {model.path.name} needs PyTorch: pip install 'diffres[train]', or use an .onnx model"
-        ) from error
     return TorchRuntime(model, device, threads)
 
 

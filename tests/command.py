@@ -15,6 +15,17 @@ from diffres_cli.cli.main import run
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
+# As on a machine where these packages are not installed: code for `spawn`.
+WITHOUT = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+"""
 PROGRAM = [sys.executable, "-m", "diffres_cli"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import time
@@ -12,22 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from audio_files import noise, write
-from command import EXAMPLES, spawn, start
+from command import EXAMPLES, WITHOUT, spawn, start
 from places import names
 
 SIREN = EXAMPLES / "siren.ogg"
 
-# As on a machine where the extra `train` is not installed.
-WITHOUT_TORCH = """
-import sys
-
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "torchaudio", "torchvision", "onnx", "safetensors"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, Absent())
-"""
+WITHOUT_TORCH = WITHOUT.format(("torch", "torchaudio", "torchvision", "onnx", "safetensors"))
 
 
 @pytest.fixture(scope="module")
@@ -152,26 +141,6 @@ def test_tagging_without_torch() -> None:
     result = spawn("tag", SIREN, "-f", "csv", code=WITHOUT_TORCH)
     assert (result.code, result.err) == (0, "")
     assert "Siren" in result.out
-
-
-def test_the_torch_backend_without_torch() -> None:
-    result = spawn("tag", SIREN, "--backend", "torch", code=WITHOUT_TORCH)
-    assert (result.code, result.out) == (3, "")
-    assert re.search(r"needs PyTorch: pip install 'diffres\[train\]'", result.complaint)
-
-
-def test_exporting_without_torch(tmp_path: Path) -> None:
-    result = spawn("export", "audioset-small", "-o", tmp_path / "m.onnx", code=WITHOUT_TORCH)
-    assert (result.code, result.out, names(tmp_path)) == (3, "", [])
-    assert re.search(r"needs PyTorch.*pip install 'diffres\[train\]'", result.complaint)
-
-
-@pytest.mark.parametrize("package", ["torch", "lightning", "tomli_w"])
-def test_training_without_what_it_needs(package: str, tmp_path: Path) -> None:
-    code = f"import sys; sys.modules[{package!r}] = None"
-    result = spawn("train", "--dataset", "esc50", "-o", tmp_path / "run", code=code)
-    assert (result.code, result.out, names(tmp_path)) == (3, "", [])
-    assert re.search(r"needs PyTorch and Lightning.*pip install 'diffres\[train\]'", result.complaint)
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ def test_a_folder_nobody_may_write_to_is_told(tmp_path):
     open_to_all(tmp_path).chmod(0o555)
     with (
         unprivileged(),
-        pytest.raises(OutputError, match=r"cannot write .*set\.zip\.part: Permission denied"),
+        pytest.raises(OutputError, match=r"write .*set\.zip\.part: Permission denied"),
     ):
         fetch(FILE, tmp_path / "set.zip")
 

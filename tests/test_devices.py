@@ -82,8 +82,22 @@ def test_a_library_that_does_not_load_is_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=broken.name) as refused:
         ctypes.CDLL(str(broken))
     assert devices.load_problem(tmp_path) == (
-        f"a CUDA library is missing ({refused.value}): pip install 'onnxruntime-gpu[cuda,cudnn]'"
+        f"a CUDA library does not load ({refused.value}): pip install 'onnxruntime-gpu[cuda,cudnn]'"
     )
+
+
+@pytest.mark.skipif(HAS_GPU or sys.platform != "linux", reason="there is an NVIDIA GPU, or no libcuda.so.1")
+def test_a_driver_that_does_not_load_is_not_taken_for_none(tmp_path: Path) -> None:
+    code = "from diffres_cli.devices import driver_problem; print(driver_problem())"
+    (tmp_path / "libcuda.so.1").write_bytes(b"not a library")
+    for folder, expected in (
+        (tmp_path / "none", "no NVIDIA driver is installed"),
+        (tmp_path, "does not load"),
+    ):
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(folder)}
+        run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+        assert expected in run.stdout
+    assert "libcuda.so.1" in run.stdout
 
 
 def test_the_table_has_a_line_for_each_place(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command import EXAMPLES, Result, invoke, spawn
+from command import EXAMPLES, Result, invoke
 from evaluated import CLIPS, LABELS, write_dataset, write_map, write_run
-from test_cli_process import WITHOUT_TORCH
 
 from diffres_cli.evaluation.shipment import run_notes, shipment
 from diffres_cli.model.publish import card_markdown
@@ -216,16 +215,6 @@ def test_several_labels_a_clip_have_no_confusions(tmp_path: Path, run: Path) -> 
     rows = rows_of(invoke("eval", run, "--data", data, "--fps", "25", "-f", "csv", "-q"))
     assert "accuracy" not in rows[0]
     assert float(rows[0]["mAP"]) > 0.9
-
-
-def test_without_torch_it_says_what_to_install(run: Path) -> None:
-    result = spawn("eval", run, code=WITHOUT_TORCH)
-    assert result.code == 3
-    assert "diffres eval needs PyTorch and torchmetrics" in result.complaint
-    assert "pip install 'diffres[train]'" in result.complaint
-
-
-# --- a run, ready to ship
 
 
 def test_a_run_without_numbers_is_not_exported(run: Path, tmp_path: Path) -> None:

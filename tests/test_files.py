@@ -119,6 +119,15 @@ def test_a_full_disk_leaves_what_stood_there(tmp_path: Path) -> None:
         assert names(disk) == ["out.json"]
 
 
+def test_an_error_of_what_makes_the_content_is_not_one_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    path.write_bytes(b"old")
+    with pytest.raises(OSError, match=r"^a library's own words$"), atomic_file(path):
+        raise OSError("a library's own words")
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["out.json"]
+
+
 def test_a_read_only_folder_is_an_error(tmp_path: Path) -> None:
     open_to_all(tmp_path).chmod(0o555)
     with unprivileged(), pytest.raises(OutputError, match="Permission denied; choose another place"):

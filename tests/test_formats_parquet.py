@@ -97,4 +97,6 @@ def test_without_pyarrow_the_install_command_is_named():
         "except MissingDependencyError as error: print(error)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said == "the parquet format needs pyarrow: pip install 'diffres[parquet]'\n"
+    assert said == (
+        "the parquet format needs pyarrow, which is not installed: pip install 'diffres[parquet]'\n"
+    )

@@ -8,6 +8,7 @@ from itertools import chain
 import numpy as np
 
 from diffres_cli.audio.decoder import Samples
+from diffres_cli.imports import required
 
 
 def resampled(blocks: Iterable[Samples], rate: int, target_rate: int) -> Iterator[Samples]:
@@ -25,7 +26,8 @@ def resampled(blocks: Iterable[Samples], rate: int, target_rate: int) -> Iterato
     if rate == target_rate:
         yield from (block for block in blocks if len(block))
         return
-    import soxr
+    with required("resampling audio"):
+        import soxr
 
     blocks = iter(blocks)
     first = next(blocks, np.zeros(0, np.float32))

@@ -16,6 +16,7 @@ from diffres_cli.audio.part import Part
 from diffres_cli.audio.promise import promised_frames
 from diffres_cli.audio.quiet import quiet_stderr
 from diffres_cli.audio.sources import OpenFile, unreadable
+from diffres_cli.imports import required
 
 if TYPE_CHECKING:
     import soundfile
@@ -43,7 +44,8 @@ class SndfileDecoder:
     notes: Sequence[str]
 
     def __init__(self, file: OpenFile, copy: OpenFile | None = None, part: Part = _WHOLE) -> None:
-        import soundfile
+        with required("reading audio"):
+            import soundfile
 
         self._given, self._file = file, copy or file
         self._error = soundfile.LibsndfileError

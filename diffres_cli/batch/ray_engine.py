@@ -20,7 +20,8 @@ from diffres_cli.batch.plan import Task
 from diffres_cli.batch.ray_worker import Begun, Job, Part, Worker
 from diffres_cli.batch.work import Outcome
 from diffres_cli.checkpoint import ModelFile
-from diffres_cli.errors import DiffresError, MissingDependencyError, ModelError, UsageError
+from diffres_cli.errors import DiffresError, ModelError, UsageError
+from diffres_cli.imports import import_failure, required
 
 _PATIENCE = 10  # seconds for a cluster to answer at all: Ray itself tries for minutes
 _LARGEST_PART = 100  # recordings: what a worker that dies does again, and 3,000 files at most for 300,000
@@ -53,7 +54,7 @@ class RayEngine:
         """Within this block there is a cluster.
 
         Raises:
-            MissingDependencyError: Ray is not installed. UsageError: no cluster at the address.
+            DependencyError: Ray is not installed. UsageError: no cluster at the address.
         """
         for name, value in _SETTINGS.items():  # read when Ray is imported
             os.environ.setdefault(name, value)
@@ -64,6 +65,8 @@ class RayEngine:
                 self._knock()
                 ray.init(**self._start(), log_to_driver=self.loud)
             except Exception as error:  # of many kinds, some of them plain Exception
+                if failed_import := import_failure(error, "--engine ray", "diffres[ray]"):
+                    raise failed_import from error
                 where = self.address or os.environ.get("RAY_ADDRESS") or "this machine"
                 asks = "; it asks for another RAY_AUTH_TOKEN" if "AuthToken" in str(error.__cause__) else ""
                 raise UsageError(f"--ray-address: no Ray on {where}: {_first_line(error)}{asks}") from error
@@ -129,11 +132,9 @@ def _parts(tasks: list[Task], size: int) -> list[Part]:
 
 
 def _import_ray() -> Any:
-    try:
+    with required("--engine ray", "diffres[ray]"):
         import ray
         import ray.data
-    except ImportError as error:
-        raise MissingDependencyError("--engine ray needs Ray: pip install 'diffres[ray]'") from error
     return ray
 
 

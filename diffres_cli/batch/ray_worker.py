@@ -21,6 +21,7 @@ from diffres_cli.batch.plan import Task
 from diffres_cli.batch.remote import Store, is_url, open_remote
 from diffres_cli.batch.work import Outcome, Setup, do
 from diffres_cli.errors import DiffresError, UsageError
+from diffres_cli.imports import required
 from diffres_cli.outputs.parquet import ParquetWriter, annotation
 from diffres_cli.outputs.records import Record
 from diffres_cli.tagger import tagger_of
@@ -79,7 +80,8 @@ class Worker:
             os.chdir(job.folder)
         try:
             self._store = Store(job.store)  # what speaks its protocol may be on other machines only
-            self._tagger = tagger_of(ray.get(model), job.setup.device)
+            with required():
+                self._tagger = tagger_of(ray.get(model), job.setup.device)
         except DiffresError as error:  # raised here, Ray would try for ever
             error.args = (f"{error} (on {socket.gethostname()})",)
             self._failure: DiffresError | None = error

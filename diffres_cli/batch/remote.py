@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from diffres_cli.audio import MEDIA_EXTENSIONS, Recording, find_files, open_recording, printable
-from diffres_cli.errors import AudioError, DiffresError, MissingDependencyError, OutputError, UsageError
+from diffres_cli.errors import AudioError, DiffresError, OutputError, UsageError
 from diffres_cli.files import make_folder, reason, write_atomically
+from diffres_cli.imports import import_failure, required
 from diffres_cli.watch import unhurried
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def find_anywhere(inputs: Iterable[str | Path], recursive: bool = False) -> Iter
     """What `find_files` finds, and then what URLs name, none twice.
 
     Raises:
-        MissingDependencyError, UsageError: see `filesystem`.
+        DependencyError, UsageError: see `filesystem`.
     """
     names = [str(name) for name in inputs]
     yield from find_files((name for name in names if not is_url(name)), recursive)
@@ -52,7 +53,7 @@ def find_remote(url: str, recursive: bool = False) -> Iterator[str | AudioError]
     What comes to nothing is yielded as the AudioError that says so.
 
     Raises:
-        MissingDependencyError: what speaks this protocol is not installed. UsageError: a URL of no meaning.
+        DependencyError: what speaks this protocol is not installed. UsageError: a URL of no meaning.
     """
     files, path = filesystem(url)
     if path.lower().endswith(MEDIA_EXTENSIONS) and "*" not in path:
@@ -77,7 +78,7 @@ def open_remote(url: str) -> Recording:
     """Open the recording at a URL. It is copied to a temporary file first, as decoders seek.
 
     Raises:
-        AudioError: it cannot be fetched, or is no recording. MissingDependencyError: see `find_remote`.
+        AudioError: it cannot be fetched, or is no recording. DependencyError: see `find_remote`.
     """
     files, path = filesystem(url)
     with unhurried():  # the network has limits of its own
@@ -93,18 +94,15 @@ def filesystem(url: str) -> tuple[AbstractFileSystem, str]:
     """What reads and writes a URL or a path, and the path in there.
 
     Raises:
-        MissingDependencyError: what speaks this protocol is not installed. UsageError: a URL of no meaning.
+        DependencyError: what speaks this protocol is not installed. UsageError: a URL of no meaning.
     """
-    try:
+    with required("a URL", "diffres[ray]"):
         from fsspec.core import url_to_fs
-    except ImportError as error:
-        raise MissingDependencyError("URLs need fsspec: pip install 'diffres[ray]'") from error
     try:
         files, path = url_to_fs(url)
-    except ImportError as error:
-        raise MissingDependencyError(f"{printable(url)}: {_said(error)}, with pip say") from error
     except Exception as error:
-        raise UsageError(f"{printable(url)}: {_said(error)}") from error
+        failed_import = import_failure(error.__cause__ or error, printable(url), install="")
+        raise failed_import or UsageError(f"{printable(url)}: {_said(error)}") from error
     if "memory" in _protocols(files):
         raise UsageError(f"{printable(url)}: memory of one process, which no worker sees; name files")
     return files, str(path)
@@ -114,7 +112,7 @@ class Store:
     """A folder of results, by its path or URL. What is written there appears whole or not at all.
 
     Raises:
-        MissingDependencyError, UsageError: see `filesystem`.
+        DependencyError, UsageError: see `filesystem`.
     """
 
     def __init__(self, where: str) -> None:

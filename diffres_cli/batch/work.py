@@ -10,7 +10,7 @@ from pathlib import Path
 from diffres_cli.audio import Recording, open_recording, printable
 from diffres_cli.batch.plan import Task
 from diffres_cli.checkpoint import find_model
-from diffres_cli.errors import AudioError, OutputError, OverdueError, UsageError
+from diffres_cli.errors import AudioError, DependencyError, OutputError, OverdueError, UsageError
 from diffres_cli.files import make_folder, write_atomically
 from diffres_cli.job import explain
 from diffres_cli.outputs import FORMATS, make_writer
@@ -82,6 +82,7 @@ def do(
 
     Raises:
         UsageError: settings out of range. OutputError: the result cannot be written.
+        DependencyError: the decoder is not installed, or does not load.
     """
 
     def tag() -> list[Prediction]:
@@ -91,7 +92,7 @@ def do(
     try:
         predictions = watched(tag, setup.timeout)
         _refuse_changed(task)
-    except UsageError:
+    except (UsageError, DependencyError):
         raise
     except Exception as error:  # whatever a decoder thinks of
         overdue = isinstance(error, OverdueError)

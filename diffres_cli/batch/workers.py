@@ -12,6 +12,7 @@ from diffres_cli.audio import printable
 from diffres_cli.batch.plan import Task
 from diffres_cli.batch.work import Outcome, Setup, do
 from diffres_cli.errors import DiffresError, ModelError
+from diffres_cli.imports import required
 from diffres_cli.processes import Worker, kill, start, stop
 
 _ATTEMPTS = 2
@@ -118,7 +119,8 @@ class Workers:
 def _work(pipe: Connection, setup: Setup) -> None:
     """A worker's life: load the model, do tasks until the pipe closes."""
     try:
-        tagger = setup.load()
+        with required():
+            tagger = setup.load()
         while True:
             pipe.send(do(tagger, setup, pipe.recv()))
     except DiffresError as error:

@@ -15,7 +15,8 @@ from diffres_cli.cli.console import emit, emit_table, say
 from diffres_cli.cli.folder import INTERRUPTED, TERMINATED, Terminated, terminable
 from diffres_cli.cli.livebar import LiveBar
 from diffres_cli.cores import available_cores
-from diffres_cli.errors import MissingDependencyError, UsageError
+from diffres_cli.errors import UsageError
+from diffres_cli.imports import required
 
 if TYPE_CHECKING:
     from diffres_cli.comparison.cells import Cell
@@ -33,6 +34,7 @@ class Where:
     device: str
 
 
+@required("diffres compare", "diffres[train]")
 def compare(
     plan: Annotated[
         str,
@@ -103,7 +105,7 @@ def compare(
     The folder holds a folder for each cell, and PLAN.md, PLAN.csv and PLAN.tex; plans that share cells can
     share it.
     """
-    _require_train()
+    import diffres_cli.comparison.cells  # noqa: F401 (what it needs may be missing: that comes first)
     from diffres_cli.comparison.markup import FORMATS
 
     if plans:
@@ -227,12 +229,3 @@ def _slots(jobs: int | None, devices: str, threads: int | None) -> list[Slot]:
     count = len(names) if jobs is None else jobs
     each = threads or max(1, available_cores() // max(1, count))
     return [Slot(names[number % len(names)], each) for number in range(count)]
-
-
-def _require_train() -> None:
-    try:
-        import diffres_cli.comparison.cells  # noqa: F401 (is what it needs there?)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"diffres compare needs PyTorch and Lightning ({error.name}): pip install 'diffres[train]'"
-        ) from error

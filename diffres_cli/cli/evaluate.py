@@ -12,8 +12,9 @@ import typer
 from diffres_cli.cli import options
 from diffres_cli.cli.console import say
 from diffres_cli.cli.livebar import LiveBar
-from diffres_cli.errors import MissingDependencyError, OutputError, UsageError
+from diffres_cli.errors import OutputError, UsageError
 from diffres_cli.files import write_atomically
+from diffres_cli.imports import required
 from diffres_cli.outputs.sink import open_sink
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _SUFFIXES = {".txt": "table", ".json": "json", ".csv": "csv"}
 _SHOWN = 5
 
 
+@required("diffres eval", "diffres[train]")
 def evaluate(
     runs: Annotated[
         list[Path] | None,
@@ -135,7 +137,7 @@ def evaluate(
     """
     form = _chosen_format(format_, output)
     _refuse_early(output, per_class, confusion, plot)
-    _require_torch()
+    import diffres_cli.evaluation.job  # noqa: F401 (what it needs may be missing: that comes first)
     from diffres_cli.evaluation import report
     from diffres_cli.evaluation.provenance import facts
     from diffres_cli.evaluation.subjects import Request, subjects
@@ -226,15 +228,6 @@ def _write_others(
         from diffres_cli.evaluation.plot import plot_rates
 
         plot_rates(found, plot)
-
-
-def _require_torch() -> None:
-    try:
-        import diffres_cli.evaluation.job  # noqa: F401 (is it there?)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"diffres eval needs PyTorch and torchmetrics ({error.name}): pip install 'diffres[train]'"
-        ) from error
 
 
 def _rates(text: str | None) -> tuple[float, ...]:

@@ -9,10 +9,12 @@ import typer
 
 from diffres_cli.cli import options
 from diffres_cli.cli.console import emit
-from diffres_cli.errors import MissingDependencyError, UsageError
+from diffres_cli.errors import UsageError
+from diffres_cli.imports import required
 from diffres_cli.textfile import NotTextError, read_text
 
 
+@required("diffres export", "diffres[train]")
 def export(
     source: Annotated[
         str,
@@ -50,14 +52,10 @@ def export(
     from diffres_cli.checkpoint import find_model
 
     path = find_model(source, weights=True)
-    try:
-        from diffres_cli.evaluation.shipment import shipment
-        from diffres_cli.model.export import export_onnx
-        from diffres_cli.model.publish import publish
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"diffres export needs PyTorch and onnx ({error.name}): pip install 'diffres[train]'"
-        ) from error
+    from diffres_cli.evaluation.shipment import shipment
+    from diffres_cli.model.export import export_onnx
+    from diffres_cli.model.publish import publish
+
     words = _text(notes) if notes else ""
     network, found = shipment(path, output, unevaluated=unevaluated)
     if output.suffix == ".onnx":

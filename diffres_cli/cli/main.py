@@ -25,6 +25,7 @@ from diffres_cli.cli.train import train
 from diffres_cli.cli.viz import viz
 from diffres_cli.errors import DiffresError
 from diffres_cli.files import reason
+from diffres_cli.imports import import_failure
 
 app = typer.Typer(
     name="diffres",
@@ -102,6 +103,7 @@ def _explain(error: BaseException, arguments: list[str]) -> int:
         return _fail("interrupted", INTERRUPTED)
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else UNEXPECTED
+    error = import_failure(error) or error
     if isinstance(error, DiffresError):
         return _fail(str(error), error.exit_code)
     if hasattr(error, "format_message"):  # the parser's own: whichever package its classes live in
@@ -110,9 +112,7 @@ def _explain(error: BaseException, arguments: list[str]) -> int:
         return _fail("out of memory: try a shorter --window", UNEXPECTED)
     if isinstance(error, BrokenPipeError):
         return NO_READER
-    if isinstance(error, OSError) and error.filename is None:  # not of a file, then of our own output
-        return _fail(f"cannot write standard output: {reason(error)}", UNEXPECTED)
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.filename is not None:
         return _fail(f"{error.filename}: {reason(error)} (--debug shows where)", UNEXPECTED)
     return _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)", UNEXPECTED)
 

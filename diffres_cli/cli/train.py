@@ -12,7 +12,8 @@ import typer
 
 from diffres_cli.cli import options
 from diffres_cli.cli.console import emit, say
-from diffres_cli.errors import DiffresError, MissingDependencyError, UsageError
+from diffres_cli.errors import DiffresError, UsageError
+from diffres_cli.imports import required
 
 if TYPE_CHECKING:
     from diffres_cli.training.recipe import Recipe
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _RUN = "_DIFFRES_RUN"  # tells the processes Lightning starts for further devices which folder it is
 
 
+@required("diffres train", "diffres[train]")
 def train(
     dataset: Annotated[
         str, typer.Option("--dataset", metavar="NAME", help="See `diffres data list`.", show_default=False)
@@ -114,15 +116,11 @@ def train(
     what is needed to repeat it. `diffres eval RUN` tests it, `diffres export RUN -o FOLDER` makes it ready
     to ship.
     """
-    try:
-        from diffres_cli.training import fit
-        from diffres_cli.training.launch import is_main
-        from diffres_cli.training.recipefile import to_toml
-        from diffres_cli.training.trainer import Listener, Place
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"diffres train needs PyTorch and Lightning ({error.name}): pip install 'diffres[train]'"
-        ) from error
+    from diffres_cli.training import fit
+    from diffres_cli.training.launch import is_main
+    from diffres_cli.training.recipefile import to_toml
+    from diffres_cli.training.trainer import Listener, Place
+
     fields = _fields(dataset, data, setting, fps, epochs, init, soft_labels, fold, seed)
     if resume and (fields.keys() - {"data.root"} or recipe or output):
         raise UsageError(f"--resume {resume}: takes its recipe from the run; leave the other options out")

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from diffres_cli.errors import DiffresError, OutputError
 from diffres_cli.files import reason
+from diffres_cli.imports import required
 
 _PATIENCE = 20.0  # seconds for a process to stop by itself
 _FAILED = 1
@@ -87,17 +88,18 @@ def launch(module: str, order: str, slot: Slot, log: Path) -> Child:
         OutputError: the log cannot be written.
     """
     try:
-        with log.open("ab") as told:
-            process = subprocess.Popen(
-                [sys.executable, "-c", _as_here(module), order],
-                stdin=subprocess.PIPE,
-                stdout=told,
-                stderr=told,
-                env=slot.environment(),
-                start_new_session=True,
-            )
+        told = log.open("ab")
     except OSError as error:
         raise OutputError(f"cannot write {log}: {reason(error)}") from error
+    with told:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _as_here(module), order],
+            stdin=subprocess.PIPE,
+            stdout=told,
+            stderr=told,
+            env=slot.environment(),
+            start_new_session=True,
+        )
     return Child(process, log)
 
 
@@ -143,7 +145,8 @@ def serve(work: Callable[[str], None]) -> None:
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        work(sys.argv[1])
+        with required("diffres compare", "diffres[train]"):
+            work(sys.argv[1])
     except DiffresError as error:
         tell(f"diffres: {error}")
         sys.exit(_FAILED)

@@ -21,6 +21,7 @@ from diffres_cli.datasets.extract import extract
 from diffres_cli.datasets.transfer import ANOTHER_FOLDER, fetch, partial
 from diffres_cli.errors import DataError, OutputError, UsageError
 from diffres_cli.files import make_folder, reason, refuse_lack_of_room
+from diffres_cli.imports import import_failure
 from diffres_cli.locks import locked
 
 OnStep = Callable[[str, int, int], object]
@@ -254,4 +255,6 @@ def _failures_named(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         where = error.filename or root
-        raise OutputError(f"cannot write {where}: {reason(error)}: make room, or give --data") from error
+        raise import_failure(error) or OutputError(
+            f"cannot read or write {where}: {reason(error)}: make room, or give --data"
+        ) from error

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from diffres_cli.audio import open_recording
 from diffres_cli.datasets.clip import Clip, Dataset
-from diffres_cli.errors import AudioError, DataError, OverdueError
+from diffres_cli.errors import AudioError, DataError, DependencyError, OverdueError
 from diffres_cli.processes import end_with_parent
 from diffres_cli.watch import watched
 
@@ -114,6 +114,8 @@ def _looked(path: Path, deep: bool) -> _Finding:
             if not recording.frames:
                 kind, reason = "undecodable", "it holds no samples"
             return _Finding(path, kind, reason, recording.frames / recording.sample_rate)
+    except DependencyError:
+        raise
     except AudioError as error:
         return _Finding(path, "undecodable", str(error), None)
     except Exception as error:  # whatever a decoder thinks of

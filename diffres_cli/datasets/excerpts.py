@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffres_cli.audio import open_recording, printable
-from diffres_cli.errors import AudioError
+from diffres_cli.errors import AudioError, DependencyError
 from diffres_cli.watch import watched
 
 Samples = NDArray[np.float32]
@@ -47,6 +47,8 @@ def excerpts(path: Path, spans: Sequence[Span], sample_rate: int) -> list[Sample
 
     try:
         watched(read)
+    except DependencyError:
+        raise
     except Exception as error:  # whatever a decoder thinks of
         failure = _explain(error, path)
     return [_joined(part, span, position, failure) for part, span in zip(parts, spans, strict=True)]

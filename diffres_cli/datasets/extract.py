@@ -98,6 +98,6 @@ def _explained(name: str, folder: Path) -> Iterator[None]:
     except OSError as error:
         where = error.filename or folder
         raise OutputError(
-            f"cannot write {where}: {reason(error)}: make room, or give another folder with --data; "
+            f"cannot read or write {where}: {reason(error)}: make room, or give another folder with --data; "
             "the same command goes on from here"
         ) from error

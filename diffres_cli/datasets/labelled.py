@@ -44,7 +44,7 @@ def read_table(table: Path) -> list[LabelledRow]:
 
     Raises:
         DataError: it cannot be read, a column is missing, or a cell is not what it should be.
-        MissingDependencyError: a Parquet table without pyarrow.
+        DependencyError: a Parquet table without pyarrow.
     """
     cells = _parquet_cells(table) if table.suffix.lower() == ".parquet" else _csv_cells(table)
     rows = [_row(table, line, values) for line, values in cells]

@@ -6,7 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from diffres_cli.errors import DataError, MissingDependencyError
+from diffres_cli.errors import DataError
+from diffres_cli.imports import required
 
 
 def read_parquet(path: Path, columns: Collection[str]) -> tuple[list[str], list[dict[str, Any]]]:
@@ -14,14 +15,10 @@ def read_parquet(path: Path, columns: Collection[str]) -> tuple[list[str], list[
 
     Raises:
         DataError: it cannot be read, or is not Parquet.
-        MissingDependencyError: pyarrow is not installed.
+        DependencyError: pyarrow is not installed, or does not load.
     """
-    try:
+    with required(f"{path}: reading Parquet", "diffres[parquet]"):
         from pyarrow import ArrowException, parquet
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{path}: reading Parquet needs pyarrow: pip install 'diffres[parquet]'"
-        ) from error
     try:
         names = list(parquet.read_schema(path).names)
         table = parquet.read_table(path, columns=[name for name in names if name in columns])

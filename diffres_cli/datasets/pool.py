@@ -144,12 +144,6 @@ def _one_thread() -> Iterator[None]:
 
 def _work(pipe: Connection) -> None:
     """A worker's life: do jobs until the pipe closes."""
-    # Loaded here, where that error is understood, and not with the first recording, which it would blame.
-    import soundfile
-    import soxr
-
-    assert soundfile
-    assert soxr
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
         try:
             while True:

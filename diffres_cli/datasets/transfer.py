@@ -12,6 +12,7 @@ from diffres_cli.datasets.archive import MIRROR, ArchiveError, address
 from diffres_cli.datasets.clip import Archive
 from diffres_cli.errors import OutputError
 from diffres_cli.files import reason
+from diffres_cli.imports import import_failure
 from diffres_cli.transfer import STALL, OnBytes, Remote, TransferError, is_transport, refuse_status
 
 ANOTHER_FOLDER = "make room, or give another folder with --data"
@@ -67,8 +68,8 @@ def _explained(archive: Archive, path: Path) -> Iterator[None]:
         raise _refusal(archive, "HF_HUB_OFFLINE forbids the network: unset it") from error
     except OSError as error:
         where = error.filename or path
-        raise OutputError(
-            f"cannot write {where}: {reason(error)}: {ANOTHER_FOLDER}; the same command resumes it"
+        raise import_failure(error) or OutputError(
+            f"cannot read or write {where}: {reason(error)}: {ANOTHER_FOLDER}; the same command resumes it"
         ) from error
     except Exception as error:
         if not is_transport(error):

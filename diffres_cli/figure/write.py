@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 
 from diffres_cli.errors import UsageError
 from diffres_cli.figure.text import FONT, NORMAL, SMALL
-from diffres_cli.files import atomic_file
+from diffres_cli.files import write_atomically
 
 # What would make two runs differ, per format.
 _UNDATED: dict[str, dict[str, Any]] = {
@@ -65,6 +66,8 @@ def write(figure: Figure, path: Path, dpi: int) -> None:
         OutputError: the folder or the disk does not take the file.
     """
     suffix = path.suffix.lower()
-    with atomic_file(path) as file, warnings.catch_warnings():
+    drawn = io.BytesIO()  # a file that fails half-way makes Matplotlib fail in other ways, too
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a box stands for it
-        figure.savefig(file, format=suffix[1:], dpi=dpi, metadata=_UNDATED[suffix])
+        figure.savefig(drawn, format=suffix[1:], dpi=dpi, metadata=_UNDATED[suffix])
+    write_atomically(path, drawn.getvalue())

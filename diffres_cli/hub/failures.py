@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from diffres_cli.errors import DiffresError, ModelError, OutputError, UsageError
 from diffres_cli.files import reason
 from diffres_cli.hub.reference import Reference
+from diffres_cli.imports import import_failure
 from diffres_cli.transfer import is_transport
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def explained(reference: Reference, *, writing: bool = False) -> Iterator[None]:
     except DiffresError:
         raise
     except Exception as error:  # of three libraries, which share no base class
-        found = _explanation(error, reference, writing)
+        found = import_failure(error) or _explanation(error, reference, writing)
         if found is None:
             raise
         raise found from error

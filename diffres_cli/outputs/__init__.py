@@ -132,7 +132,7 @@ def make_writer(name: str) -> Writer:
     """The writer for a format of `FORMATS`.
 
     Raises:
-        MissingDependencyError: its optional package is not installed.
+        DependencyError: its optional package is not installed, or does not load.
     """
     writer: Writer = import_module(f"diffres_cli.outputs.{name}").writer()
     return writer

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from diffres_cli.errors import MissingDependencyError
+from diffres_cli.imports import required
 from diffres_cli.outputs.records import Record, columns_of, spans
 
 if TYPE_CHECKING:
@@ -30,14 +30,10 @@ class ParquetWriter:
     """See `diffres_cli.outputs.Writer`. Row groups are passed on as they fill, so memory stays flat."""
 
     def __init__(self) -> None:
-        """Raises MissingDependencyError without pyarrow."""
-        try:
+        """Raises DependencyError where pyarrow is not installed or does not load."""
+        with required("the parquet format", "diffres[parquet]"):
             import pyarrow
             import pyarrow.parquet
-        except ImportError as error:
-            raise MissingDependencyError(
-                "the parquet format needs pyarrow: pip install 'diffres[parquet]'"
-            ) from error
         self._arrow = pyarrow
         self._stream = _Stream()
         self._file: pyarrow.parquet.ParquetWriter | None = None

@@ -1,0 +1,95 @@
+"""Packages that are not installed, and packages that are installed and do not load, told apart."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from diffres_cli.errors import BrokenDependencyError, DiffresError, MissingDependencyError
+
+
+@contextmanager
+def required(feature: str = "diffres", install: str = "diffres") -> Iterator[None]:
+    """Explain imports that fail within this block. Any other exception passes.
+
+    Args:
+        feature: what the packages are needed for. install: what pip installs them with.
+
+    Raises:
+        MissingDependencyError: a package is not installed.
+        BrokenDependencyError: a package is installed and does not load.
+    """
+    try:
+        yield
+    except Exception as error:
+        explained = import_failure(error, feature, install)
+        if explained is None:
+            raise
+        raise explained from error
+
+
+def import_failure(
+    error: BaseException, feature: str = "diffres", install: str = "diffres"
+) -> DiffresError | None:
+    """Say which package is missing or broken; None where `error` was not raised by an import.
+
+    Args:
+        feature, install: see `required`; an empty `install` stands for the package itself.
+    """
+    if isinstance(error, (DiffresError, MemoryError)):
+        return None
+    if isinstance(error, ModuleNotFoundError) and error.name and _is_package(error.name):
+        return MissingDependencyError(
+            f"{feature} needs {error.name}, which is not installed: pip install '{install or error.name}'"
+        )
+    package = _package_at_fault(error)
+    if package is None:
+        return None
+    return BrokenDependencyError(
+        f"{feature} needs {package}, which is installed and does not load ({_words(error)}): "
+        f"pip install --force-reinstall '{install or package}'"
+    )
+
+
+def _is_package(name: str) -> bool:
+    """Whether a package of somebody else's has this name. Parts of one, "torch.fx", are not missing alone."""
+    return "." not in name and name != "diffres_cli" and name not in sys.stdlib_module_names
+
+
+def _package_at_fault(error: BaseException) -> str | None:
+    """The package whose module was running when its import failed.
+
+    Libraries report what they cannot load by any class: torchaudio by OSError, torchvision by RuntimeError.
+    What tells an import is a module that is still running.
+    """
+    modules = [name for cause in _causes(error) for name in _running(cause.__traceback__)]
+    if isinstance(error, ImportError) and error.name:
+        modules.append(error.name)
+    packages = [name.partition(".")[0] for name in modules]
+    foreign = [package for package in packages if _is_package(package) and package != "__main__"]
+    return foreign[-1] if foreign else None
+
+
+def _running(trace: TracebackType | None) -> Iterator[str]:
+    """The modules whose top level is in a traceback, outermost first."""
+    while trace is not None:
+        if trace.tb_frame.f_code.co_name == "<module>":
+            yield str(trace.tb_frame.f_globals.get("__name__", "__main__"))
+        trace = trace.tb_next
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it was raised from."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
+
+
+def _words(error: BaseException) -> str:
+    """The first line of the first cause: NumPy, say, puts a page of advice around it."""
+    *_, first = _causes(error)
+    lines = str(first).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(first).__name__
