@@ -1,6 +1,6 @@
 """Where a model can run here: ONNX Runtime's providers and torch's devices; where it cannot, the reason.
 
-torch is looked at from outside: importing it takes two seconds.
+torch is tried in another process: it would stay in this one.
 """
 
 from __future__ import annotations
@@ -8,11 +8,20 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
+import subprocess
+import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+_LOAD_TORCH = """
+import sys; sys.path = {}
+from diffres_cli.imports import required
+with required("it", "diffres[train]"):
+    import torch, torchaudio, torchvision, safetensors
+"""
 _DRIVERS = ("libcuda.so.1", "nvcuda.dll")
 
 
@@ -32,7 +41,7 @@ def places() -> list[Place]:
         Place("onnx", "-", name, "not used by diffres") for name in _offered() if name not in (CPU, CUDA)
     ]
     torch = f"torch {_version('torch') or ''}".strip()
-    missing = "" if find_spec("torch") else "not installed: pip install 'diffres[train]'"
+    missing = _torch_load_problem() if find_spec("torch") else "not installed: pip install 'diffres[train]'"
     return [
         Place("onnx", "cpu", CPU, ""),
         Place("onnx", "cuda", CUDA, cuda_problem()),
@@ -127,6 +136,14 @@ def _not_offered() -> str:
     if _version("onnxruntime-gpu") and _version("onnxruntime"):
         return "onnxruntime hides onnxruntime-gpu: uninstall both, pip install onnxruntime-gpu"
     return "this ONNX Runtime runs on the CPU only: uninstall onnxruntime, pip install onnxruntime-gpu"
+
+
+@cache
+def _torch_load_problem() -> str:
+    """Why torch and what goes with it do not load; "" where they do."""
+    run = subprocess.run([sys.executable, "-c", _LOAD_TORCH.format(sys.path)], capture_output=True, text=True)
+    said = run.stderr.strip().splitlines()[-1:] if run.returncode else []
+    return said[0].partition(": ")[2] if said else ""
 
 
 def _torch_problem() -> str:

@@ -73,6 +73,13 @@ def test_a_broken_package_is_named_with_its_reason(
     assert not {"out.csv", "picture.png", "tags.parquet"} & {*names(tmp_path / "work")}
 
 
+def test_the_list_of_places_names_what_keeps_torch_from_loading(tmp_path: Path) -> None:
+    result = with_package("torchaudio", f"raise OSError({REASON!r})", tmp_path, "models", "providers")
+    lines = [line for line in result.out.splitlines() if line.startswith("torch")]
+    assert (result.code, len(lines)) == (0, 2)
+    assert all(re.search(rf" no .*torchaudio.*does not load \({REASON}\)", line) for line in lines)
+
+
 @pytest.mark.parametrize(
     ("missing", "command", "install"),
     [
