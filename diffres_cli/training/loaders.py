@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 import lightning.pytorch as lightning
-import torch
-from torch import Tensor
 
 from diffres_cli.training.batches import LegSampler, Plan
 from diffres_cli.training.material import Heard, Tested, TestedClips, TrainingClips
@@ -45,27 +43,19 @@ class ReadAhead(Generic[_Batch]):
 
     def __iter__(self) -> Iterator[_Batch]:
         if not self.threads:
-            yield from map(self._batch, self.keys)
+            yield from map(self.read, self.keys)
             return
         pending: deque[Future[_Batch]] = deque()
         pool = ThreadPoolExecutor(self.threads, "read-ahead")
         try:
             for key in self.keys:
-                pending.append(pool.submit(self._batch, key))
+                pending.append(pool.submit(self.read, key))
                 if len(pending) > _AHEAD * self.threads:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-    def _batch(self, key: Any) -> _Batch:
-        batch = self.read(key)
-        if not torch.cuda.is_available():
-            return batch
-        tensors = {name: each for name, each in batch._asdict().items() if isinstance(each, Tensor)}
-        pinned: dict[str, Any] = {name: each.pin_memory() for name, each in tensors.items()}
-        return batch._replace(**pinned)
 
 
 class Loaders(lightning.LightningDataModule):
