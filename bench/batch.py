@@ -34,10 +34,10 @@ from diffres_cli.batch.ledger import Ledger
 from diffres_cli.batch.plan import Task, plan
 from diffres_cli.batch.run import Order, Run, run
 from diffres_cli.batch.work import Setup
-from diffres_cli.checkpoint import find_model
+from diffres_cli.checkpoint.find import find_model
 from diffres_cli.cli.folder import engine
 from diffres_cli.cores import available_cores
-from diffres_cli.settings import Settings
+from diffres_cli.tagging.settings import Settings
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "bench-batch.md"
 DIFFRES = str(Path(sys.executable).with_name("diffres"))

@@ -29,11 +29,11 @@ from processor import CPUINFO, processor
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from diffres_cli.checkpoint import find_model
-from diffres_cli.melconfig import AUDIOSET_SMALL as CONFIG
-from diffres_cli.model.mel import MelSpectrogram, mel_filters
-from diffres_cli.model.network import DiffResNetwork
-from diffres_cli.model.weights import load_network
+from diffres_cli.checkpoint.find import find_model
+from diffres_cli.checkpoint.frontend import AUDIOSET_SMALL as CONFIG
+from diffres_cli.nn.frontends.mel import MelSpectrogram, mel_filters
+from diffres_cli.nn.network import DiffResNetwork
+from diffres_cli.nn.weights import load_network
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "bench-frontend.md"
 SECONDS = 10

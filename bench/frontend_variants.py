@@ -1,6 +1,6 @@
 """What `bench/frontend.py` times: ways to mel power, and the stages of the shipped model.
 
-The ways go from waveform [B, N] to mel power [B, F, T]. Each differs from `diffres_cli.model.mel` in
+The ways go from waveform [B, N] to mel power [B, F, T]. Each differs from `diffres_cli.nn.frontends.mel` in
 one thing; the framing, the window and the filters are its own.
 """
 
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import conv1d, pad
 
-from diffres_cli.melconfig import AUDIOSET_SMALL as CONFIG
-from diffres_cli.model.dft import PowerSpectrum
-from diffres_cli.model.importance import rescale
-from diffres_cli.model.mel import FilterGroup, MelSpectrogram, filter_groups, mel_filters
-from diffres_cli.model.network import DiffResNetwork
-from diffres_cli.model.warp import merge_max, merge_mean, overlaps, resolution_encoding
+from diffres_cli.checkpoint.frontend import AUDIOSET_SMALL as CONFIG
+from diffres_cli.nn.frontends.dft import PowerSpectrum
+from diffres_cli.nn.frontends.mel import FilterGroup, MelSpectrogram, filter_groups, mel_filters
+from diffres_cli.nn.importance import rescale
+from diffres_cli.nn.network import DiffResNetwork
+from diffres_cli.nn.warp import merge_max, merge_mean, overlaps, resolution_encoding
 
 Floats = NDArray[np.float32]
 HALF = CONFIG.window // 2

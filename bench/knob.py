@@ -23,10 +23,10 @@ import onnxruntime
 import torch
 from processor import processor
 
-from diffres_cli.card import ModelCard
-from diffres_cli.melconfig import AUDIOSET_SMALL, PAPER, MelConfig
-from diffres_cli.model.export import to_onnx_bytes
-from diffres_cli.model.network import DiffResNetwork
+from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.checkpoint.frontend import AUDIOSET_SMALL, PAPER, MelConfig
+from diffres_cli.nn.export import to_onnx_bytes
+from diffres_cli.nn.network import DiffResNetwork
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "bench-knob.md"
 RATES = (100, 50, 25)

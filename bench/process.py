@@ -27,7 +27,7 @@ import soundfile
 import typer
 
 from diffres_cli import __version__
-from diffres_cli.checkpoint import find_model
+from diffres_cli.checkpoint.find import find_model
 
 MEMORY = "## Peak memory"  # the part of the page that is written by bench/memory.py
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "bench-process.md"

@@ -26,15 +26,15 @@ from processor import processor
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from diffres_cli.model.objectives import empty_frames, frame_rms
-from diffres_cli.timing import slots_at
+from diffres_cli.inference.timing import slots_at
+from diffres_cli.nn.objectives import empty_frames, frame_rms
+from diffres_cli.recipes.files import recipe_for
+from diffres_cli.recipes.recipe import Recipe
 from diffres_cli.training.augment import masked, mix, shifted
 from diffres_cli.training.batches import LegSampler, Plan
 from diffres_cli.training.material import Heard, Material, TrainingClips
 from diffres_cli.training.objective import objective
 from diffres_cli.training.prepare import find, prepare
-from diffres_cli.training.recipe import Recipe
-from diffres_cli.training.recipefile import recipe_for
 from diffres_cli.training.start import starting_network
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -26,8 +26,8 @@ import torch
 from processor import processor
 from torch import Tensor
 
-from diffres_cli.model.importance import rescale
-from diffres_cli.model.warp import merge_max, merge_mean, overlaps, resolution_encoding
+from diffres_cli.nn.importance import rescale
+from diffres_cli.nn.warp import merge_max, merge_mean, overlaps, resolution_encoding
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "bench-warp.md"
 Merged = tuple[Tensor, Tensor, Tensor]
@@ -38,7 +38,7 @@ backward, in torch {torch} on one thread: CPU time of the second run in a fresh 
 first run's peak adds to that process. Medians of {rounds} rounds; *×* is the ratio to the first line in
 the same round. Frames and importance are random, the importance uneven (scores to the third power).
 
-- **closed form**: `diffres_cli.model.warp`, T + t weighted frames and no matrix.
+- **closed form**: `diffres_cli.nn.warp`, T + t weighted frames and no matrix.
 - **matrix, whole product**: W is built; mean and encoding are products with it, the maximum is taken over
   W[i, j] X[:, j], F t T numbers a clip. All clips at once would be {product:.1f} GB and do not fit: each clip
   runs forward and backward alone, which costs no time and spares B - 1 products.

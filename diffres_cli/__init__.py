@@ -60,14 +60,14 @@ __all__ = ["DiffresError", "Prediction", "Tagger", "__version__", "load_tagger"]
 
 if TYPE_CHECKING:
     from diffres_cli.errors import DiffresError
-    from diffres_cli.prediction import Prediction
-    from diffres_cli.tagger import Tagger, load_tagger
+    from diffres_cli.tagging.prediction import Prediction
+    from diffres_cli.tagging.tagger import Tagger, load_tagger
 
 _HOMES = {
     "DiffresError": "diffres_cli.errors",
-    "Prediction": "diffres_cli.prediction",
-    "Tagger": "diffres_cli.tagger",
-    "load_tagger": "diffres_cli.tagger",
+    "Prediction": "diffres_cli.tagging.prediction",
+    "Tagger": "diffres_cli.tagging.tagger",
+    "load_tagger": "diffres_cli.tagging.tagger",
 }
 
 

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from diffres_cli.card import ModelCard
-from diffres_cli.melconfig import AUDIOSET_SMALL
-from diffres_cli.model.network import DiffResNetwork
-from diffres_cli.model.publish import publish
-from diffres_cli.model.weights import network_from
-from diffres_cli.timing import slots_at
+from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.checkpoint.frontend import AUDIOSET_SMALL
+from diffres_cli.inference.timing import slots_at
+from diffres_cli.nn.network import DiffResNetwork
+from diffres_cli.nn.publish import publish
+from diffres_cli.nn.weights import network_from
 
 HERE = Path(__file__).parent
 TARGET = HERE.parent / "checkpoints" / "audioset-small"

@@ -23,7 +23,7 @@ import numpy as np
 import onnxruntime
 
 from diffres_cli import __version__, load_tagger
-from diffres_cli.tagger import Tagger
+from diffres_cli.tagging.tagger import Tagger
 
 RATES = (100, 75, 50, 33, 25, 20)
 HELD_OUT = "4"

@@ -25,10 +25,10 @@ from examples.struck import RINGS
 from numpy.typing import NDArray
 
 from diffres_cli import __version__, load_tagger
-from diffres_cli.events import join, runs
-from diffres_cli.labels import best
-from diffres_cli.prediction import Event, Prediction
-from diffres_cli.tagger import Tagger
+from diffres_cli.tagging.events import join, runs
+from diffres_cli.tagging.labels import best
+from diffres_cli.tagging.prediction import Event, Prediction
+from diffres_cli.tagging.tagger import Tagger
 
 RATES = (100, 50, 25)
 KINDS = ("dog", "rooster", "crying_baby", "sneezing")

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from diffres_cli.audio import excerpt, find_recordings, open_recording
-from diffres_cli.melconfig import FRONT_ENDS, PAPER
-from diffres_cli.model.frontends import build_front_end
-from diffres_cli.model.objectives import empty_frames, frame_rms
-from diffres_cli.training.recipe import Loss
+from diffres_cli.checkpoint.frontend import FRONT_ENDS, PAPER
+from diffres_cli.nn.frontends import build_front_end
+from diffres_cli.nn.objectives import empty_frames, frame_rms
+from diffres_cli.recipes.recipe import Loss
 
 ABSOLUTE = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 RELATIVE = (30, 40, 45, 50, 55, 60, 70)  # dB

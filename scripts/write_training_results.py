@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diffres_cli.training.recipe import Recipe
-from diffres_cli.training.recipefile import read_recipe
+from diffres_cli.recipes.files import read_recipe
+from diffres_cli.recipes.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "training-results.md"

@@ -13,13 +13,13 @@ import numpy as np
 from audio_files import Samples, noise, write
 
 from diffres_cli.audio import open_recording
-from diffres_cli.datasets.cache import WaveformCache, build_cache
 from diffres_cli.datasets.clip import Clip
+from diffres_cli.datasets.waveforms.cache import WaveformCache, build_cache
 
 BUILD = """
 import json, sys
 from pathlib import Path
-from diffres_cli.datasets.cache import build_cache
+from diffres_cli.datasets.waveforms.cache import build_cache
 from diffres_cli.datasets.clip import Clip
 from diffres_cli.errors import DiffresError
 folder, rate, seconds, workers, *clips = json.loads(sys.argv[1])

@@ -13,7 +13,7 @@ from diffres_cli.comparison.plan import Plan, parse
 from diffres_cli.comparison.state import folder_of
 from diffres_cli.config import parse_toml
 from diffres_cli.evaluation.runs import sha256
-from diffres_cli.training.recipefile import to_toml
+from diffres_cli.recipes.files import to_toml
 
 TINY = """
 model.architecture = "mobilenet_v3_large"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from diffres_cli.checkpoint import find_model
-from diffres_cli.model.network import DiffResNetwork
-from diffres_cli.model.weights import load_network, save_network
+from diffres_cli.checkpoint.find import find_model
+from diffres_cli.nn.network import DiffResNetwork
+from diffres_cli.nn.weights import load_network, save_network
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CLASSES = {

@@ -12,8 +12,8 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from diffres_cli.melconfig import MelConfig
-from diffres_cli.model.frontends import FrontEnd, build_front_end
+from diffres_cli.checkpoint.frontend import MelConfig
+from diffres_cli.nn.frontends import FrontEnd, build_front_end
 
 # An odd window that is no multiple of the hop.
 TINY = MelConfig(

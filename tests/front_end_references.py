@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from diffres_cli.melconfig import MelConfig
+from diffres_cli.checkpoint.frontend import MelConfig
 
 Array = NDArray[np.float64]
 Parameters = dict[str, Array]

@@ -10,7 +10,7 @@ import onnx
 from audio_files import noise, write
 from onnx import TensorProto, helper, numpy_helper
 
-from diffres_cli.checkpoint import shipped_models
+from diffres_cli.checkpoint.find import shipped_models
 
 
 def endless_model(path: Path) -> Path:

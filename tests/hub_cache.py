@@ -8,7 +8,7 @@ import huggingface_hub.constants
 import pytest
 from hub_server import Hub
 
-from diffres_cli.checkpoint import find_model, hub_models, shipped_models
+from diffres_cli.checkpoint.find import find_model, hub_models, shipped_models
 from diffres_cli.errors import ModelError
 
 SHIPPED = shipped_models()["audioset-small"]

@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 from references import rescale_loop, warp_by_overlap
 
-from diffres_cli.prediction import AdaptiveSpectrogram, Label, Prediction, WindowPrediction
-from diffres_cli.timing import frame_times, warp_edges
+from diffres_cli.inference.timing import frame_times, warp_edges
+from diffres_cli.tagging.prediction import AdaptiveSpectrogram, Label, Prediction, WindowPrediction
 
 FRAME_RATE = 100.0
 FREQUENCIES = (700 * np.expm1(np.linspace(50, 3450, 32) / 1127)).astype(np.float32)  # 32 Hz to 14 kHz, mel

@@ -15,8 +15,8 @@ from diffres_cli.batch.ledger import Ledger
 from diffres_cli.batch.plan import Task, parse_shard, plan, shard_of
 from diffres_cli.batch.work import Setup, do
 from diffres_cli.errors import AudioError, OutputError, UsageError
-from diffres_cli.settings import Settings
-from diffres_cli.tagger import load_tagger
+from diffres_cli.tagging.settings import Settings
+from diffres_cli.tagging.tagger import load_tagger
 
 
 def planned(*inputs, recursive=False):

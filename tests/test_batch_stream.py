@@ -19,7 +19,7 @@ from diffres_cli.batch.plan import Task, plan
 from diffres_cli.batch.stream import in_order
 from diffres_cli.batch.work import Setup
 from diffres_cli.batch.workers import Workers
-from diffres_cli.settings import Settings
+from diffres_cli.tagging.settings import Settings
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from diffres_cli.datasets.cache import build_cache
-from diffres_cli.datasets.decoding import Form, key_of
-from diffres_cli.datasets.lookup import look_up
-from diffres_cli.datasets.plan import plan
-from diffres_cli.datasets.shards import ShardWriter, quantized
+from diffres_cli.datasets.waveforms.cache import build_cache
+from diffres_cli.datasets.waveforms.decoding import Form, key_of
+from diffres_cli.datasets.waveforms.lookup import look_up
+from diffres_cli.datasets.waveforms.plan import plan
+from diffres_cli.datasets.waveforms.shards import ShardWriter, quantized
 from diffres_cli.errors import UsageError
 
 RECORDINGS = sorted(path for path in EXAMPLES.iterdir() if path.suffix in {".flac", ".ogg"})

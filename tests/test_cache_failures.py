@@ -9,7 +9,7 @@ from audio_files import ffmpeg, noise, write
 from cache_builds import assert_holds, build, clip_of, shards, some
 from places import open_to_all, small_disk, unprivileged
 
-from diffres_cli.datasets.decoding import Done, Form, Job, do, key_of
+from diffres_cli.datasets.waveforms.decoding import Done, Form, Job, do, key_of
 from diffres_cli.errors import DataError, OutputError
 
 

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from onnx import helper
 from test_cli_terminal import on_terminal
 
-from diffres_cli.card import ModelCard
-from diffres_cli.checkpoint import shipped_models
+from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.checkpoint.find import shipped_models
+from diffres_cli.checkpoint.frontend import FRONT_ENDS, PAPER, MelConfig
+from diffres_cli.checkpoint.variant import Variant
 from diffres_cli.datasets import load_dataset
 from diffres_cli.errors import DataError, ModelError
-from diffres_cli.melconfig import FRONT_ENDS, PAPER, MelConfig
 from diffres_cli.outputs.sink import Sink
-from diffres_cli.variant import Variant
 
 CARD = ModelCard("x", "efficientnet_b2", ("a", "b"), ("1", "2"), PAPER, "MIT", "ESC-50")
 UNSAFE = ["\x1b[31mred", "a\nb", "a\rb", "bell\x07", "\x9b1m", "\u202egpj.exe", "\u2066a", "a\u2028b", "\x00"]

@@ -17,8 +17,8 @@ from format_records import written
 from diffres_cli.errors import UsageError
 from diffres_cli.outputs import FORMATS
 from diffres_cli.outputs.records import as_record
-from diffres_cli.settings import Settings
-from diffres_cli.tagger import Tagger, load_tagger
+from diffres_cli.tagging.settings import Settings
+from diffres_cli.tagging.tagger import Tagger, load_tagger
 
 RATE = 32000
 

@@ -13,12 +13,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from diffres_cli.card import ModelCard
-from diffres_cli.checkpoint import find_model, read_model, shipped_models
+from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.checkpoint.find import find_model, read_model, shipped_models
+from diffres_cli.checkpoint.frontend import AUDIOSET_SMALL, PAPER
 from diffres_cli.errors import ModelError, UsageError
-from diffres_cli.melconfig import AUDIOSET_SMALL, PAPER
-from diffres_cli.runtime import OnnxRuntime
-from diffres_cli.tagger import load_tagger
+from diffres_cli.inference.runtime import OnnxRuntime
+from diffres_cli.tagging.tagger import load_tagger
 
 SHIPPED = shipped_models()["audioset-small"]
 

@@ -13,7 +13,7 @@ from torchvision.models import mobilenet_v3_large
 from torchvision.ops.misc import SqueezeExcitation
 
 from diffres_cli.errors import UsageError
-from diffres_cli.model.classifier import AttentionPooling, build_classifier
+from diffres_cli.nn.classifier import AttentionPooling, build_classifier
 
 
 def parameters(module: nn.Module) -> int:

@@ -106,7 +106,7 @@ def test_check_misses_a_file_of_a_shipped_model(
 ) -> None:
     folder = shutil.copytree(SHIPPED, tmp_path / "checkpoints" / "audioset-small")
     (folder / gone).unlink()
-    monkeypatch.setattr("diffres_cli.checkpoint._HERE", tmp_path)
+    monkeypatch.setattr("diffres_cli.checkpoint.find._HERE", tmp_path)
     for name in ([], ["audioset-small"], [folder]):
         result = invoke("models", "check", *name)
         assert (result.code, result.out) == (3, "")

@@ -21,8 +21,8 @@ from places import names
 from test_cli_terminal import BAR, on_terminal
 
 from diffres_cli.datasets import catalog
-from diffres_cli.datasets.archive import MIRROR
-from diffres_cli.datasets.download import STAGE
+from diffres_cli.datasets.download.archive import MIRROR
+from diffres_cli.datasets.download.download import STAGE
 
 SIREN, BIRDSONG = ((EXAMPLES / name).read_bytes() for name in ("siren.ogg", "birdsong.flac"))
 

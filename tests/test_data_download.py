@@ -17,8 +17,8 @@ from data_archives import DATASETS, SOURCES, program, small, tarred, zipped
 from file_server import FileServer
 from places import names, small_disk
 
-from diffres_cli.datasets.archive import MIRROR, ArchiveError
-from diffres_cli.datasets.download import STAGE, download, is_unfinished
+from diffres_cli.datasets.download.archive import MIRROR, ArchiveError
+from diffres_cli.datasets.download.download import STAGE, download, is_unfinished
 from diffres_cli.errors import DataError, OutputError, UsageError
 
 

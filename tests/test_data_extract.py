@@ -19,8 +19,8 @@ import pytest
 from data_archives import clips, split, tarred, zipped
 from places import names, open_to_all, small_disk, unprivileged
 
-from diffres_cli.datasets.archive import ArchiveError
-from diffres_cli.datasets.extract import extract
+from diffres_cli.datasets.download.archive import ArchiveError
+from diffres_cli.datasets.download.extract import extract
 from diffres_cli.errors import OutputError
 
 TREE = {
@@ -29,7 +29,7 @@ TREE = {
     "top.txt": b"",
 }
 PROGRAM = (
-    "import sys; from pathlib import Path; from diffres_cli.datasets.extract import extract\n"
+    "import sys; from pathlib import Path; from diffres_cli.datasets.download.extract import extract\n"
     "from diffres_cli.errors import DiffresError\n"
     "try: extract([Path(sys.argv[1])], Path(sys.argv[2]), {hook})\n"
     "except DiffresError as error: print(type(error).__name__, error)\n"

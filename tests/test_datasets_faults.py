@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from diffres_cli.datasets import SOURCES, load_dataset
-from diffres_cli.datasets.download import STAGE
+from diffres_cli.datasets.download.download import STAGE
 from diffres_cli.datasets.listing import Listing, relative
 from diffres_cli.datasets.tables import read_columns, read_rows
 from diffres_cli.errors import DataError

@@ -16,7 +16,7 @@ from repository import loaded_by
 from diffres_cli import devices
 from diffres_cli.cli.main import run
 from diffres_cli.errors import UsageError
-from diffres_cli.tagger import load_tagger
+from diffres_cli.tagging.tagger import load_tagger
 
 SIREN = str(Path(__file__).parents[1] / "examples" / "siren.ogg")
 OFFERED = devices.CUDA in onnxruntime.get_available_providers()
@@ -110,7 +110,7 @@ def test_the_table_has_a_line_for_each_place(capsys: pytest.CaptureFixture[str])
 
 
 def test_looking_does_not_import_torch() -> None:
-    assert loaded_by("from diffres_cli.devices import places; places()", {"torch"}) == set()
+    assert loaded_by("from diffres_cli.inference.devices import places; places()", {"torch"}) == set()
 
 
 def test_torch_that_is_missing_is_said_so(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_torch_that_is_missing_is_said_so(tmp_path: Path) -> None:
         if not path.name.startswith(("torch", "diffres", "_")):
             (tmp_path / path.name).symlink_to(path)
     (tmp_path / "diffres_cli").symlink_to(Path(devices.__file__).parent)
-    code = "from diffres_cli.devices import places; print(*places(), sep='\\n')"
+    code = "from diffres_cli.inference.devices import places; print(*places(), sep='\\n')"
     found = subprocess.run(
         [sys.executable, "-S", "-c", code],  # -S: no other packages
         env={**os.environ, "PYTHONPATH": str(tmp_path)},

@@ -13,7 +13,7 @@ from command import EXAMPLES, Result, invoke
 from evaluated import CLIPS, LABELS, write_dataset, write_map, write_run
 
 from diffres_cli.evaluation.shipment import run_notes, shipment
-from diffres_cli.model.publish import card_markdown
+from diffres_cli.nn.publish import card_markdown
 
 
 @pytest.fixture(scope="module")

@@ -21,22 +21,22 @@ from evaluated import (
     write_run,
 )
 
-from diffres_cli.card import ModelCard
-from diffres_cli.checkpoint import find_model, read_model
-from diffres_cli.datasets.cache import WaveformCache, build_cache
+from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.checkpoint.find import find_model, read_model
 from diffres_cli.datasets.catalog import load_dataset
 from diffres_cli.datasets.clip import Dataset
+from diffres_cli.datasets.waveforms.cache import WaveformCache, build_cache
 from diffres_cli.errors import DataError, ModelError, UsageError
 from diffres_cli.evaluation.job import chosen_rates, evaluate_all
 from diffres_cli.evaluation.result import Evaluation
 from diffres_cli.evaluation.scoring import score
 from diffres_cli.evaluation.subjects import Request, subjects
-from diffres_cli.model.backend import TorchRuntime
-from diffres_cli.model.network import DiffResNetwork
-from diffres_cli.model.weights import save_network
-from diffres_cli.prediction import Floats
-from diffres_cli.runtime import OnnxRuntime
-from diffres_cli.tagger import load_tagger
+from diffres_cli.inference.runtime import OnnxRuntime
+from diffres_cli.nn.backend import TorchRuntime
+from diffres_cli.nn.network import DiffResNetwork
+from diffres_cli.nn.weights import save_network
+from diffres_cli.tagging.prediction import Floats
+from diffres_cli.tagging.tagger import load_tagger
 
 CARD = hearing_network().card
 

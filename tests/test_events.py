@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from diffres_cli import Tagger, load_tagger
 from diffres_cli.errors import UsageError
-from diffres_cli.events import join, runs
-from diffres_cli.labels import best
-from diffres_cli.prediction import Event, WindowPrediction
-from diffres_cli.settings import Settings
-from diffres_cli.timing import column_times
+from diffres_cli.inference.timing import column_times
+from diffres_cli.tagging.events import join, runs
+from diffres_cli.tagging.labels import best
+from diffres_cli.tagging.prediction import Event, WindowPrediction
+from diffres_cli.tagging.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"

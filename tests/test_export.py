@@ -15,16 +15,16 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from diffres_cli.card import ModelCard
-from diffres_cli.checkpoint import find_model, read_model
+from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.checkpoint.find import find_model, read_model
+from diffres_cli.checkpoint.frontend import PAPER
 from diffres_cli.errors import ModelError, OutputError
-from diffres_cli.melconfig import PAPER
-from diffres_cli.model.export import OUTPUTS, TOLERANCE, export_onnx, largest_difference
-from diffres_cli.model.network import DiffResNetwork, NetworkOutput
-from diffres_cli.model.publish import notes_of, publish
-from diffres_cli.model.weights import load_network
-from diffres_cli.tagger import load_tagger
-from diffres_cli.timing import slots_at
+from diffres_cli.inference.timing import slots_at
+from diffres_cli.nn.export import OUTPUTS, TOLERANCE, export_onnx, largest_difference
+from diffres_cli.nn.network import DiffResNetwork, NetworkOutput
+from diffres_cli.nn.publish import notes_of, publish
+from diffres_cli.nn.weights import load_network
+from diffres_cli.tagging.tagger import load_tagger
 
 FIXTURE = np.load(Path(__file__).parent / "fixtures" / "parity.npz")
 CASES = [tuple(key.split("_")[1:]) for key in FIXTURE if key.startswith("prob_")]

@@ -14,8 +14,8 @@ from diffres_cli import load_tagger
 from diffres_cli.figure import draw
 from diffres_cli.figure.layout import compose
 from diffres_cli.figure.write import style
-from diffres_cli.prediction import Label, Prediction
-from diffres_cli.timing import warp_edges
+from diffres_cli.inference.timing import warp_edges
+from diffres_cli.tagging.prediction import Label, Prediction
 
 DPI = 200
 

@@ -14,7 +14,7 @@ from format_records import ASKED, SILENT, label, tagged, written
 from diffres_cli.errors import UsageError
 from diffres_cli.outputs import FORMATS, check_format, choose_format, format_of
 from diffres_cli.outputs.records import as_record, rows, spans
-from diffres_cli.prediction import Event, Label, Prediction, WindowPrediction
+from diffres_cli.tagging.prediction import Event, Label, Prediction, WindowPrediction
 
 DOCUMENTED = ["file", "duration", "sample_rate", "model", "fps", "min_confidence", "labels", "windows"]
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from front_end_cases import TINY, noise, trained
 
-from diffres_cli.melconfig import LEARNED, SINCNET, frequencies
-from diffres_cli.model.frontends.filters import FWHM, gabor_start, largest
-from diffres_cli.model.frontends.leaf import Leaf
-from diffres_cli.model.frontends.pcen import SmoothedPCEN, moving_average
-from diffres_cli.model.mel import mel_filters
+from diffres_cli.checkpoint.frontend import LEARNED, SINCNET, frequencies
+from diffres_cli.nn.frontends.filters import FWHM, gabor_start, largest
+from diffres_cli.nn.frontends.leaf import Leaf
+from diffres_cli.nn.frontends.mel import mel_filters
+from diffres_cli.nn.frontends.pcen import SmoothedPCEN, moving_average
 
 
 def test_gabor_filters_start_as_mel_filters() -> None:

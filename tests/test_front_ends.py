@@ -14,9 +14,9 @@ import torch
 from front_end_cases import CASES, TINY, exported, noise, run, trained
 from torch import Tensor
 
+from diffres_cli.checkpoint.frontend import CQT, FRONT_ENDS, KINDS, LEARNED, STFT, frequencies
 from diffres_cli.errors import UsageError
-from diffres_cli.melconfig import CQT, FRONT_ENDS, KINDS, LEARNED, STFT, frequencies
-from diffres_cli.model.frontends import build_front_end
+from diffres_cli.nn.frontends import build_front_end
 
 LEARNED_KINDS = ("leaf", "sincnet", "td-filterbanks")
 

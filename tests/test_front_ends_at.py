@@ -11,9 +11,9 @@ import torch
 from front_end_cases import CASES, exported, noise, run
 from torch import Tensor, nn
 
-from diffres_cli.melconfig import FRONT_ENDS, STFT
-from diffres_cli.model.frontends import build_front_end
-from diffres_cli.model.windowed import WindowedSpectrum
+from diffres_cli.checkpoint.frontend import FRONT_ENDS, STFT
+from diffres_cli.nn.frontends import build_front_end
+from diffres_cli.nn.frontends.windowed import WindowedSpectrum
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 5, 6, 7, 9, 100])

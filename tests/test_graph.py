@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import SparseTensorProto, TensorProto, helper
 
-from diffres_cli.checkpoint import find_model, read_model
+from diffres_cli.checkpoint.find import find_model, read_model
 from diffres_cli.errors import ModelError
-from diffres_cli.graph import has_external_data
-from diffres_cli.tagger import load_tagger
+from diffres_cli.inference.graph import has_external_data
+from diffres_cli.tagging.tagger import load_tagger
 
 MODEL = read_model(find_model("audioset-small")).data
 

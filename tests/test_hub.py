@@ -11,9 +11,9 @@ from hub_cache import MODEL, NAME, SHIPPED, assert_nothing_usable, command, file
 from hub_server import TOKEN, Hub
 from repository import loaded_by
 
-from diffres_cli.checkpoint import find_model, hub_models, install_model, read_model
+from diffres_cli.checkpoint.find import find_model, hub_models, install_model, read_model
+from diffres_cli.checkpoint.hub.reference import Reference
 from diffres_cli.errors import DiffresError, ModelError, UsageError
-from diffres_cli.hub.reference import Reference
 
 PARTS = {"SHA256SUMS", "README.md", "labels.csv", "model.onnx"}
 
@@ -91,7 +91,7 @@ def test_what_other_software_left_in_the_cache_is_completed_before_it_is_used(hu
 
 def test_using_a_model_in_the_cache_loads_no_http_library(hub: Hub) -> None:
     find_model(NAME)
-    code = f"from diffres_cli.checkpoint import find_model; find_model({NAME!r})"
+    code = f"from diffres_cli.checkpoint.find import find_model; find_model({NAME!r})"
     assert loaded_by(code, {"huggingface_hub.file_download", "httpx", "httpx2", "requests"}) == set()
 
 

@@ -11,7 +11,7 @@ import pytest
 from hub_cache import MODEL, NAME, SHIPPED, assert_nothing_usable, command, partial
 from hub_server import Hub
 
-from diffres_cli.checkpoint import find_model, install_model, read_model
+from diffres_cli.checkpoint.find import find_model, install_model, read_model
 from diffres_cli.errors import ModelError, OutputError
 
 PART = len(MODEL) // 3

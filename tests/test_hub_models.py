@@ -9,7 +9,7 @@ from hub_commands import Done, commit
 from hub_server import Hub
 from huggingface_hub import scan_cache_dir
 
-from diffres_cli.checkpoint import find_model, hub_models, shipped_models
+from diffres_cli.checkpoint.find import find_model, hub_models, shipped_models
 
 # What the hub library and the HTTP library under it make of each other.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from references import res_conv_loop, rescale_loop
 from torch import Tensor
 
-from diffres_cli.model.importance import ImportanceNetwork, ResConv1d, rescale, shares
+from diffres_cli.nn.importance import ImportanceNetwork, ResConv1d, rescale, shares
 
 UNEVEN = torch.tensor([[0.9, 0.01, 0.02, 0.3, 0.01, 0.01, 0.2]], dtype=torch.float64)
 

@@ -11,12 +11,12 @@ from audio_files import noise, write
 
 from diffres_cli import load_tagger
 from diffres_cli.audio import find_recordings, open_recording
+from diffres_cli.batch.job import LONGEST_DRAWN, Summary, is_drawable, tag_all
 from diffres_cli.errors import AudioError, OutputError, UsageError
-from diffres_cli.job import LONGEST_DRAWN, Summary, is_drawable, tag_all
 from diffres_cli.outputs import make_writer
 from diffres_cli.outputs.sink import Sink
-from diffres_cli.prediction import Prediction
-from diffres_cli.tagger import Settings, Tagger
+from diffres_cli.tagging.prediction import Prediction
+from diffres_cli.tagging.tagger import Settings, Tagger
 
 DEFAULTS = Settings()
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from evaluated import CLASSES, EXAMPLES, LABELS, hearing_network, write_map
 
-from diffres_cli.card import ModelCard
-from diffres_cli.checkpoint import find_model
+from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.checkpoint.find import find_model
 from diffres_cli.datasets.clip import Clip, Dataset
 from diffres_cli.errors import DataError, UsageError
 from diffres_cli.evaluation.labelmap import match, read_map
 from diffres_cli.evaluation.subjects import clip_sets
-from diffres_cli.model.weights import load_network
+from diffres_cli.nn.weights import load_network
 
 CARD = hearing_network().card
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from diffres_cli import Tagger, load_tagger
 from diffres_cli.errors import UsageError
-from diffres_cli.labels import best, pool, rank, read_names, select
-from diffres_cli.settings import Settings
+from diffres_cli.tagging.labels import best, pool, rank, read_names, select
+from diffres_cli.tagging.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 SCORES = st.lists(st.floats(0, 1, width=32) | st.just(0.5), min_size=1, max_size=30)

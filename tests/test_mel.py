@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
+from diffres_cli.checkpoint.frontend import AUDIOSET_SMALL, PAPER, MelConfig
 from diffres_cli.errors import UsageError
-from diffres_cli.melconfig import AUDIOSET_SMALL, PAPER, MelConfig
-from diffres_cli.model.dft import PowerSpectrum, radices
-from diffres_cli.model.mel import MelSpectrogram, mel_filters
+from diffres_cli.nn.frontends.dft import PowerSpectrum, radices
+from diffres_cli.nn.frontends.mel import MelSpectrogram, mel_filters
 
 FIXTURE = np.load(Path(__file__).parent / "fixtures" / "parity.npz")
 # An odd hop, a window that is no multiple of anything, a DFT that is no power of two.

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
-from diffres_cli.checkpoint import find_model
-from diffres_cli.melconfig import PAPER
-from diffres_cli.model.importance import ImportanceNetwork, rescale
-from diffres_cli.model.network import DiffResNetwork
-from diffres_cli.model.weights import load_network
-from diffres_cli.timing import slots_at
+from diffres_cli.checkpoint.find import find_model
+from diffres_cli.checkpoint.frontend import PAPER
+from diffres_cli.inference.timing import slots_at
+from diffres_cli.nn.importance import ImportanceNetwork, rescale
+from diffres_cli.nn.network import DiffResNetwork
+from diffres_cli.nn.weights import load_network
 
 FIXTURE = np.load(Path(__file__).parent / "fixtures" / "parity.npz")
 CASES = [tuple(key.split("_")[1:]) for key in FIXTURE if key.startswith("prob_")]

@@ -15,9 +15,9 @@ from onnx import numpy_helper
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from diffres_cli.checkpoint import find_model
+from diffres_cli.checkpoint.find import find_model
 from diffres_cli.errors import ModelError
-from diffres_cli.runtime import refuse_nonsense
+from diffres_cli.inference.runtime import refuse_nonsense
 
 SIREN = EXAMPLES / "siren.ogg"
 BROKEN = {

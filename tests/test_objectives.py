@@ -8,10 +8,10 @@ import torch
 from references import activeness_loop, frame_rms_loop, guide_loss_loop
 from torch import Tensor
 
-from diffres_cli.melconfig import FRONT_ENDS, PAPER
-from diffres_cli.model.frontends import build_front_end
-from diffres_cli.model.importance import rescale
-from diffres_cli.model.objectives import activeness, empty_frames, frame_rms, guide_loss
+from diffres_cli.checkpoint.frontend import FRONT_ENDS, PAPER
+from diffres_cli.nn.frontends import build_front_end
+from diffres_cli.nn.importance import rescale
+from diffres_cli.nn.objectives import activeness, empty_frames, frame_rms, guide_loss
 
 SILENT = [3, 4, 5, 17]
 

@@ -14,7 +14,7 @@ from diffres_cli.errors import OutputError, UsageError
 from diffres_cli.outputs import FORMATS, choose_format, make_writer
 from diffres_cli.outputs.records import as_record
 from diffres_cli.outputs.sink import Sink, open_sink
-from diffres_cli.prediction import Label, Prediction, WindowPrediction
+from diffres_cli.tagging.prediction import Label, Prediction, WindowPrediction
 
 SIREN, DOG = Label("Siren", "/m/03kmc9", 0.876521), Label("Dog, bark", "/m/0bt9lr", 0.25)
 NOTHING = np.zeros(2, np.float32)

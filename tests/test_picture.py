@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from predictions import prediction, silence, spectrogram
 
 from diffres_cli.errors import UsageError
-from diffres_cli.picture import Cells, join, loudness, magma, prepare, resample
+from diffres_cli.figure.picture import Cells, join, loudness, magma, prepare, resample
 
 
 def resample_by_loop(cells, grid):

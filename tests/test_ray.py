@@ -24,8 +24,8 @@ from diffres_cli.audio import find_recordings
 from diffres_cli.batch.plan import plan
 from diffres_cli.batch.run import Order, Run, in_process, run
 from diffres_cli.batch.work import Setup
-from diffres_cli.checkpoint import DEFAULT_MODEL
-from diffres_cli.settings import Settings
+from diffres_cli.checkpoint.find import DEFAULT_MODEL
+from diffres_cli.tagging.settings import Settings
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

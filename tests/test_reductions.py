@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool1d, adaptive_max_pool1d
 
-from diffres_cli.card import ModelCard
+from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.checkpoint.frontend import PAPER
+from diffres_cli.checkpoint.variant import REDUCTIONS, Variant
 from diffres_cli.errors import ModelError
-from diffres_cli.melconfig import PAPER
-from diffres_cli.model.export import checked_onnx
-from diffres_cli.model.importance import ImportanceNetwork, rescale
-from diffres_cli.model.network import DiffResNetwork
-from diffres_cli.model.reductions import ConvolutionBlocks, pick_frames, pooled
-from diffres_cli.model.warp import Overlaps, merge_mean, overlaps, resolution_encoding
-from diffres_cli.model.weights import load_network, save_network
-from diffres_cli.variant import REDUCTIONS, Variant
+from diffres_cli.nn.export import checked_onnx
+from diffres_cli.nn.importance import ImportanceNetwork, rescale
+from diffres_cli.nn.network import DiffResNetwork
+from diffres_cli.nn.reductions import ConvolutionBlocks, pick_frames, pooled
+from diffres_cli.nn.warp import Overlaps, merge_mean, overlaps, resolution_encoding
+from diffres_cli.nn.weights import load_network, save_network
 
 RIVALS = [name for name in REDUCTIONS if name != "diffres"]
 AWKWARD = [(100, 25), (100, 50), (99, 33), (101, 25), (101, 76), (50, 50), (7, 3), (9, 8), (3, 1)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from diffres_cli.batch.remote import Store, find_remote
+from diffres_cli.batch.ray.remote import Store, find_remote
 from diffres_cli.errors import AudioError, OutputError
 
 fsspec = pytest.importorskip("fsspec")

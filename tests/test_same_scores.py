@@ -13,8 +13,8 @@ from command import invoke
 
 from diffres_cli.batch.fingerprint import fingerprint
 from diffres_cli.batch.work import Setup
-from diffres_cli.settings import Settings
-from diffres_cli.tagger import load_tagger
+from diffres_cli.tagging.settings import Settings
+from diffres_cli.tagging.tagger import load_tagger
 
 NOISE = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
 

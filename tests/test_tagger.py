@@ -13,8 +13,8 @@ import pytest
 from references import warp_by_overlap
 
 from diffres_cli.errors import UsageError
-from diffres_cli.settings import Settings
-from diffres_cli.tagger import Tagger, load_tagger
+from diffres_cli.tagging.settings import Settings
+from diffres_cli.tagging.tagger import Tagger, load_tagger
 
 RATE = 32_000
 EXAMPLES = Path(__file__).parents[1] / "examples"

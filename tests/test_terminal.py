@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.segment import Segment
 
 from diffres_cli.errors import UsageError
-from diffres_cli.picture import Cells, loudness, magma, prepare, resample
-from diffres_cli.prediction import Label
-from diffres_cli.terminal import picture, strip
+from diffres_cli.figure.picture import Cells, loudness, magma, prepare, resample
+from diffres_cli.figure.terminal import picture, strip
+from diffres_cli.tagging.prediction import Label
 
 WIDTHS = [1, 7, 20, 47, 48, 80, 200]
 
@@ -180,8 +180,8 @@ def test_silence_is_dark():
 )
 def test_poor_terminals_get_a_picture_without_colour(environment):
     code = (
-        "from rich.console import Console; from diffres_cli.terminal import picture, strip\n"
-        "from predictions import prediction, spectrogram; from diffres_cli.prediction import Label\n"
+        "from rich.console import Console; from diffres_cli.figure.terminal import picture, strip\n"
+        "from predictions import prediction, spectrogram; from diffres_cli.tagging.prediction import Label\n"
         "console = Console(width=60)\n"
         "console.print(strip(prediction(spectrogram(50, 12)), 60))\n"
         "console.print(picture(prediction(spectrogram(50, 12), labels=(Label('Müll', '', 0.5),)), 60, 12))\n"
@@ -201,7 +201,7 @@ def test_poor_terminals_get_a_picture_without_colour(environment):
 
 def test_drawing_in_a_terminal_needs_no_matplotlib():
     code = (
-        "import sys; from rich.console import Console; from diffres_cli.terminal import strip\n"
+        "import sys; from rich.console import Console; from diffres_cli.figure.terminal import strip\n"
         "assert 'rich.segment' in sys.modules\n"
         "from predictions import prediction, spectrogram\n"
         "Console(file=sys.stderr).print(strip(prediction(spectrogram(50, 12)), 60))\n"

@@ -10,7 +10,7 @@ from audio_files import noise, write
 from command import invoke, spawn
 
 from diffres_cli.audio import paths_from
-from diffres_cli.card import ModelCard
+from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.cli.export import _text
 from diffres_cli.comparison.planfile import read_plan, shipped_plans
 from diffres_cli.config import read_file
@@ -18,10 +18,10 @@ from diffres_cli.datasets.clip import Dataset
 from diffres_cli.datasets.tables import read_columns, read_lines
 from diffres_cli.errors import DiffresError
 from diffres_cli.evaluation.labelmap import read_map
-from diffres_cli.labels import read_names
-from diffres_cli.tagger import load_tagger
+from diffres_cli.recipes.files import RECIPES, read_recipe
+from diffres_cli.tagging.labels import read_names
+from diffres_cli.tagging.tagger import load_tagger
 from diffres_cli.textfile import lines_of
-from diffres_cli.training.recipefile import RECIPES, read_recipe
 
 ENCODINGS = {
     "UTF-8": str.encode,

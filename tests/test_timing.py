@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from references import rescale_loop, warp_edges_loop
 
-from diffres_cli.timing import frame_times, slots_at, warp_edges
+from diffres_cli.inference.timing import frame_times, slots_at, warp_edges
 
 HOP = 0.01  # seconds
 

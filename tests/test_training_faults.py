@@ -10,8 +10,8 @@ from command import invoke, spawn
 from safetensors.torch import load_file
 from training_runs import facts, options, write_clips
 
+from diffres_cli.recipes.recipe import Training
 from diffres_cli.training.fit import _out_of_memory
-from diffres_cli.training.recipe import Training
 
 pytestmark = pytest.mark.usefixtures("one_cache")
 

@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diffres_cli.card import ModelCard
+from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.checkpoint.frontend import FRONT_ENDS, PAPER
+from diffres_cli.checkpoint.variant import Variant
 from diffres_cli.errors import TrainingError
-from diffres_cli.melconfig import FRONT_ENDS, PAPER
-from diffres_cli.model.network import DiffResNetwork
-from diffres_cli.model.objectives import empty_frames, frame_rms, guide_loss
+from diffres_cli.nn.network import DiffResNetwork
+from diffres_cli.nn.objectives import empty_frames, frame_rms, guide_loss
+from diffres_cli.recipes.recipe import Loss, Recipe
 from diffres_cli.training.batches import Plan
 from diffres_cli.training.material import Heard
 from diffres_cli.training.module import TrainingModule, _follow, _mixed_lengths
 from diffres_cli.training.objective import cross_entropy, objective
-from diffres_cli.training.recipe import Loss, Recipe
 from diffres_cli.training.start import batch_norms
-from diffres_cli.variant import Variant
 
 CLASSES = ("a", "b", "c")
 CARD = ModelCard("tiny", "mobilenet_v3_large", CLASSES, CLASSES, PAPER, "MIT", "nothing", width=0.1)

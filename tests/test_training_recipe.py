@@ -9,9 +9,9 @@ from command import invoke
 
 from diffres_cli.datasets.catalog import SOURCES
 from diffres_cli.errors import UsageError
-from diffres_cli.training.recipe import Recipe
-from diffres_cli.training.recipefile import RECIPES, parse_settings, read_recipe, recipe_for, to_toml
-from diffres_cli.training.rules import checked
+from diffres_cli.recipes.files import RECIPES, parse_settings, read_recipe, recipe_for, to_toml
+from diffres_cli.recipes.recipe import Recipe
+from diffres_cli.recipes.rules import checked
 from diffres_cli.training.schedule import share
 
 # Table 4: learning rate, epochs, batch size; from which epoch, times what, every how many. Table 5: seconds.

@@ -15,7 +15,7 @@ import pytest
 from command import PROGRAM, invoke, spawn
 from training_runs import differing, facts, options, write_clips
 
-from diffres_cli.model.weights import load_network
+from diffres_cli.nn.weights import load_network
 
 SEED = int(os.environ.get("TEST_SEED", time.time()))
 

@@ -18,9 +18,9 @@ from command import invoke
 from test_cli_terminal import on_terminal
 from training_runs import differing, facts, options, write_clips
 
-from diffres_cli.checkpoint import find_model
-from diffres_cli.model.weights import load_network
-from diffres_cli.training.recipefile import read_recipe
+from diffres_cli.checkpoint.find import find_model
+from diffres_cli.nn.weights import load_network
+from diffres_cli.recipes.files import read_recipe
 
 pytestmark = pytest.mark.usefixtures("one_cache")
 

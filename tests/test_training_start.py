@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffres_cli.checkpoint import find_model
+from diffres_cli.checkpoint.find import find_model
 from diffres_cli.datasets import Clip, Dataset
 from diffres_cli.errors import UsageError
-from diffres_cli.model.network import DiffResNetwork
-from diffres_cli.model.weights import load_network, save_network
-from diffres_cli.training.recipe import Recipe
+from diffres_cli.nn.network import DiffResNetwork
+from diffres_cli.nn.weights import load_network, save_network
+from diffres_cli.recipes.recipe import Recipe
 from diffres_cli.training.start import inherited_fields, starting_network
 
 MODEL = "audioset-small"

@@ -11,11 +11,11 @@ import torch
 from command import EXAMPLES
 from dataset_trees import SHARED, esc50
 
-from diffres_cli.checkpoint import find_model
+from diffres_cli.checkpoint.find import find_model
 from diffres_cli.datasets import load_dataset
 from diffres_cli.errors import DataError, ModelError, UsageError
-from diffres_cli.model.weights import load_network
-from diffres_cli.training.recipe import Data, Recipe
+from diffres_cli.nn.weights import load_network
+from diffres_cli.recipes.recipe import Data, Recipe
 from diffres_cli.training.softlabels import read_folder, read_table
 from diffres_cli.training.splits import split_names
 from diffres_cli.training.start import starting_network

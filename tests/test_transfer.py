@@ -14,7 +14,7 @@ from file_server import FileServer
 from hub_cache import NAME, assert_nothing_usable
 from hub_server import Hub
 
-from diffres_cli.checkpoint import install_model
+from diffres_cli.checkpoint.find import install_model
 from diffres_cli.errors import DiffresError, ModelError, OutputError
 from diffres_cli.transfer import Remote, TransferError, fetch
 

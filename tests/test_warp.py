@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool1d, max_pool1d
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from diffres_cli.model.importance import rescale
-from diffres_cli.model.warp import Overlaps, merge_max, merge_mean, overlaps, resolution_encoding
+from diffres_cli.nn.importance import rescale
+from diffres_cli.nn.warp import Overlaps, merge_max, merge_mean, overlaps, resolution_encoding
 
 SHAPES = [(1, 1), (2, 1), (7, 3), (8, 8), (33, 32), (50, 49), (60, 15), (101, 25), (101, 99)]
 EXACT = 1e-12  # float64, sums of some hundred terms near 1

@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from diffres_cli.card import ModelCard
-from diffres_cli.checkpoint import find_model
+from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.checkpoint.find import find_model
+from diffres_cli.checkpoint.frontend import PAPER
 from diffres_cli.errors import ModelError, OutputError
-from diffres_cli.melconfig import PAPER
-from diffres_cli.model.network import DiffResNetwork
-from diffres_cli.model.weights import load_network, network_from, save_network
+from diffres_cli.nn.network import DiffResNetwork
+from diffres_cli.nn.weights import load_network, network_from, save_network
 
 CARD = ModelCard(
     name="tiny",

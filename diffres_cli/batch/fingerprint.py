@@ -9,8 +9,8 @@ from pathlib import Path
 
 from diffres_cli import __version__
 from diffres_cli.batch.work import Setup
-from diffres_cli.checkpoint import read_model
-from diffres_cli.devices import device_here, runtime_version
+from diffres_cli.checkpoint.find import read_model
+from diffres_cli.inference.devices import device_here, runtime_version
 from diffres_cli.outputs.records import DECIMALS
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from diffres_cli.audio import printable
 from diffres_cli.batch.fingerprint import fingerprint
+from diffres_cli.batch.job import SOME_FAILED, Summary
 from diffres_cli.batch.ledger import Ledger
 from diffres_cli.batch.plan import STDIN, Task, shard_of
 from diffres_cli.batch.work import Outcome, Setup, do
 from diffres_cli.errors import AudioError
 from diffres_cli.files import make_folder, sweep
-from diffres_cli.job import SOME_FAILED, Summary
 from diffres_cli.outputs import FORMATS, make_writer
 from diffres_cli.outputs.sink import open_sink
 

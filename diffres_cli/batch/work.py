@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from diffres_cli.audio import Recording, open_recording, printable
+from diffres_cli.batch.job import explain
 from diffres_cli.batch.plan import Task
-from diffres_cli.checkpoint import find_model
+from diffres_cli.checkpoint.find import find_model
 from diffres_cli.errors import AudioError, DependencyError, OutputError, OverdueError, UsageError
 from diffres_cli.files import make_folder, write_atomically
-from diffres_cli.job import explain
 from diffres_cli.outputs import FORMATS, make_writer
 from diffres_cli.outputs.records import Record, as_record
-from diffres_cli.prediction import Prediction
-from diffres_cli.settings import Settings
-from diffres_cli.tagger import Tagger, load_tagger
+from diffres_cli.tagging.prediction import Prediction
+from diffres_cli.tagging.settings import Settings
+from diffres_cli.tagging.tagger import Tagger, load_tagger
 from diffres_cli.watch import PATIENCE, watched
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # full or broken for all

@@ -18,11 +18,11 @@ from diffres_cli.outputs import check_format
 
 if TYPE_CHECKING:
     from diffres_cli.batch.plan import Task
-    from diffres_cli.batch.ray_engine import RayEngine
-    from diffres_cli.batch.ray_worker import Job
+    from diffres_cli.batch.ray.engine import RayEngine
+    from diffres_cli.batch.ray.worker import Job
     from diffres_cli.batch.run import Run
     from diffres_cli.batch.work import Setup
-    from diffres_cli.checkpoint import ModelFile
+    from diffres_cli.checkpoint.find import ModelFile
 
 ENGINES = ("local", "ray")
 
@@ -89,7 +89,7 @@ class Cluster:
         Raises:
             UsageError: jobs below 1.
         """
-        from diffres_cli.batch.ray_engine import RayEngine
+        from diffres_cli.batch.ray.engine import RayEngine
 
         at_least_one(self.jobs)
         return RayEngine(self.address, self.jobs, available_cores(), loud=self.debug)
@@ -98,8 +98,8 @@ class Cluster:
 def tag_on_cluster(cluster: Cluster, setup: Setup, found: list[str | AudioError], inputs: list[str]) -> int:
     """Tag what is not done yet and report, as `tag_folder` does."""
     from diffres_cli.batch.fingerprint import fingerprint
-    from diffres_cli.batch.ray_worker import Job, done_in
-    from diffres_cli.batch.remote import Store
+    from diffres_cli.batch.ray.remote import Store
+    from diffres_cli.batch.ray.worker import Job, done_in
     from diffres_cli.batch.run import Run
 
     if any(item == "-" for item in found):
@@ -123,8 +123,8 @@ def tag_on_cluster(cluster: Cluster, setup: Setup, found: list[str | AudioError]
 
 def _checked(setup: Setup) -> ModelFile:
     """The model that every worker will load; what is wrong with it, or the settings, is said before."""
-    from diffres_cli.checkpoint import read_model
-    from diffres_cli.tagger import tagger_of
+    from diffres_cli.checkpoint.find import read_model
+    from diffres_cli.tagging.tagger import tagger_of
 
     model = read_model(Path(setup.model))
     setup.settings.resolve(tagger_of(model, "cpu").card)  # a GPU may be where the workers are
@@ -133,7 +133,7 @@ def _checked(setup: Setup) -> ModelFile:
 
 def _planned(found: list[str | AudioError], inputs: list[str]) -> list[Task | AudioError]:
     from diffres_cli.batch.plan import Task, plan
-    from diffres_cli.batch.remote import is_url
+    from diffres_cli.batch.ray.remote import is_url
 
     here = [item for item in found if isinstance(item, AudioError) or not is_url(item)]
     there = [item for item in found if isinstance(item, str) and is_url(item)]

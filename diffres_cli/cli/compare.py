@@ -126,7 +126,7 @@ def compare(
 
 def _planned(name: str, setting: list[str] | None) -> tuple[Plan, list[Cell]]:
     from diffres_cli.comparison.checks import planned
-    from diffres_cli.training.recipefile import parse_settings
+    from diffres_cli.recipes.files import parse_settings
 
     if not name:
         raise UsageError("give a plan: a file, or a name that `diffres compare --plans` lists")

@@ -79,7 +79,7 @@ def download(
     """
     from diffres_cli.cli.steps import Steps
     from diffres_cli.datasets.catalog import find_source
-    from diffres_cli.datasets.download import download as fetch_dataset
+    from diffres_cli.datasets.download.download import download as fetch_dataset
 
     source = find_source(name)
     if source.archives:
@@ -111,7 +111,7 @@ def check(
 ) -> int:
     """Count the clips of each split; find missing and broken ones."""
     from diffres_cli.datasets.catalog import find_source, load_dataset
-    from diffres_cli.datasets.download import is_unfinished
+    from diffres_cli.datasets.download.download import is_unfinished
 
     source = find_source(name)
     dataset = load_dataset(name, data, unfinished=True)
@@ -197,7 +197,7 @@ def _row(source: Source) -> tuple[str, ...]:
 
 def _state(source: Source) -> str:
     """Whether something is where the dataset would be; whether it is complete, `check` says."""
-    from diffres_cli.datasets.download import is_unfinished
+    from diffres_cli.datasets.download.download import is_unfinished
 
     if not source.splits:  # anybody's own
         return "–"
@@ -227,7 +227,7 @@ def _facts(source: Source) -> list[tuple[str, str]]:
 
 
 def _archive(archive: Archive) -> str:
-    from diffres_cli.datasets.archive import address
+    from diffres_cli.datasets.download.archive import address
 
     size = f"{archive.size} bytes" if archive.size else "no stated size"
     return f"{archive.name}  {size}  {archive.checksum or 'no checksum'}  {address(archive.url)}"

@@ -49,12 +49,12 @@ def export(
     A folder's card keeps what the card beside the checkpoint says below its facts. A training run's folder
     is called as it is, and its card has the metrics that `diffres eval RUN` measured, and the recipe.
     """
-    from diffres_cli.checkpoint import find_model
+    from diffres_cli.checkpoint.find import find_model
 
     path = find_model(source, weights=True)
     from diffres_cli.evaluation.shipment import shipment
-    from diffres_cli.model.export import export_onnx
-    from diffres_cli.model.publish import publish
+    from diffres_cli.nn.export import export_onnx
+    from diffres_cli.nn.publish import publish
 
     words = _text(notes) if notes else ""
     network, found = shipment(path, output, unevaluated=unevaluated)

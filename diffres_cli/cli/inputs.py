@@ -31,7 +31,7 @@ def find(
         raise UsageError("standard input cannot be both the audio (-) and the list (--files-from -)")
     listed = _listed(files_from) if files_from is not None else []
     if anywhere:
-        from diffres_cli.batch.remote import find_anywhere as find_files
+        from diffres_cli.batch.ray.remote import find_anywhere as find_files
     if listed or files_from is None:
         return list(find_files([*inputs, *listed], recursive))
     return [*find_files(inputs, recursive), AudioError(f"--files-from {files_from}: the list is empty")]

@@ -13,7 +13,7 @@ from diffres_cli.cli.console import emit, emit_table, say
 from diffres_cli.errors import DiffresError, UsageError
 
 if TYPE_CHECKING:
-    from diffres_cli.card import ModelCard
+    from diffres_cli.checkpoint.card import ModelCard
 
 OnHub = Annotated[str, typer.Argument(metavar="hf:ORG/NAME[@REVISION]", show_default=False)]
 
@@ -55,7 +55,7 @@ def info(
     debug: options.Debug = False,
 ) -> None:
     """Print a model's facts: architecture, front end, rates, origin, licence, checksum."""
-    from diffres_cli.checkpoint import find_model
+    from diffres_cli.checkpoint.find import find_model
 
     path = find_model(name, offline=offline)
     facts = _facts(_card(path), path)
@@ -74,7 +74,7 @@ def install(
 
     Only the files of a checkpoint are fetched, never code. One that was cut off goes on where it stopped.
     """
-    from diffres_cli.checkpoint import ONNX_NAME, install_model, model_name
+    from diffres_cli.checkpoint.find import ONNX_NAME, install_model, model_name
 
     folder = install_model(model, weights=weights)
     emit(f"{model_name(folder / ONNX_NAME)}\n")
@@ -83,7 +83,7 @@ def install(
 @models_app.command()
 def remove(model: OnHub, debug: options.Debug = False) -> None:
     """Delete a model that was installed from a hub, or one revision of it."""
-    from diffres_cli.checkpoint import remove_model
+    from diffres_cli.checkpoint.find import remove_model
 
     for name in remove_model(model):
         emit(f"removed {name}\n")
@@ -97,7 +97,7 @@ def check(
     debug: options.Debug = False,
 ) -> int:
     """Verify the checksums of the installed models, the shipped ones too."""
-    from diffres_cli.checkpoint import check_folder
+    from diffres_cli.checkpoint.find import check_folder
 
     folders = {name: _folder(name)} if name else _installed()
     problems = {model: check_folder(folder) for model, folder in folders.items()}
@@ -112,7 +112,7 @@ def check(
 @models_app.command()
 def providers(debug: options.Debug = False) -> None:
     """List what --backend and --device can choose from here, and why some of it cannot be used."""
-    from diffres_cli.devices import places
+    from diffres_cli.inference.devices import places
 
     emit_table(
         ("backend", "device", "runs on", "usable", "why not"),
@@ -131,14 +131,14 @@ def push(
     debug: options.Debug = False,
 ) -> None:
     """Publish a checkpoint folder on a hub, if its card is complete and its checksums match."""
-    from diffres_cli.hub.reference import Reference
-    from diffres_cli.push import push as push_folder
+    from diffres_cli.checkpoint.hub.reference import Reference
+    from diffres_cli.checkpoint.push import push as push_folder
 
     emit(f"{push_folder(folder, Reference.parse(model), private=private)}\n")
 
 
 def _installed() -> dict[str, Path]:
-    from diffres_cli.checkpoint import hub_models, shipped_models
+    from diffres_cli.checkpoint.find import hub_models, shipped_models
 
     return {**shipped_models(), **hub_models()}
 
@@ -149,9 +149,9 @@ def _folder(name: str) -> Path:
     Raises:
         UsageError: it is not.
     """
-    from diffres_cli.checkpoint import find_model
-    from diffres_cli.hub.cache import snapshot
-    from diffres_cli.hub.reference import Reference, is_reference
+    from diffres_cli.checkpoint.find import find_model
+    from diffres_cli.checkpoint.hub.cache import snapshot
+    from diffres_cli.checkpoint.hub.reference import Reference, is_reference
 
     installed = _installed()
     if not is_reference(name):
@@ -177,8 +177,8 @@ def _row(name: str, folder: Path) -> tuple[str, ...]:
 
 
 def _revision(path: Path) -> str:
-    from diffres_cli.hub.cache import branches
-    from diffres_cli.hub.reference import reference_of
+    from diffres_cli.checkpoint.hub.cache import branches
+    from diffres_cli.checkpoint.hub.reference import reference_of
 
     reference = reference_of(path)
     if reference is None or reference.revision is None:
@@ -188,7 +188,7 @@ def _revision(path: Path) -> str:
 
 
 def _card(path: Path) -> ModelCard:
-    from diffres_cli.tagger import load_tagger
+    from diffres_cli.tagging.tagger import load_tagger
 
     return load_tagger(path, device="cpu").card
 

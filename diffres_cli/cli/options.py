@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diffres_cli.checkpoint import DEFAULT_MODEL
+from diffres_cli.checkpoint.find import DEFAULT_MODEL
 from diffres_cli.config import variable
 from diffres_cli.errors import UsageError
 
@@ -165,7 +165,7 @@ def channel_of(text: str) -> Channel:
     Raises:
         UsageError: no channel can be meant.
     """
-    from diffres_cli.settings import CHANNELS
+    from diffres_cli.tagging.settings import CHANNELS
 
     if text == "mix":
         return "mix"
@@ -195,6 +195,6 @@ def label_names(path: Path | None) -> tuple[str, ...] | None:
     """
     if path is None:
         return None
-    from diffres_cli.labels import read_names
+    from diffres_cli.tagging.labels import read_names
 
     return read_names(path)

@@ -22,13 +22,13 @@ from diffres_cli.outputs import FORMATS, check_format, choose_format, format_of,
 from diffres_cli.watch import PATIENCE
 
 if TYPE_CHECKING:
+    from diffres_cli.batch.job import Summary
     from diffres_cli.batch.work import Setup
     from diffres_cli.cli.progress import Bar
-    from diffres_cli.job import Summary
     from diffres_cli.outputs.sink import Sink
-    from diffres_cli.prediction import Prediction
-    from diffres_cli.settings import Settings
-    from diffres_cli.tagger import Tagger
+    from diffres_cli.tagging.prediction import Prediction
+    from diffres_cli.tagging.settings import Settings
+    from diffres_cli.tagging.tagger import Tagger
 
 
 def tag(
@@ -85,7 +85,7 @@ def tag(
 
     Exit code: 0 all done, 1 some inputs failed, 2 usage, 3 nothing succeeded.
     """
-    from diffres_cli.settings import Settings
+    from diffres_cli.tagging.settings import Settings
 
     if not events:
         _refuse_typed(context, "works on events: add --events", "merge_gap", "min_duration")
@@ -145,7 +145,7 @@ def _tag(
     debug: bool,
 ) -> int:
     """Tag one after the other, results as they come."""
-    from diffres_cli.job import is_drawable, tag_all
+    from diffres_cli.batch.job import is_drawable, tag_all
 
     tagged: deque[Prediction] = deque(maxlen=1)
 
@@ -246,7 +246,7 @@ def _draw(prediction: Prediction) -> None:
     """The strip under the labels; a recording too long to hold its spectrogram has none."""
     if prediction.windows[0].spectrogram is None:
         return
-    from diffres_cli.terminal import strip
+    from diffres_cli.figure.terminal import strip
 
     emit("\n")
     show(lambda columns, _: strip(prediction, columns))

@@ -16,7 +16,7 @@ from diffres_cli.errors import DiffresError, UsageError
 from diffres_cli.imports import required
 
 if TYPE_CHECKING:
-    from diffres_cli.training.recipe import Recipe
+    from diffres_cli.recipes.recipe import Recipe
 
 _RUN = "_DIFFRES_RUN"  # tells the processes Lightning starts for further devices which folder it is
 
@@ -118,7 +118,7 @@ def train(
     """
     from diffres_cli.training import fit
     from diffres_cli.training.launch import is_main
-    from diffres_cli.training.recipefile import to_toml
+    from diffres_cli.recipes.files import to_toml
     from diffres_cli.training.trainer import Listener, Place
 
     fields = _fields(dataset, data, setting, fps, epochs, init, soft_labels, fold, seed)
@@ -153,7 +153,7 @@ def _fields(
     soft_labels: Path | None, fold: int | None, seed: int | None,
 ) -> dict[str, Any]:  # fmt: skip
     """What was asked for, as fields of a recipe: each option is the shorter way to say a --set."""
-    from diffres_cli.training.recipefile import parse_settings
+    from diffres_cli.recipes.files import parse_settings
 
     given = {
         "data.dataset": dataset or None,
@@ -173,7 +173,7 @@ def _fields(
 
 def _rates(fps: str) -> dict[str, Any]:
     """--fps 25, or --fps 15-100, as fields."""
-    from diffres_cli.training.recipefile import rate_fields
+    from diffres_cli.recipes.files import rate_fields
 
     if not fps:
         return {}
@@ -188,8 +188,8 @@ def _rates(fps: str) -> dict[str, Any]:
 
 
 def _recipe(path: Path | None, dataset: str, fields: dict[str, Any]) -> Recipe:
-    from diffres_cli.training.recipefile import completed, read_recipe, recipe_for
-    from diffres_cli.training.rules import checked
+    from diffres_cli.recipes.files import completed, read_recipe, recipe_for
+    from diffres_cli.recipes.rules import checked
     from diffres_cli.training.start import inherited_fields
 
     default = dataset or ("soft-labels" if "data.soft_labels" in fields else "")

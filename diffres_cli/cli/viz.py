@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from diffres_cli.audio import Recording
-    from diffres_cli.prediction import Prediction
-    from diffres_cli.tagger import Settings, Tagger
+    from diffres_cli.tagging.prediction import Prediction
+    from diffres_cli.tagging.tagger import Settings, Tagger
 
 MOST_RATES = 8
 FEWEST_LINES = 16
@@ -73,7 +73,7 @@ def viz(
 
     Without -o the picture is drawn in the terminal, where standard output is one.
     """
-    from diffres_cli.tagger import Settings, load_tagger
+    from diffres_cli.tagging.tagger import Settings, load_tagger
 
     rates, timeout = _rates(fps), options.time_limit(timeout)
     in_terminal = terminal or (output is None and sys.stdout.isatty())
@@ -129,7 +129,7 @@ def _tag_at(tagger: Tagger, input_: str, chosen: list[Settings], timeout: float)
         AudioError: it cannot be read, or was given up.
     """
     from diffres_cli.audio.sources import open_stdin
-    from diffres_cli.job import explain
+    from diffres_cli.batch.job import explain
 
     def tag(source: str | BinaryIO) -> list[Prediction]:
         rates = [partial(_tag, tagger, source, settings, len(chosen)) for settings in chosen]
@@ -151,7 +151,7 @@ def _by_channel(predictions: list[list[Prediction]]) -> list[Prediction]:
 
 def _tag(tagger: Tagger, source: str | BinaryIO, settings: Settings, rates: int) -> list[Prediction]:
     from diffres_cli.audio import open_recording
-    from diffres_cli.job import LONGEST_DRAWN
+    from diffres_cli.batch.job import LONGEST_DRAWN
 
     if not isinstance(source, str):
         source.seek(0)
@@ -174,7 +174,7 @@ def _tag(tagger: Tagger, source: str | BinaryIO, settings: Settings, rates: int)
 
 
 def _too_long(recording: Recording, seconds: str) -> UsageError:
-    from diffres_cli.job import LONGEST_DRAWN
+    from diffres_cli.batch.job import LONGEST_DRAWN
 
     return UsageError(
         f"{printable(recording.name)}: {seconds} to draw, at most {LONGEST_DRAWN:.0f} s fit a picture: "
@@ -189,6 +189,6 @@ def _show(predictions: list[Prediction]) -> None:
 
 def _drawing(prediction: Prediction, count: int, columns: int, lines: int) -> RenderableType:
     """One picture of `count` that share a screen, as far as it goes."""
-    from diffres_cli.terminal import picture
+    from diffres_cli.figure.terminal import picture
 
     return picture(prediction, columns, max(FEWEST_LINES, lines // count - 2))

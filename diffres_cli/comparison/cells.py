@@ -11,12 +11,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from diffres_cli.checkpoint.frontend import FRONT_ENDS
 from diffres_cli.comparison.plan import AXES, FULL, Grid, Plan
 from diffres_cli.datasets.build import USUAL_SECONDS
 from diffres_cli.errors import UsageError
-from diffres_cli.melconfig import FRONT_ENDS
-from diffres_cli.training.recipe import Recipe
-from diffres_cli.training.recipefile import completed, rate_fields, read_recipe, recipe_for
+from diffres_cli.recipes.files import completed, rate_fields, read_recipe, recipe_for
+from diffres_cli.recipes.recipe import Recipe
 
 _PLACE = "data.root"  # where the data lies decides nothing
 

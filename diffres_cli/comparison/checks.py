@@ -8,17 +8,17 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from diffres_cli.checkpoint.frontend import FRONT_ENDS
+from diffres_cli.checkpoint.variant import REDUCTIONS
 from diffres_cli.comparison.cells import Cell, cells_of
 from diffres_cli.comparison.plan import Plan, count_of
 from diffres_cli.comparison.planfile import read_plan
 from diffres_cli.datasets.catalog import find_source, load_dataset
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import DiffresError, UsageError
-from diffres_cli.melconfig import FRONT_ENDS
-from diffres_cli.timing import MINIMUM_SLOTS
-from diffres_cli.training.rules import checked
+from diffres_cli.inference.timing import MINIMUM_SLOTS
+from diffres_cli.recipes.rules import checked
 from diffres_cli.training.splits import split_names
-from diffres_cli.variant import REDUCTIONS
 
 _SHOWN = 3  # cells a fault names
 _NAMES = {"model.front_end": ("front end", FRONT_ENDS), "model.reduction": ("reduction", REDUCTIONS)}

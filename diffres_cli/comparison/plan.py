@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from diffres_cli.errors import UsageError
-from diffres_cli.training.recipe import Recipe
+from diffres_cli.recipes.recipe import Recipe
 
 KINDS = {
     "table1": "reductions by frame rate",

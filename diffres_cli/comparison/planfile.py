@@ -11,7 +11,7 @@ from diffres_cli.errors import UsageError
 from diffres_cli.files import reason
 from diffres_cli.textfile import read_text
 
-PLANS = Path(__file__).parent.parent / "plans"
+PLANS = Path(__file__).parent / "plans"
 
 
 def shipped_plans() -> dict[str, Path]:

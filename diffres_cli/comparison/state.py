@@ -12,8 +12,8 @@ from diffres_cli.comparison.cells import Cell
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.evaluation.runs import read_evaluation, read_facts
 from diffres_cli.files import make_folder, write_atomically
-from diffres_cli.training.recipe import Recipe
-from diffres_cli.training.recipefile import read_recipe, to_toml
+from diffres_cli.recipes.files import read_recipe, to_toml
+from diffres_cli.recipes.recipe import Recipe
 
 CELLS = "cells"
 FINISHED = "finished"

@@ -22,9 +22,9 @@ from diffres_cli.datasets.catalog import find_source
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import TrainingError
 from diffres_cli.files import write_atomically
-from diffres_cli.timing import slots_at
-from diffres_cli.training.recipe import Recipe
-from diffres_cli.training.recipefile import from_plain
+from diffres_cli.inference.timing import slots_at
+from diffres_cli.recipes.files import from_plain
+from diffres_cli.recipes.recipe import Recipe
 
 _ROUNDS = 7
 _NO_MATTER = {"model.init": "", "data.fold": 0}  # neither weights nor a fold change how long it takes
@@ -54,7 +54,7 @@ def measure(order: Order) -> None:
     import torch
 
     from diffres_cli.evaluation.provenance import machine
-    from diffres_cli.model.backend import resolve_device
+    from diffres_cli.nn.backend import resolve_device
 
     device = resolve_device(order.device)
     failures: dict[str, str] = {}

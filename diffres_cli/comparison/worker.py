@@ -19,7 +19,7 @@ from diffres_cli.comparison.state import CellFolder
 from diffres_cli.evaluation.runs import FACTS_NAME, MODEL_NAME
 from diffres_cli.files import write_atomically
 from diffres_cli.locks import locked
-from diffres_cli.training.recipefile import read_recipe
+from diffres_cli.recipes.files import read_recipe
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _train(folder: CellFolder, order: Order) -> None:
 
 def _count(folder: CellFolder) -> None:
     """Write down how many parameters each part of the network has."""
-    from diffres_cli.model.weights import load_network
+    from diffres_cli.nn.weights import load_network
 
     network = load_network(folder.run / MODEL_NAME)
     sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()}

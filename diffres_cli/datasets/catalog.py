@@ -58,7 +58,7 @@ def load_dataset(name: str, root: Path | None = None, *, unfinished: bool = Fals
         UsageError: the name is unknown.
         DataError: it is not there, or not what it should be, or its download was cut off.
     """
-    from diffres_cli.datasets.download import is_unfinished
+    from diffres_cli.datasets.download.download import is_unfinished
 
     source = find_source(name)
     if root is None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from diffres_cli.card import ModelCard
-from diffres_cli.checkpoint import ModelFile, read_model
-from diffres_cli.datasets.cache import WaveformCache, build_cache
+from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.checkpoint.find import ModelFile, read_model
 from diffres_cli.datasets.clip import Clip, Dataset
+from diffres_cli.datasets.waveforms.cache import WaveformCache, build_cache
 from diffres_cli.errors import DataError
 from diffres_cli.evaluation.labelmap import match, read_map
 from diffres_cli.evaluation.metrics import class_scores, confusions, metrics
@@ -20,11 +20,11 @@ from diffres_cli.evaluation.result import AtRate, Evaluation
 from diffres_cli.evaluation.runs import sha256
 from diffres_cli.evaluation.scoring import score
 from diffres_cli.evaluation.subjects import Request, Subject
-from diffres_cli.model.backend import TorchRuntime
-from diffres_cli.model.export import checked_onnx
-from diffres_cli.model.weights import load_network
-from diffres_cli.prediction import Floats
-from diffres_cli.runtime import OnnxRuntime, Runtime
+from diffres_cli.inference.runtime import OnnxRuntime, Runtime
+from diffres_cli.nn.backend import TorchRuntime
+from diffres_cli.nn.export import checked_onnx
+from diffres_cli.nn.weights import load_network
+from diffres_cli.tagging.prediction import Floats
 
 Progress = Callable[[str, int, int], None]
 

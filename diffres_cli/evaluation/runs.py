@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diffres_cli.checkpoint import WEIGHTS_NAME
+from diffres_cli.checkpoint.find import WEIGHTS_NAME
 from diffres_cli.config import parse_toml
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import ModelError, UsageError

@@ -12,15 +12,15 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from diffres_cli.card import ModelCard
-from diffres_cli.prediction import Floats
-from diffres_cli.runtime import Runtime
-from diffres_cli.timing import slots_at
+from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.inference.runtime import Runtime
+from diffres_cli.inference.timing import slots_at
+from diffres_cli.tagging.prediction import Floats
 from diffres_cli.watch import watched
 
 
 class Waveforms(Protocol):
-    """What is needed of a `diffres_cli.datasets.cache.WaveformCache`."""
+    """What is needed of a `diffres_cli.datasets.waveforms.cache.WaveformCache`."""
 
     @property
     def lengths(self) -> NDArray[np.int64]:

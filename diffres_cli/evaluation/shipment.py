@@ -19,9 +19,9 @@ from diffres_cli.evaluation.runs import (
     read_facts,
 )
 from diffres_cli.evaluation.spread import Spread
-from diffres_cli.model.network import DiffResNetwork
-from diffres_cli.model.publish import notes_of
-from diffres_cli.model.weights import load_network
+from diffres_cli.nn.network import DiffResNetwork
+from diffres_cli.nn.publish import notes_of
+from diffres_cli.nn.weights import load_network
 from diffres_cli.textfile import read_text
 
 NOT_EVALUATED = "## Evaluation\n\nNone: how well this model does was not measured."

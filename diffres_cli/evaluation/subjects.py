@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from diffres_cli.checkpoint import DEFAULT_MODEL, find_model, model_name
+from diffres_cli.checkpoint.find import DEFAULT_MODEL, find_model, model_name
 from diffres_cli.datasets.catalog import find_source, load_dataset
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import UsageError

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from diffres_cli.errors import UsageError
-from diffres_cli.prediction import Prediction
+from diffres_cli.tagging.prediction import Prediction
 
 # Where there is no home folder, matplotlib warns that it keeps its list of fonts elsewhere.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)

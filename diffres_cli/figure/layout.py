@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from diffres_cli.errors import UsageError
 from diffres_cli.figure import panels, text
-from diffres_cli.picture import Picture, prepare
-from diffres_cli.prediction import Prediction
+from diffres_cli.figure.picture import Picture, prepare
+from diffres_cli.tagging.prediction import Prediction
 
 LEFT, RIGHT, BOTTOM = 0.38, 0.56, 0.2
 """Inches kept free beside the panels for frequencies and the colour bar, and below for the axis."""

@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.ticker import MaxNLocator
 
 from diffres_cli.figure import text
-from diffres_cli.picture import DYNAMIC_RANGE, Cells, Picture, Values, loudness
+from diffres_cli.figure.picture import DYNAMIC_RANGE, Cells, Picture, Values, loudness
 
 DARK, LIGHT, GREY = "#3b0f70", "#f1605d", "#8a8a8a"  # two of magma's colours, told apart in grey too
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
-from diffres_cli.prediction import Prediction
+from diffres_cli.tagging.prediction import Prediction
 from diffres_cli.text import printable
 
 FONT = "DejaVu Sans"

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from diffres_cli.prediction import Event, Floats, Label, Prediction, WindowPrediction
+from diffres_cli.tagging.prediction import Event, Floats, Label, Prediction, WindowPrediction
 
 Record = dict[str, Any]
 DECIMALS = 4

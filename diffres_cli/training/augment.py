@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffres_cli.training.recipe import Augment
+from diffres_cli.recipes.recipe import Augment
 
 
 def mixup_partners(count: int, device: torch.device) -> Tensor:

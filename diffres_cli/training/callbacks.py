@@ -12,7 +12,7 @@ import lightning.pytorch as lightning
 from lightning.pytorch.utilities import rank_zero_only
 
 from diffres_cli.errors import OutputError
-from diffres_cli.model.weights import save_network
+from diffres_cli.nn.weights import save_network
 from diffres_cli.training.module import LOSS, MAIN_METRIC, TrainingModule
 from diffres_cli.training.runfolder import RunFolder
 

@@ -13,14 +13,14 @@ import torch
 from diffres_cli.errors import DataError, OutputError, TrainingError, UsageError
 from diffres_cli.files import reason
 from diffres_cli.locks import locked
+from diffres_cli.recipes.recipe import Recipe, Training
+from diffres_cli.recipes.rules import checked
 from diffres_cli.training.batches import Plan
 from diffres_cli.training.launch import is_main, limit_threads, stopped_by_lightning, stopped_by_signals
 from diffres_cli.training.loaders import Loaders
 from diffres_cli.training.material import Material
 from diffres_cli.training.module import TrainingModule
 from diffres_cli.training.prepare import Found, Prepared, find, prepare
-from diffres_cli.training.recipe import Recipe, Training
-from diffres_cli.training.rules import checked
 from diffres_cli.training.runfolder import LOCK_NAME, RunFolder, surroundings
 from diffres_cli.training.start import starting_network
 from diffres_cli.training.trainer import Job, Listener, Place, hush, make_trainer

@@ -10,10 +10,10 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import lightning.pytorch as lightning
 
+from diffres_cli.recipes.recipe import Recipe
 from diffres_cli.training.batches import LegSampler, Plan
 from diffres_cli.training.material import Heard, Tested, TestedClips, TrainingClips
 from diffres_cli.training.prepare import Prepared
-from diffres_cli.training.recipe import Recipe
 
 _AHEAD = 2  # batches for each thread
 _Batch = TypeVar("_Batch", Heard, Tested)

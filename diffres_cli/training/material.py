@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diffres_cli.datasets import Clip, Dataset
-from diffres_cli.datasets.cache import WaveformCache
+from diffres_cli.datasets.waveforms.cache import WaveformCache
+from diffres_cli.recipes.recipe import Recipe
 from diffres_cli.training.augment import mask_edges, mixup_shares
 from diffres_cli.training.batches import Batch, Indices, generator
-from diffres_cli.training.recipe import Recipe
 from diffres_cli.training.softlabels import SoftLabels
 
 

@@ -16,14 +16,14 @@ from torchmetrics import MetricCollection
 
 from diffres_cli.errors import TrainingError
 from diffres_cli.evaluation.metrics import metrics
-from diffres_cli.model.network import DiffResNetwork
-from diffres_cli.model.objectives import empty_frames, frame_rms
-from diffres_cli.timing import slots_at
+from diffres_cli.inference.timing import slots_at
+from diffres_cli.nn.network import DiffResNetwork
+from diffres_cli.nn.objectives import empty_frames, frame_rms
+from diffres_cli.recipes.recipe import Recipe
 from diffres_cli.training.augment import masked, mix, mixup_partners, shifted
 from diffres_cli.training.batches import Plan
 from diffres_cli.training.material import Heard, Tested
 from diffres_cli.training.objective import cross_entropy, objective
-from diffres_cli.training.recipe import Recipe
 from diffres_cli.training.schedule import share
 from diffres_cli.training.start import batch_norms
 

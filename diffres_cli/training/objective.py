@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
-from diffres_cli.model.network import NetworkOutput
-from diffres_cli.model.objectives import activeness, guide_loss
-from diffres_cli.training.recipe import Loss
+from diffres_cli.nn.network import NetworkOutput
+from diffres_cli.nn.objectives import activeness, guide_loss
+from diffres_cli.recipes.recipe import Loss
 
 _LEAST = 1e-7
 

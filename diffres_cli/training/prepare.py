@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from diffres_cli.datasets import Clip, Dataset, load_dataset
-from diffres_cli.datasets.cache import WaveformCache, build_cache
+from diffres_cli.datasets.waveforms.cache import WaveformCache, build_cache
 from diffres_cli.errors import DataError, UsageError
+from diffres_cli.recipes.recipe import Data, Recipe
 from diffres_cli.training.material import Material, SoftTargets, Targets, fingerprint
-from diffres_cli.training.recipe import Data, Recipe
 from diffres_cli.training.softlabels import SoftLabels, read_folder, read_table
 from diffres_cli.training.splits import split_names
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from diffres_cli import __version__
-from diffres_cli.checkpoint import WEIGHTS_NAME
+from diffres_cli.checkpoint.find import WEIGHTS_NAME
 from diffres_cli.errors import TrainingError, UsageError
 from diffres_cli.evaluation.provenance import machine
 from diffres_cli.files import make_folder, reason, write_atomically
-from diffres_cli.training.recipe import Recipe
-from diffres_cli.training.recipefile import from_plain, read_recipe, to_toml
+from diffres_cli.recipes.files import from_plain, read_recipe, to_toml
+from diffres_cli.recipes.recipe import Recipe
 
 LOCK_NAME = ".lock"
 _PACKAGES = ("torch", "torchaudio", "torchvision", "lightning", "torchmetrics", "numpy", "soundfile", "soxr")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from diffres_cli.training.recipe import Optimizer
+from diffres_cli.recipes.recipe import Optimizer
 
 
 def share(optimizer: Optimizer, epochs: int, updates: int, update: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from diffres_cli.datasets import Dataset
 from diffres_cli.errors import DataError, UsageError
-from diffres_cli.training.recipe import Data
+from diffres_cli.recipes.recipe import Data
 
 REST = "rest"
 

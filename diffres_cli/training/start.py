@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from diffres_cli.card import ModelCard
-from diffres_cli.checkpoint import find_model
+from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.checkpoint.find import find_model
+from diffres_cli.checkpoint.frontend import FRONT_ENDS
 from diffres_cli.datasets import Dataset
 from diffres_cli.errors import ModelError, UsageError
-from diffres_cli.melconfig import FRONT_ENDS
-from diffres_cli.model.network import DiffResNetwork
-from diffres_cli.model.weights import load_network
-from diffres_cli.training.recipe import Recipe
+from diffres_cli.nn.network import DiffResNetwork
+from diffres_cli.nn.weights import load_network
+from diffres_cli.recipes.recipe import Recipe
 from diffres_cli.training.splits import split_names
 
 IMAGENET = "imagenet"

@@ -1,0 +1,81 @@
+"""An ONNX Runtime session on a model, quiet and without fallbacks."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from functools import partial
+from typing import TYPE_CHECKING
+
+from diffres_cli.checkpoint.find import ModelFile
+from diffres_cli.errors import ModelError
+from diffres_cli.inference.devices import CUDA, preload_cuda
+from diffres_cli.inference.graph import has_external_data
+from diffres_cli.watch import on_stop, watched
+
+if TYPE_CHECKING:
+    from diffres_cli.inference.ort import onnxruntime
+
+_FATAL = 4
+
+
+def message_of(error: BaseException) -> str:
+    """The first line of an ONNX Runtime error, without its code."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line).rstrip(".")
+
+
+def open_session(model: ModelFile, providers: list[str], threads: int) -> onnxruntime.InferenceSession:
+    """Load a model's graph.
+
+    Args:
+        providers: of ONNX Runtime, the best first. threads: 0 for one a core.
+
+    Raises:
+        ModelError: not a model that ONNX Runtime can run, or one that reads other files.
+    """
+    from diffres_cli.inference.ort import onnxruntime
+
+    _refuse_external_data(model)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = _FATAL  # what matters comes back as an exception
+    # A thread without work sleeps: spinning took half of all CPU time, and beside other programs it delayed.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Its own format, which would be told from ONNX by a few bytes, can name other files, too.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    # A plan of memory for every length seen: no faster here, and kept for good.
+    options.enable_mem_pattern = False
+    if CUDA in providers:
+        onnxruntime.set_default_logger_severity(_FATAL)  # what fails to load is told in our words
+        preload_cuda()
+    load = partial(onnxruntime.InferenceSession, model.data, options, providers=providers)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # where it says that it falls back to the CPU
+            session = watched(load)
+    except Exception as error:  # ONNX Runtime's exceptions share no base class
+        raise ModelError(f"{model.path}: not a model ONNX Runtime can run ({message_of(error)})") from error
+    session.disable_fallback()  # a failure while running is an error, not a line among the results
+    return session
+
+
+def stoppable() -> onnxruntime.RunOptions:
+    """Options for one run of a session, which ends at its next node when it is given up (see `watch`)."""
+    from diffres_cli.inference.ort import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    on_stop("model", partial(setattr, options, "terminate", True))
+    return options
+
+
+def _refuse_external_data(model: ModelFile) -> None:
+    try:
+        external = has_external_data(model.data)
+    except ValueError as error:
+        raise ModelError(f"{model.path}: not a model ONNX Runtime can run ({error})") from error
+    if external:
+        raise ModelError(
+            f"{model.path}: keeps weights in another file; all must be in one: onnx.save writes it so, "
+            "without external data"
+        )

@@ -1,0 +1,157 @@
+"""A model in ONNX Runtime: waveform [B, N] + t -> scores, importance, spectrograms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.checkpoint.find import ModelFile
+from diffres_cli.errors import ModelError, UsageError
+from diffres_cli.inference.devices import CPU, CUDA, cuda_is_offered, cuda_problem
+from diffres_cli.inference.engine import message_of, open_session, stoppable
+from diffres_cli.tagging.prediction import Floats
+
+__all__ = ["DEVICES", "OUTPUTS", "OnnxRuntime", "Runtime"]
+
+DEVICES = ("auto", "cpu", "cuda")
+INPUTS = ("waveform", "slots")
+OUTPUTS = ("probabilities", "framewise", "importance", "mel", "merged", "embedding")
+_SHARES = ("probabilities", "framewise", "importance")
+_ROUNDING = 1e-3  # how far a share may be outside 0 to 1
+
+
+class Runtime(Protocol):
+    """What a tagger needs of a model, whichever library runs it.
+
+    Attributes:
+        card: its facts. device: "cpu" or "cuda". backend: "onnx" or "torch".
+        warnings: what one should know of where it runs.
+    """
+
+    card: ModelCard
+    device: str
+    backend: str
+    warnings: tuple[str, ...]
+
+    def run(self, waveform: Floats, slots: int, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
+        """Run the model on a batch.
+
+        Args:
+            waveform: [B, N], mono at the card's sample rate. slots: t, at most T.
+            outputs: which of `OUTPUTS` to return.
+
+        Shape:
+            probabilities [B, classes], framewise [B, t', classes], importance [B, T], mel [B, F, T]
+            and merged [B, F, t] (linear power), embedding [B, features].
+
+        Raises:
+            ModelError: it fails, for want of memory say, or computes nonsense: see `refuse_nonsense`.
+        """
+        ...
+
+
+def refuse_nonsense(values: Mapping[str, Floats], model: str) -> dict[str, Floats]:
+    """What a model computed, its shares kept within 0 and 1 where rounding led out.
+
+    Args:
+        values: by the names of `OUTPUTS`. model: its name.
+
+    Raises:
+        ModelError: a value is not finite, or a score or an importance is not between 0 and 1.
+
+    >>> refuse_nonsense({"probabilities": np.float32([0.5, 1.0000002])}, "mine")["probabilities"].tolist()
+    [0.5, 1.0]
+    """
+    return {name: _checked(name, value, model) for name, value in values.items()}
+
+
+def _checked(name: str, values: Floats, model: str) -> Floats:
+    low, high = (0.0, 1.0) if name in _SHARES else (-np.inf, np.inf)
+    good = np.isfinite(values) & (values >= low - _ROUNDING) & (values <= high + _ROUNDING)
+    if not good.all():
+        wrong = values[~good][0]
+        expected = "of 0 to 1" if name in _SHARES else "finite"
+        raise ModelError(
+            f"{model}: it computes {name} of {wrong:g}, not {expected}: install or export it again"
+        )
+    return values.clip(low, high)
+
+
+class OnnxRuntime(Runtime):
+    """The exported graph in ONNX Runtime."""
+
+    backend = "onnx"
+
+    def __init__(self, model: ModelFile, device: str = "auto", threads: int = 1) -> None:
+        """Load a graph.
+
+        Args:
+            device: "auto" (CUDA where ONNX Runtime offers it and it works), "cpu" or "cuda".
+            threads: 0 for one a core.
+
+        Raises:
+            UsageError: CUDA was asked for and cannot be used. ModelError: not a graph, or not one of ours.
+        """
+        wanted = _providers(device)
+        self._session = open_session(model, wanted, threads)
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.card = ModelCard.from_metadata(metadata, str(model.path)).renamed(model.name)
+        # ONNX Runtime leaves out a provider that fails to start, and says so only on standard error.
+        self.device = "cuda" if CUDA in self._session.get_providers() else "cpu"
+        self.warnings = _without_cuda(device) if CUDA in wanted and self.device == "cpu" else ()
+        self._check_graph(model)
+
+    def run(self, waveform: Floats, slots: int, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
+        """See `Runtime.run`.
+
+        Raises:
+            ModelError: ONNX Runtime fails, for want of memory say, or the graph computes nonsense.
+        """
+        feed = {"waveform": waveform, "slots": np.zeros(slots, np.float32)}
+        try:
+            values = self._session.run(list(outputs), feed, stoppable())
+        except Exception as error:  # ONNX Runtime's exceptions share no base class
+            raise ModelError(f"{self.card.name}: ONNX Runtime failed: {message_of(error)}") from error
+        return refuse_nonsense(dict(zip(outputs, values, strict=True)), self.card.name)
+
+    def _check_graph(self, model: ModelFile) -> None:
+        inputs = {node.name for node in self._session.get_inputs()}
+        outputs = {node.name: node.shape for node in self._session.get_outputs()}
+        if inputs != set(INPUTS) or not outputs.keys() >= set(OUTPUTS):
+            raise ModelError(
+                f"{model.path}: not a diffres graph: it must take {', '.join(INPUTS)} and give "
+                f"{', '.join(OUTPUTS)}: export it again"
+            )
+        classes, bins = len(self.card.classes), self.card.mel.mel_bins
+        for name, stated, what in (
+            ("probabilities", classes, f"scores, its metadata names {classes} classes"),
+            ("mel", bins, f"mel bins, its metadata states {bins}"),
+        ):
+            given = outputs[name][1] if len(outputs[name]) > 1 else "no"
+            if given != stated:
+                raise ModelError(
+                    f"{model.path}: damaged: its graph gives {given} {what}: export or download it again"
+                )
+
+
+def _providers(device: str) -> list[str]:
+    if device not in DEVICES:
+        raise UsageError(f"--device {device}: choose {', '.join(DEVICES)}")
+    if device == "cuda" and not cuda_is_offered():
+        raise UsageError(_no_cuda(cuda_problem()))
+    return [CUDA, CPU] if device != "cpu" and cuda_is_offered() else [CPU]
+
+
+def _without_cuda(device: str) -> tuple[str, ...]:
+    """What to say when CUDA is offered and does not work: an error where it was asked for, else a warning."""
+    problem = cuda_problem() or "ONNX Runtime cannot start on it"
+    if device == "cuda":
+        raise UsageError(_no_cuda(problem))
+    return (f"running on the CPU, although this ONNX Runtime knows CUDA: {problem}",)
+
+
+def _no_cuda(problem: str) -> str:
+    return f"--device cuda: {problem}; or use --device cpu (`diffres models providers` shows what there is)"

@@ -1,0 +1,77 @@
+"""A network run by torch, behind the same door as the exported graph (`diffres_cli.inference.runtime.Runtime`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from diffres_cli.checkpoint.find import ModelFile
+from diffres_cli.errors import ModelError, UsageError
+from diffres_cli.inference.runtime import DEVICES, OUTPUTS, Runtime, refuse_nonsense
+from diffres_cli.nn.weights import network_from_bytes
+from diffres_cli.tagging.prediction import Floats
+
+
+class TorchRuntime(Runtime):
+    """A safetensors checkpoint in torch."""
+
+    backend = "torch"
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, model: ModelFile, device: str = "auto", threads: int = 1) -> None:
+        """Load weights.
+
+        Args:
+            threads: 0 for as many as torch is set to, which is one a core.
+
+        Raises:
+            ModelError: not a diffres checkpoint. UsageError: `device` is not there.
+        """
+        self.device = resolve_device(device)
+        self._threads = threads
+        self._network = network_from_bytes(model.data, str(model.path)).to(self.device)
+        self.card = self._network.card.renamed(model.name)
+
+    def run(self, waveform: Floats, slots: int, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
+        """See `diffres_cli.inference.runtime.Runtime.run`.
+
+        Raises:
+            ModelError: torch fails, for want of memory say, or the network computes nonsense.
+        """
+        try:
+            with torch.inference_mode(), _threads(self._threads):
+                output = self._network(
+                    torch.from_numpy(np.ascontiguousarray(waveform)).to(self.device), slots
+                )
+            values = {name: getattr(output, name).cpu().numpy() for name in outputs}
+        except RuntimeError as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise ModelError(f"{self.card.name}: torch failed: {reason}") from error
+        return refuse_nonsense(values, self.card.name)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Within this block torch runs on so many threads; the caller's own number holds again after it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def resolve_device(device: str) -> str:
+    """The device that "auto", "cpu" or "cuda" stands for here: "cpu" or "cuda".
+
+    Raises:
+        UsageError: none of these, or not there.
+    """
+    if device not in DEVICES:
+        raise UsageError(f"--device {device}: choose {', '.join(DEVICES)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no CUDA device; use --device cpu")
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"

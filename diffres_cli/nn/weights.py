@@ -1,0 +1,79 @@
+"""Network <-> one safetensors file that carries its card: no pickle, one file, self-describing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.checkpoint.find import read_model
+from diffres_cli.errors import ModelError, UsageError
+from diffres_cli.files import write_atomically
+from diffres_cli.nn.network import DiffResNetwork
+
+
+def save_network(network: DiffResNetwork, path: Path) -> None:
+    """Write weights and card to `path`, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+    write_atomically(path, save(state, network.card.to_metadata()))
+
+
+def load_network(path: Path) -> DiffResNetwork:
+    """Read the network a safetensors file describes, in evaluation mode.
+
+    Raises:
+        ModelError: unreadable or damaged, not a diffres model, or weights that do not fit its card.
+    """
+    return network_from_bytes(read_model(path).data, str(path))
+
+
+def network_from_bytes(data: bytes, path: str) -> DiffResNetwork:
+    """The network a safetensors file's bytes describe; `path` is for messages.
+
+    Raises:
+        ModelError: not a safetensors file, not a diffres model, or weights that do not fit its card.
+    """
+    try:
+        state = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except (SafetensorError, ValueError) as error:
+        raise ModelError(f"{path}: not a safetensors file ({error})") from error
+    card = ModelCard.from_metadata(header.get("__metadata__", {}), path)
+    return network_from(card, state, path)
+
+
+def network_from(card: ModelCard, state: dict[str, Tensor], path: str) -> DiffResNetwork:
+    """A network in evaluation mode holding `state`.
+
+    Counters of batches seen (BatchNorm's num_batches_tracked) may be missing, and torch sets them to 0;
+    nothing else may.
+
+    Raises:
+        ModelError: an architecture we do not have, or weights that do not fit the card.
+    """
+    try:
+        network = DiffResNetwork(card)
+    except UsageError as error:
+        raise ModelError(f"{path}: {error}") from error
+    try:
+        missing, unexpected = network.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: weights do not fit {card.architecture} ({_last_line(error)})") from error
+    if missing or unexpected:
+        raise ModelError(
+            f"{path}: weights do not fit {card.architecture}: {len(missing)} missing "
+            f"({', '.join(missing[:2])}), {len(unexpected)} unexpected ({', '.join(unexpected[:2])})"
+        )
+    return network.eval()
+
+
+def _last_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[-1].strip()

@@ -1,0 +1,98 @@
+"""Recipes as TOML: the shipped ones, a user's own, and single fields from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from diffres_cli.config import parse_toml
+from diffres_cli.datasets.catalog import SOURCES
+from diffres_cli.errors import UsageError
+from diffres_cli.files import reason
+from diffres_cli.recipes.recipe import Recipe, nearest
+from diffres_cli.textfile import read_text
+
+RECIPES = Path(__file__).parent
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in a TOML file.
+
+    Raises:
+        UsageError: unreadable, or a field nobody knows, named with the nearest one there is.
+    """
+    try:
+        tables = parse_toml(read_text(path))
+    except OSError as error:
+        raise UsageError(f"--recipe {path}: {reason(error)}") from error
+    except ValueError as error:
+        raise UsageError(f"--recipe {path}: not TOML: {error}") from error
+    return from_plain(tables, path)
+
+
+def from_plain(tables: Mapping[str, Any], path: Path) -> Recipe:
+    """The recipe whose tables stand in a file; fields that are not there have their defaults.
+
+    Raises:
+        UsageError: a field nobody knows, or a value of another type.
+    """
+    values = {}
+    for table, held in tables.items():
+        if not isinstance(held, dict):
+            raise UsageError(f"{path}: {table} stands in no table; {nearest(table, Recipe().flat())}")
+        values.update({f"{table}.{name}": value for name, value in held.items()})
+    return Recipe().changed(values, str(path))
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The recipe as `read_recipe` reads it."""
+    return tomli_w.dumps(recipe.plain())
+
+
+def recipe_for(dataset: str) -> Recipe:
+    """The recipe shipped for a dataset; the defaults for one without."""
+    path = RECIPES / f"{dataset}.toml"
+    return read_recipe(path) if path.exists() else completed(Recipe().changed({"data.dataset": dataset}, ""))
+
+
+def completed(recipe: Recipe) -> Recipe:
+    """The recipe with the dataset's own `data.seconds` where it has none, if that is known unread."""
+    if recipe.data.seconds or recipe.data.dataset not in SOURCES:
+        return recipe
+    return recipe.changed({"data.seconds": SOURCES[recipe.data.dataset].seconds}, "")
+
+
+def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """What --set was given, "table.field=value", as fields and values.
+
+    >>> parse_settings(["optimizer.lr=1e-3", "data.train=[\\"train\\"]", "model.init=imagenet"])
+    {'optimizer.lr': 0.001, 'data.train': ['train'], 'model.init': 'imagenet'}
+    """
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set {setting}: write table.field=value, such as optimizer.lr=1e-3")
+        try:
+            values[name.strip()] = parse_toml(f"value = {text}")["value"]
+        except ValueError:
+            values[name.strip()] = text.strip()  # a word without quotes
+    return values
+
+
+def rate_fields(low: float, high: float) -> dict[str, Any]:
+    """The fields of a network that serves frame rates from `low` to `high`, fps, which may be equal.
+
+    >>> rate_fields(25, 25)["rate.validation"], rate_fields(15, 60)["rate.default"]
+    ([25.0], 50.0)
+    """
+    kept = [rate for rate in (25.0, 50.0, 100.0) if low <= rate <= high]
+    return {
+        "rate.minimum": low,
+        "rate.maximum": high,
+        "rate.default": min(max(50.0, low), high),
+        "rate.validation": kept or [low],
+    }

@@ -1,0 +1,249 @@
+"""What a training run is made of. A recipe is a TOML file; the fields and their defaults are here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from difflib import get_close_matches
+from typing import Any, get_args, get_origin, get_type_hints
+
+from diffres_cli.checkpoint.frontend import FRONT_ENDS, MelConfig
+from diffres_cli.checkpoint.variant import Variant
+from diffres_cli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which clips are heard.
+
+    Attributes:
+        dataset: a name of `diffres data list`. root: its folder; "" is the usual one.
+        train, validation, test: names of splits; "rest" is all that are named nowhere else.
+        fold: the fold held out, for a dataset with folds.
+        seconds: the length clips are cut or padded to for training; 0: what the dataset says of its clips.
+        rebalance: draw clips of rare classes as often as those of common ones.
+        maximum_missing: the share of clips that may be missing or undecodable.
+        soft_labels: a table of probabilities to train against instead of the labels, or a folder of them
+            beside their audio: see `softlabels`.
+    """
+
+    dataset: str = ""
+    root: str = ""
+    train: tuple[str, ...] = ("train",)
+    validation: tuple[str, ...] = ("validation",)
+    test: tuple[str, ...] = ("test",)
+    fold: int = 0
+    seconds: float = 0.0
+    rebalance: bool = False
+    maximum_missing: float = 0.05
+    soft_labels: str = ""
+
+
+@dataclass(frozen=True)
+class Model:
+    """The network.
+
+    Attributes:
+        architecture: efficientnet_b0, efficientnet_b2 or mobilenet_v3_large. width: for MobileNetV3.
+        front_end: "paper" (mel, 16 kHz), "audioset-small" (mel, 32 kHz), or a rival: see `melconfig`.
+        hop: of the front end, ms; bins: mel bins or filters; 0: its own.
+        reduction, encoding, maximum, algorithm1, dilation: see `diffres_cli.checkpoint.variant`.
+        init: "" for random weights, "imagenet", or a model's name, folder or file to start from.
+        transfer: what to take from that model: "all", or "backbone", which serves any front end.
+        freeze_batch_norm: the epoch, counted from 1, from which BatchNorm keeps its statistics; 0: never.
+            The statistics of 25 fps are not those of 100: unless a network learns with the ones it will
+            be used with, it is good at neither.
+        dropout: what the architecture drops at random, channels before the classifier and whole blocks.
+        batch_norm_momentum: how much a batch counts in those statistics.
+    """
+
+    architecture: str = "efficientnet_b2"
+    width: float = 1.0
+    front_end: str = "paper"
+    hop: float = 0.0
+    bins: int = 0
+    reduction: str = "diffres"
+    encoding: bool = True
+    maximum: bool = True
+    algorithm1: bool = True
+    dilation: int = 1
+    init: str = ""
+    transfer: str = "all"
+    freeze_batch_norm: int = 0
+    batch_norm_momentum: float = 0.02
+    dropout: bool = True
+
+    @property
+    def mel(self) -> MelConfig:
+        """The front end in numbers."""
+        config = FRONT_ENDS[self.front_end][1]
+        hop = max(1, round(self.hop * config.sample_rate / 1000)) if self.hop else config.hop
+        return replace(config, hop=hop, mel_bins=self.bins or config.mel_bins)
+
+    @property
+    def variant(self) -> Variant:
+        """What it does otherwise than DiffRes on mel."""
+        kind = FRONT_ENDS[self.front_end][0]
+        return Variant(kind, self.reduction, self.encoding, self.maximum, self.algorithm1, self.dilation)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Output frames per second. Each batch is trained at a random rate from `minimum` to `maximum`."""
+
+    minimum: float = 25.0
+    maximum: float = 100.0
+    default: float = 50.0
+    validation: tuple[float, ...] = (25.0, 50.0, 100.0)
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Adam. The rate lr is warmed up linearly over `warmup` updates.
+
+    `schedule` is "step": from epoch `first` on (counted from 1), times `factor` every `every` epochs;
+    or "cosine": down to 0 at the end.
+    """
+
+    lr: float = 1e-4
+    weight_decay: float = 0.0
+    betas: tuple[float, ...] = (0.9, 0.999)
+    warmup: int = 0
+    schedule: str = "step"
+    first: int = 1
+    factor: float = 1.0
+    every: int = 1
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long, how many at once, how exact.
+
+    Attributes:
+        batch_size: clips an optimizer update sees, over all devices; accumulate: in how many parts.
+        precision: "32-true", "bf16-mixed", or "auto": the latter on a GPU.
+        clip_norm: largest norm of the gradient, 0 for any.
+        ema: decay of the averaged weights, which are the ones kept; 0 for none.
+        validate_every: epochs; the last one is always validated. keep: "best" by validation, or "last".
+        checkpoint_every: batches between checkpoints, at most; there is one at each epoch's end too.
+        workers: threads that read the cache ahead; 0 reads between steps.
+    """
+
+    epochs: int = 30
+    batch_size: int = 32
+    accumulate: int = 1
+    precision: str = "auto"
+    clip_norm: float = 0.0
+    ema: float = 0.0
+    seed: int = 0
+    validate_every: int = 1
+    keep: str = "best"
+    checkpoint_every: int = 500
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What is done to a batch.
+
+    Attributes:
+        mixup: the probability that a clip is mixed with its neighbour in the batch.
+        frequency_mask, time_mask: the largest share of the mel bins, of the frames, that SpecAugment
+            blanks. shift: the largest share of the clip by which it is moved in time.
+    """
+
+    mixup: float = 0.5
+    mixup_alpha: float = 10.0
+    frequency_mask: float = 0.375
+    time_mask: float = 0.5
+    shift: float = 0.0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Weights of the terms beside binary cross entropy.
+
+    Attributes:
+        guide, tolerance: the guide loss and its lambda (Eq. 7).
+        empty_rms: a frame whose RMS (full scale 1) is smaller holds no sound; the paper's epsilon.
+        empty_db: nor does one so many dB under the clip's loudest frame; 0: `empty_rms` alone decides.
+        saturation: weight of the squared mean importance logit. Rescaling is blind to the logits'
+            size, so without it they drift until the sigmoid is flat.
+    """
+
+    guide: float = 1.0
+    tolerance: float = 0.5
+    empty_rms: float = 1e-4
+    empty_db: float = 50.0
+    saturation: float = 1e-3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides the outcome of a run."""
+
+    data: Data = field(default_factory=Data)
+    model: Model = field(default_factory=Model)
+    rate: Rate = field(default_factory=Rate)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    training: Training = field(default_factory=Training)
+    augment: Augment = field(default_factory=Augment)
+    loss: Loss = field(default_factory=Loss)
+
+    def plain(self) -> dict[str, dict[str, Any]]:
+        """As TOML holds it."""
+        return {
+            table: {name: list(value) if isinstance(value, tuple) else value for name, value in held.items()}
+            for table, held in asdict(self).items()
+        }
+
+    def flat(self) -> dict[str, Any]:
+        """Field names with their tables -> values: "optimizer.lr" -> 0.0001."""
+        return {
+            f"{table}.{name}": value for table, held in self.plain().items() for name, value in held.items()
+        }
+
+    def changed(self, values: Mapping[str, Any], origin: str) -> Recipe:
+        """This recipe with some fields, named with their tables, set to other values.
+
+        Raises:
+            UsageError: a field nobody knows, or a value of another type; `origin` is named.
+
+        >>> Recipe().changed({"optimizer.lr": 1e-3}, "--set").optimizer.lr
+        0.001
+        """
+        recipe = self
+        for name, value in values.items():
+            table, _, key = name.partition(".")
+            if name not in self.flat():
+                raise UsageError(f"{origin}: there is no field {name}; {nearest(name, self.flat())}")
+            held = getattr(recipe, table)
+            held = replace(held, **{key: _as(_type(type(held), key), value, f"{origin}: {name}")})
+            recipe = replace(recipe, **{table: held})
+        return recipe
+
+
+def _type(table: type, name: str) -> Any:
+    return get_type_hints(table)[name]
+
+
+def _as(kind: Any, value: Any, name: str) -> Any:
+    """`value` as the type a field has."""
+    if get_origin(kind) is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise UsageError(f"{name} is {value!r}, must be a list")
+        return tuple(_as(get_args(kind)[0], each, name) for each in value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    if type(value) is not kind:
+        words = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
+        raise UsageError(f"{name} is {value!r}, must be {words[kind]}")
+    return value
+
+
+def nearest(name: str, known: Mapping[str, Any]) -> str:
+    """Words for the field that a misspelt one is closest to."""
+    close = get_close_matches(name, known, 1, 0.0)
+    return f"the nearest is {close[0]}"
