@@ -21,7 +21,7 @@ from typing import Any, cast
 
 from diffres_cli.errors import UsageError
 from diffres_cli.files import reason
-from diffres_cli.textfile import read_text
+from diffres_cli.text import read_text
 
 FILE_NAME = "diffres.toml"
 PREFIX = "DIFFRES_"

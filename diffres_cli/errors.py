@@ -17,6 +17,32 @@ class UsageError(DiffresError):
     exit_code = 2
 
 
+class SettingError(UsageError):
+    """A setting with a value it cannot have.
+
+    `str(error)` starts with the setting's name in Python: "fps 200: must be 20 to 100". The command line
+    spells it as what set it: --fps 200, DIFFRES_FPS=200, or a line of diffres.toml.
+
+    Args:
+        setting: its name in Python, such as "top_k". value: what was given. problem: what is allowed.
+
+    >>> str(SettingError("fps", 200.0, "must be 20 to 100"))
+    'fps 200: must be 20 to 100'
+    """
+
+    def __init__(self, setting: str, value: object, problem: str) -> None:
+        self.setting, self.value, self.problem = setting, value, problem
+        super().__init__(setting, value, problem)
+
+    def __str__(self) -> str:
+        return self.describe(self.setting)
+
+    def describe(self, name: str) -> str:
+        """The message with the setting under another name, such as "--fps"."""
+        value = f"{self.value:g}" if isinstance(self.value, float) else str(self.value)
+        return f"{name} {value}: {self.problem}" if value else f"{name}: {self.problem}"
+
+
 class AudioError(DiffresError):
     """One recording that cannot be read or tagged; the others are not affected."""
 

@@ -46,7 +46,8 @@ Written by `python scripts/write_comparison.py OUT --write` from the cells that 
 
 Machine: {machine}. Data: Arabic Speech Commands (Ghandoura, Hjabo and Al Dakkak, 2021, CC BY 4.0; official
 splits, tested on the 2,400 clips of the test split) and ESC-10 (K. J. Piczak, CC BY 3.0; five-fold
-cross-validation). What a cell is trained with is in `diffres_cli/comparison/plans/` and under each table. Budgets are
+cross-validation). What a cell is trained with is in `diffres_cli/comparison/plans/` and under each table.
+Budgets are
 small and the same for every row: the tables compare reductions with each other, not with the paper's, whose
 networks are larger and are trained up to twenty times as long on other data. [compare.md](compare.md) says
 how to run a plan.

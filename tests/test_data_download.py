@@ -241,7 +241,7 @@ def test_a_download_killed_while_bytes_come_goes_on_with_the_next(server, tmp_pa
 
 KILLED = (
     "import os, signal, sys; sys.path.insert(0, {tests!r}); from pathlib import Path\n"
-    "from data_archives import small; from diffres_cli.datasets import download as module\n"
+    "from data_archives import small; from diffres_cli.datasets.download import download as module\n"
     "seen = 0\n"
     "def trace(frame, event, argument):\n"
     "    global seen\n"

@@ -229,7 +229,8 @@ def test_a_folder_nobody_may_write_to_is_told(tmp_path):
 def test_a_full_disk_is_told_and_the_download_goes_on_once_there_is_room(server, tmp_path):
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from diffres_cli.datasets.download.transfer import fetch; from diffres_cli.errors import OutputError\n"
+        "from diffres_cli.datasets.download.transfer import fetch\n"
+        "from diffres_cli.errors import OutputError\n"
         "from diffres_cli.datasets.clip import Archive\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({PART}, {PART}))\n"
         f"try: fetch({FILE!r}, Path(sys.argv[1]))\n"

@@ -13,9 +13,9 @@ import onnxruntime
 import pytest
 from repository import loaded_by
 
-from diffres_cli import devices
 from diffres_cli.cli.main import run
 from diffres_cli.errors import UsageError
+from diffres_cli.inference import devices
 from diffres_cli.tagging.tagger import load_tagger
 
 SIREN = str(Path(__file__).parents[1] / "examples" / "siren.ogg")
@@ -88,7 +88,7 @@ def test_a_library_that_does_not_load_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(HAS_GPU or sys.platform != "linux", reason="there is an NVIDIA GPU, or no libcuda.so.1")
 def test_a_driver_that_does_not_load_is_not_taken_for_none(tmp_path: Path) -> None:
-    code = "from diffres_cli.devices import driver_problem; print(driver_problem())"
+    code = "from diffres_cli.inference.devices import driver_problem; print(driver_problem())"
     (tmp_path / "libcuda.so.1").write_bytes(b"not a library")
     for folder, expected in (
         (tmp_path / "none", "no NVIDIA driver is installed"),
@@ -119,7 +119,7 @@ def test_torch_that_is_missing_is_said_so(tmp_path: Path) -> None:
     for path in packages.iterdir():
         if not path.name.startswith(("torch", "diffres", "_")):
             (tmp_path / path.name).symlink_to(path)
-    (tmp_path / "diffres_cli").symlink_to(Path(devices.__file__).parent)
+    (tmp_path / "diffres_cli").symlink_to(Path(devices.__file__).parents[1])
     code = "from diffres_cli.inference.devices import places; print(*places(), sep='\\n')"
     found = subprocess.run(
         [sys.executable, "-S", "-c", code],  # -S: no other packages

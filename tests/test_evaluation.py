@@ -21,6 +21,7 @@ from evaluated import (
     write_run,
 )
 
+from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import find_model, read_model
 from diffres_cli.datasets.catalog import load_dataset
@@ -35,7 +36,6 @@ from diffres_cli.inference.runtime import OnnxRuntime
 from diffres_cli.nn.backend import TorchRuntime
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.weights import save_network
-from diffres_cli.tagging.prediction import Floats
 from diffres_cli.tagging.tagger import load_tagger
 
 CARD = hearing_network().card

@@ -29,16 +29,16 @@ PACKAGE = ROOT / "diffres_cli"
 
 MAP = re.findall(r"^    (\w+(?:\.py|/))  ", diffres_cli.__doc__, re.MULTILINE)
 ROOMS = [entry.rstrip("/").removesuffix(".py") for entry in MAP]
-TORCH_ROOMS = {"model", "evaluation", "training"}
+TORCH_ROOMS = {"nn", "evaluation", "training"}
 TORCH_FILES = {PACKAGE / "comparison" / "throughput.py"}  # the program of a process, opened by nobody
 # A room imports rooms above it in the map. The torch rooms stand last; these two open them on request,
 # inside a function, and so may not be imported by what they open.
-DOORS = {"tagger": {"model"}, "cli": {"model", "evaluation", "training", "comparison"}}
+DOORS = {"tagging": {"nn"}, "cli": {"nn", "evaluation", "training", "comparison"}}
 
 # The files of each extra, which say what to install where the package is missing.
 OPTIONAL = {
     "parquet": {PACKAGE / "outputs" / "parquet.py", PACKAGE / "datasets" / "parquet.py"},
-    "ray": {PACKAGE / "batch" / name for name in ("ray_engine.py", "ray_worker.py", "remote.py")},
+    "ray": {*(PACKAGE / "batch" / "ray").glob("*.py")},
 }
 
 # Declared, and imported or run by another program than ours.
@@ -86,10 +86,18 @@ def room_imported(name: str) -> str | None:
     return inside if inside in ROOMS else None
 
 
-def test_the_map_names_exactly_the_modules_that_exist():
-    packages = {f"{folder.parent.name}/" for folder in PACKAGE.glob("*/__init__.py")}
-    modules = {path.name for path in PACKAGE.glob("*.py") if not path.name.startswith("__")}
-    assert sorted(MAP) == sorted(packages | modules)
+@pytest.mark.parametrize(
+    "package",
+    sorted(path.parent for path in PACKAGE.rglob("__init__.py")),
+    ids=lambda folder: folder.relative_to(ROOT).as_posix(),
+)
+def test_the_map_of_a_package_names_exactly_what_is_in_it(package):
+    docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text("utf-8"))) or ""
+    lists = re.findall(r"^ *((?:\w+(?:\.py|/)(?:, |(?= |$)))+)", docstring, re.MULTILINE)
+    named = [name for names in lists for name in names.split(", ") if name]
+    packages = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    modules = {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
+    assert sorted(named) == sorted(packages | modules)
 
 
 def test_no_room_imports_a_room_below_it_in_the_map():
@@ -108,10 +116,12 @@ def test_no_room_imports_a_room_below_it_in_the_map():
 def paths_of(extra: str) -> list[Path]:
     """The files that may import what an extra installs, beside the base dependencies."""
     if extra == "base":  # no torch, be it inside a function or for its types
-        base = set(files_of(set(ROOMS) - TORCH_ROOMS)).difference(TORCH_FILES, *OPTIONAL.values())
+        base = set(files_of(set(ROOMS) - TORCH_ROOMS - {"recipes"})).difference(
+            TORCH_FILES, *OPTIONAL.values()
+        )
         return sorted(base)
     if extra == "train":
-        return [*files_of(TORCH_ROOMS), *TORCH_FILES]
+        return [*files_of(TORCH_ROOMS | {"recipes"}), *TORCH_FILES]
     return sorted(OPTIONAL[extra] if extra in OPTIONAL else python_files("tests", "scripts", "bench"))
 
 

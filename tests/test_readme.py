@@ -132,7 +132,7 @@ def test_the_map_is_the_packages_own() -> None:
     start, end = docstring.index("    errors.py"), docstring.index("Importing this package")
     the_map = textwrap.dedent(docstring[start:end]).rstrip()
 
-    assert the_map in (ROOT / "README.md").read_text("utf-8")
+    assert the_map in (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
 
 def test_links_lead_somewhere() -> None:

@@ -232,7 +232,8 @@ WITHOUT_TORCH = """
 import sys
 from pathlib import Path
 import diffres_cli
-from diffres_cli import figure, terminal
+from diffres_cli import figure
+from diffres_cli.figure import terminal
 prediction = diffres_cli.load_tagger().tag(sys.argv[1])
 figure.draw([prediction], Path(sys.argv[2]))
 terminal.strip(prediction, 60)

@@ -21,7 +21,7 @@ from diffres_cli.evaluation.labelmap import read_map
 from diffres_cli.recipes.files import RECIPES, read_recipe
 from diffres_cli.tagging.labels import read_names
 from diffres_cli.tagging.tagger import load_tagger
-from diffres_cli.textfile import lines_of
+from diffres_cli.text import lines_of
 
 ENCODINGS = {
     "UTF-8": str.encode,

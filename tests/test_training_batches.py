@@ -11,12 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diffres_cli.recipes.files import RECIPES, read_recipe
 from diffres_cli.recipes.recipe import Augment
 from diffres_cli.training.augment import mask_edges, masked, mix, mixup_partners, mixup_shares, shifted
 from diffres_cli.training.batches import Plan, generator
 from diffres_cli.training.material import SoftTargets, Targets, drawn_rate
-from diffres_cli.recipes.recipe import Augment
-from diffres_cli.recipes.files import RECIPES, read_recipe
 
 plans = st.builds(
     Plan,

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from diffres_cli.audio.sources import as_stored, examine
 from diffres_cli.errors import AudioError, UsageError
-from diffres_cli.text import STDIN, printable
-from diffres_cli.textfile import NotTextError, encoding_of
+from diffres_cli.text import STDIN, NotTextError, encoding_of, printable
 
 # What is taken from a folder. A file that is named itself is tried whatever it is called.
 _AUDIO = ".aac .ac3 .aif .aifc .aiff .amr .ape .au .caf .dsf .flac .m4a .m4b .mka .mp2 .mp3 .oga .ogg .opus"

@@ -1,1 +1,9 @@
-"""TODO."""
+"""What a model is, and where it comes from.
+
+frontend.py  a front end in numbers
+variant.py   what a model does otherwise than DiffRes on mel, for comparison
+card.py      the facts a model carries with it
+hub/         hf:ORG/NAME[@REVISION] <-> files, through the standard hub cache
+find.py      a name, folder, file or hf: reference -> the verified model file
+push.py      a checkpoint folder, complete and true to its own card -> the hub
+"""

@@ -14,7 +14,7 @@ from typing import Any
 
 from diffres_cli.checkpoint.frontend import MelConfig, Range, out_of_range
 from diffres_cli.checkpoint.variant import PLAIN, Variant
-from diffres_cli.errors import ModelError, UsageError
+from diffres_cli.errors import ModelError, SettingError
 from diffres_cli.text import UNSAFE, escaped, shortened
 
 FORMAT = "diffres/1"
@@ -76,9 +76,11 @@ class ModelCard:
             UsageError: outside minimum_fps to maximum_fps.
         """
         if not self.minimum_fps <= fps <= self.maximum_fps:  # refuses NaN too
-            raise UsageError(
-                f"--fps {fps:g}: {self.name} serves {self.minimum_fps:g} to {self.maximum_fps:g} frames "
-                f"per second (default {self.default_fps:g})"
+            raise SettingError(
+                "fps",
+                float(fps),
+                f"{self.name} serves {self.minimum_fps:g} to {self.maximum_fps:g} frames per second "
+                f"(default {self.default_fps:g})",
             )
         return fps
 

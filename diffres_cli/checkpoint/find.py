@@ -13,7 +13,7 @@ from diffres_cli.checkpoint.hub.cache import branches, remove, repo_folder, snap
 from diffres_cli.checkpoint.hub.reference import Reference, is_reference, reference_of
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.files import reason
-from diffres_cli.textfile import NotTextError, read_text
+from diffres_cli.text import NotTextError, read_text
 
 DEFAULT_MODEL = "audioset-small"
 ONNX_NAME, WEIGHTS_NAME, SUMS_NAME = "model.onnx", "weights.safetensors", "SHA256SUMS"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffres_cli.arrays import Floats
 from diffres_cli.errors import UsageError
-from diffres_cli.tagging.prediction import Floats
 from diffres_cli.text import shortened
 
 Range = tuple[type, float, float]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from diffres_cli.checkpoint.card import ModelCard
@@ -14,13 +15,11 @@ from diffres_cli.checkpoint.find import (
     OPTIONAL,
     REQUIRED,
     check_folder,
-    read_model,
 )
 from diffres_cli.checkpoint.hub.reference import Reference
 from diffres_cli.checkpoint.hub.upload import upload
 from diffres_cli.errors import ModelError
-from diffres_cli.inference.runtime import OnnxRuntime
-from diffres_cli.textfile import NotTextError, lines_of
+from diffres_cli.text import NotTextError, lines_of
 
 FACTS = (
     "architecture",
@@ -36,11 +35,17 @@ FACTS = (
 _ROW = re.compile(r"^\| *([^|\n]+?) *\| *([^|\n]*?) *\|$", re.MULTILINE)
 
 
-def push(folder: Path, reference: Reference, *, private: bool = False) -> Reference:
+def push(
+    folder: Path,
+    reference: Reference,
+    read_card: Callable[[Path], ModelCard],
+    *,
+    private: bool = False,
+) -> Reference:
     """Commit a checkpoint folder to the hub, in one piece; files that are no part of one stay here.
 
     Args:
-        private: the model must not be public.
+        read_card: reads the card in a graph. private: the model must not be public.
 
     Returns:
         The commit.
@@ -50,7 +55,7 @@ def push(folder: Path, reference: Reference, *, private: bool = False) -> Refere
         UsageError: the reference names a revision, or `private` and the model is public.
         OutputError: the hub refuses or cannot be reached; it is unchanged then.
     """
-    problems = check_folder(folder, complete=True) or contradictions(folder)
+    problems = check_folder(folder, complete=True) or contradictions(folder, read_card(folder / ONNX_NAME))
     if problems:
         raise ModelError(
             f"{folder}: not pushed: {'; '.join(problems)}: `diffres export` writes complete folders"
@@ -60,13 +65,8 @@ def push(folder: Path, reference: Reference, *, private: bool = False) -> Refere
     return upload(folder, names, reference, stale=stale, private=private, message=f"diffres: {folder.name}")
 
 
-def contradictions(folder: Path) -> list[str]:
-    """What the card and the labels lack, or say otherwise than the model.
-
-    Raises:
-        ModelError: the model cannot be read, or states no facts.
-    """
-    card = OnnxRuntime(read_model(folder / ONNX_NAME), "cpu").card
+def contradictions(folder: Path, card: ModelCard) -> list[str]:
+    """What the model card (README.md) and labels.csv lack, or state otherwise than the graph's own card."""
     text = (folder / CARD_NAME).read_text("utf-8", "replace")
     return [
         *_of_model(card),

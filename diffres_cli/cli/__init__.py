@@ -3,9 +3,19 @@
 main.py      exit codes, one-line errors, interrupts and closed pipes
 console.py   standard output and standard error
 options.py   options several commands share
-config.py    where settings come from: flag, variable, diffres.toml or default
+config.py    where settings come from: flag, variable, diffres.toml or default; `diffres config`
 inputs.py    what was typed -> the recordings to tag
 progress.py  the bar on a terminal
+livebar.py   a bar that several processes draw
+steps.py     the bar of training steps
 folder.py    tag into a folder, or into one resumable file
-tag.py  viz.py  models.py  export.py
+cluster.py   tag on a Ray cluster
+tag.py       diffres tag
+viz.py       diffres viz
+train.py     diffres train
+evaluate.py  diffres eval
+compare.py   diffres compare
+export.py    diffres export
+models.py    diffres models
+data.py      diffres data
 """

@@ -23,7 +23,7 @@ from diffres_cli.config import (
     read_config,
     variable,
 )
-from diffres_cli.errors import DiffresError, UsageError
+from diffres_cli.errors import DiffresError, SettingError, UsageError
 
 _META = "diffres.config"  # where a context and those below it keep what the files say
 _DEFAULT_COMMAND = "tag"
@@ -46,6 +46,8 @@ class SettableCommand(TyperCommand):
         _check_found(ctx)
         try:
             return super().invoke(ctx)
+        except SettingError as error:
+            raise UsageError(_spelled(error, ctx)) from error
         except DiffresError as error:
             error.args = (_attributed(str(error), ctx),)
             raise
@@ -192,6 +194,14 @@ def _refuse_personal(context: Any, setting: str, parameter: Any) -> None:
 
 def _ignored(path: Path) -> str:
     return f"{path}: ignored, as it belongs to another user; {FILE_VARIABLE} can name it"
+
+
+def _spelled(error: SettingError, context: Any) -> str:
+    """The message with the setting as it was given: a flag, a variable or a line of a file."""
+    option = error.setting.replace("_", "-")
+    parameter = settings_of(context.command).get(option)
+    origin = _origin(context, parameter) if parameter else None
+    return f"{origin}: {error.problem}" if origin else error.describe(f"--{option}")
 
 
 def _attributed(message: str, context: Any) -> str:

@@ -11,7 +11,7 @@ from diffres_cli.cli import options
 from diffres_cli.cli.console import emit
 from diffres_cli.errors import UsageError
 from diffres_cli.imports import required
-from diffres_cli.textfile import NotTextError, read_text
+from diffres_cli.text import NotTextError, read_text
 
 
 @required("diffres export", "diffres[train]")

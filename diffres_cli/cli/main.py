@@ -23,7 +23,7 @@ from diffres_cli.cli.models import models_app
 from diffres_cli.cli.tag import tag
 from diffres_cli.cli.train import train
 from diffres_cli.cli.viz import viz
-from diffres_cli.errors import DiffresError
+from diffres_cli.errors import DiffresError, SettingError
 from diffres_cli.files import reason
 from diffres_cli.imports import import_failure
 
@@ -104,6 +104,8 @@ def _explain(error: BaseException, arguments: list[str]) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else UNEXPECTED
     error = import_failure(error) or error
+    if isinstance(error, SettingError):
+        return _fail(error.describe(f"--{error.setting.replace('_', '-')}"), error.exit_code)
     if isinstance(error, DiffresError):
         return _fail(str(error), error.exit_code)
     if hasattr(error, "format_message"):  # the parser's own: whichever package its classes live in

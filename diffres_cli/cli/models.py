@@ -133,8 +133,9 @@ def push(
     """Publish a checkpoint folder on a hub, if its card is complete and its checksums match."""
     from diffres_cli.checkpoint.hub.reference import Reference
     from diffres_cli.checkpoint.push import push as push_folder
+    from diffres_cli.inference.runtime import read_card
 
-    emit(f"{push_folder(folder, Reference.parse(model), private=private)}\n")
+    emit(f"{push_folder(folder, Reference.parse(model), read_card, private=private)}\n")
 
 
 def _installed() -> dict[str, Path]:

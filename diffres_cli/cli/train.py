@@ -116,9 +116,9 @@ def train(
     what is needed to repeat it. `diffres eval RUN` tests it, `diffres export RUN -o FOLDER` makes it ready
     to ship.
     """
+    from diffres_cli.recipes.files import to_toml
     from diffres_cli.training import fit
     from diffres_cli.training.launch import is_main
-    from diffres_cli.recipes.files import to_toml
     from diffres_cli.training.trainer import Listener, Place
 
     fields = _fields(dataset, data, setting, fps, epochs, init, soft_labels, fold, seed)

@@ -9,7 +9,7 @@ from diffres_cli.comparison.plan import Plan, parse
 from diffres_cli.config import parse_toml
 from diffres_cli.errors import UsageError
 from diffres_cli.files import reason
-from diffres_cli.textfile import read_text
+from diffres_cli.text import read_text
 
 PLANS = Path(__file__).parent / "plans"
 

@@ -9,11 +9,9 @@
     labelled.py   a table of paths and labels, CSV or Parquet, as people write them
     audioset.py, fsd50k.py, esc50.py, speechcommands.py, nsynth.py, arabic.py, folder.py
                   one dataset each: its facts, and the reader of its official layout
-    cache.py      waveforms of clips, decoded once: build_cache, WaveformCache
-    plan.py, pool.py, decoding.py, excerpts.py
-                  what is missing -> jobs -> worker processes -> clips cut from recordings
-    shards.py, lookup.py
-                  the file format, which shard has which clip
+    examine.py    what is wrong with the files of a dataset
+    waveforms/    clips decoded once, read at memory speed: build_cache, WaveformCache
+    download/     archives fetched, verified and unpacked
     catalog.py    all of them by name: load_dataset
 
 Nothing here imports torch.

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from diffres_cli.errors import DataError
-from diffres_cli.textfile import NotTextError, lines_of
+from diffres_cli.text import NotTextError, lines_of
 
 
 def read_rows(path: Path, *, skip_space: bool = False) -> Iterator[tuple[int, list[str]]]:

@@ -6,6 +6,7 @@ subjects.py    a request -> which model is tested on which clips
 labelmap.py    a model's labels against a dataset's: equal, mapped by a file, or refused
 scoring.py     a model on clips at each rate -> probabilities, and the time a clip takes
 result.py      what an evaluation finds, as values
+spread.py      mean and standard deviation over folds and seeds
 job.py         subjects -> evaluations
 report.py      what was measured -> table, JSON, CSV; several models as mean ± standard deviation
 plot.py        metric and time by frame rate, and confusions, as pictures

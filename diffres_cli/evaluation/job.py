@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import ModelFile, read_model
 from diffres_cli.datasets.clip import Clip, Dataset
@@ -24,7 +25,6 @@ from diffres_cli.inference.runtime import OnnxRuntime, Runtime
 from diffres_cli.nn.backend import TorchRuntime
 from diffres_cli.nn.export import checked_onnx
 from diffres_cli.nn.weights import load_network
-from diffres_cli.tagging.prediction import Floats
 
 Progress = Callable[[str, int, int], None]
 

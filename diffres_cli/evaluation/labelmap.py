@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import UsageError
 from diffres_cli.files import reason
-from diffres_cli.tagging.prediction import Floats
-from diffres_cli.textfile import NotTextError, lines_of
+from diffres_cli.text import NotTextError, lines_of
 
 HEADER = ("label", "model_label")
 _SHOWN = 3

@@ -14,7 +14,7 @@ from diffres_cli.config import parse_toml
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.files import reason, write_atomically
-from diffres_cli.textfile import read_text
+from diffres_cli.text import read_text
 
 MODEL_NAME = WEIGHTS_NAME
 RECIPE_NAME, FACTS_NAME, EVALUATION_NAME = "recipe.toml", "run.json", "evaluation.json"

@@ -12,10 +12,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.inference.runtime import Runtime
 from diffres_cli.inference.timing import slots_at
-from diffres_cli.tagging.prediction import Floats
 from diffres_cli.watch import watched
 
 

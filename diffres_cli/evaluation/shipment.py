@@ -22,7 +22,7 @@ from diffres_cli.evaluation.spread import Spread
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.publish import notes_of
 from diffres_cli.nn.weights import load_network
-from diffres_cli.textfile import read_text
+from diffres_cli.text import read_text
 
 NOT_EVALUATED = "## Evaluation\n\nNone: how well this model does was not measured."
 

@@ -1,5 +1,8 @@
 """The picture of a tagged recording for paper and screen: mel, importance, warp and merged mel.
 
+picture.py  predictions -> what a picture shows: decibels, joined windows, columns of pixels
+terminal.py the same for a terminal
+text.py     text placed in a figure, measured and cut to fit
 layout.py   predictions -> a matplotlib figure, its panels placed in inches
 panels.py   one function per panel
 write.py    a figure -> PNG, SVG or PDF, the same bytes every time

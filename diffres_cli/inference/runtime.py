@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.card import ModelCard
-from diffres_cli.checkpoint.find import ModelFile
+from diffres_cli.checkpoint.find import ModelFile, read_model
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.inference.devices import CPU, CUDA, cuda_is_offered, cuda_problem
 from diffres_cli.inference.engine import message_of, open_session, stoppable
-from diffres_cli.tagging.prediction import Floats
 
 __all__ = ["DEVICES", "OUTPUTS", "OnnxRuntime", "Runtime"]
 
@@ -155,3 +156,12 @@ def _without_cuda(device: str) -> tuple[str, ...]:
 
 def _no_cuda(problem: str) -> str:
     return f"--device cuda: {problem}; or use --device cpu (`diffres models providers` shows what there is)"
+
+
+def read_card(path: Path) -> ModelCard:
+    """The card in a graph's metadata.
+
+    Raises:
+        ModelError: the model cannot be read, or states no facts.
+    """
+    return OnnxRuntime(read_model(path), "cpu").card

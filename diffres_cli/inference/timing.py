@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from diffres_cli.tagging.prediction import Floats, Seconds
+from diffres_cli.arrays import Floats, Seconds
 
 MINIMUM_SLOTS = 8
 COLUMN = 32  # output frames a column of the last feature map: the classifier halves time five times

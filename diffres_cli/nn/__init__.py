@@ -1,10 +1,6 @@
 """The paper in torch, one module per stage (extra `train`).
 
-    dft.py         frames -> power spectrum, as three small matrix products
-    frontend.py    what every front end is: waveform [B, N] -> [B, F, T], and its logarithm
-    windowed.py    signal -> power spectrum of windows, every hop or at a larger one
-    mel.py         waveform [B, N] -> mel power [B, F, T]
-    frontends/     the others: learned filters, linear STFT, constant Q; one builder for all
+    frontends/     waveform [B, N] -> [B, F, T]: mel, learned filters, linear STFT, constant Q; one builder
     importance.py  mel -> frame scores [B, T] -> importance s [B, T]     (Eq. 3, Table 6)
     warp.py        s -> overlap weights -> merged frames [B, F, t]       (Eq. 5, 6, Algorithm 1)
     reductions.py  T frames -> t: DiffRes, its ablations, and its rivals (Table 1)

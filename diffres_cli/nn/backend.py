@@ -1,4 +1,4 @@
-"""A network run by torch, behind the same door as the exported graph (`diffres_cli.inference.runtime.Runtime`)."""
+"""A network run by torch, as `diffres_cli.inference.runtime.Runtime` runs the exported graph."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.find import ModelFile
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.inference.runtime import DEVICES, OUTPUTS, Runtime, refuse_nonsense
 from diffres_cli.nn.weights import network_from_bytes
-from diffres_cli.tagging.prediction import Floats
 
 
 class TorchRuntime(Runtime):

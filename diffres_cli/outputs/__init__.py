@@ -2,9 +2,14 @@
 
 sink.py      where they go: standard output, or a file that appears whole or not at all
 records.py   a prediction as plain JSON values, which every writer reads
-table.py     for people        jsonl.py     one object a line      csv.py       one row a label
-json.py      one document: a list of objects                       parquet.py   the same rows, typed
-audacity.py  a label track     raven.py     a selection table      textgrid.py  Praat: a tier a label
+table.py     for people
+json.py      one document: a list of objects
+jsonl.py     one object a line
+csv.py       one row a label
+parquet.py   the same rows, typed
+audacity.py  a label track
+raven.py     a selection table
+textgrid.py  Praat: a tier a label
 """
 
 from __future__ import annotations

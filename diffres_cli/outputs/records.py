@@ -26,7 +26,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from diffres_cli.tagging.prediction import Event, Floats, Label, Prediction, WindowPrediction
+from diffres_cli.arrays import Floats
+from diffres_cli.tagging.prediction import Event, Label, Prediction, WindowPrediction
 
 Record = dict[str, Any]
 DECIMALS = 4

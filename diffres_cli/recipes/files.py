@@ -13,7 +13,7 @@ from diffres_cli.datasets.catalog import SOURCES
 from diffres_cli.errors import UsageError
 from diffres_cli.files import reason
 from diffres_cli.recipes.recipe import Recipe, nearest
-from diffres_cli.textfile import read_text
+from diffres_cli.text import read_text
 
 RECIPES = Path(__file__).parent
 

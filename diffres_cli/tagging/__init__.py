@@ -1,1 +1,9 @@
-"""TODO."""
+"""Recordings -> predictions.
+
+prediction.py  the result types: Label, AdaptiveSpectrogram, WindowPrediction, Prediction
+labels.py      scores -> ranked labels, of all or of a list; window scores -> the recording's
+events.py      framewise scores -> events: a label's starts and ends in seconds
+settings.py    how to tag: frame rate, windows, which labels, what to keep
+assemble.py    what a model computes -> predictions of windows -> the recording's
+tagger.py      recordings -> windows -> batches -> predictions: the whole job
+"""

@@ -8,20 +8,14 @@ from typing import TypeVar
 
 import numpy as np
 
+from diffres_cli.arrays import Floats, Seconds
 from diffres_cli.audio import Recording
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.frontend import frequencies
 from diffres_cli.inference.timing import column_times, frame_times, warp_edges
 from diffres_cli.tagging.events import join, runs
 from diffres_cli.tagging.labels import best, pool, rank
-from diffres_cli.tagging.prediction import (
-    AdaptiveSpectrogram,
-    Event,
-    Floats,
-    Prediction,
-    Seconds,
-    WindowPrediction,
-)
+from diffres_cli.tagging.prediction import AdaptiveSpectrogram, Event, Prediction, WindowPrediction
 from diffres_cli.tagging.settings import Settings
 
 _T = TypeVar("_T")

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.errors import UsageError
 from diffres_cli.files import reason
-from diffres_cli.tagging.prediction import Floats, Label
-from diffres_cli.textfile import NotTextError, read_text
+from diffres_cli.tagging.prediction import Label
+from diffres_cli.text import NotTextError, read_text
 
 Indices = NDArray[np.intp]
 

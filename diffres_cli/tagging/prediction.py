@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Seconds = NDArray[np.float64]
+from diffres_cli.arrays import Floats, Seconds
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,16 @@ from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 
+from diffres_cli.arrays import Floats
 from diffres_cli.audio import Channel, Recording, Source, excerpt, open_recording, windows
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import DEFAULT_MODEL, ModelFile, find_model, read_model
 from diffres_cli.errors import AudioError, UsageError
 from diffres_cli.imports import required
-from diffres_cli.tagging.prediction import Floats, Prediction, WindowPrediction
 from diffres_cli.inference.runtime import OnnxRuntime, Runtime
+from diffres_cli.inference.timing import slots_at
+from diffres_cli.tagging.assemble import Assembler, Windows, given
+from diffres_cli.tagging.prediction import Prediction, WindowPrediction
 from diffres_cli.tagging.settings import Settings
 from diffres_cli.text import printable
 from diffres_cli.watch import progress

@@ -1,1 +1,6 @@
-"""TODO."""
+"""The same work on a Ray cluster (extra `ray`), into a folder of Parquet files.
+
+remote.py  recordings and results anywhere fsspec reaches
+worker.py  one process of the cluster, with one model
+engine.py  the cluster: connected, given parts, its failures counted
+"""

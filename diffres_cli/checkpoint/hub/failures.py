@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from diffres_cli.checkpoint.hub.reference import Reference
 from diffres_cli.errors import DiffresError, ModelError, OutputError, UsageError
 from diffres_cli.files import reason
-from diffres_cli.checkpoint.hub.reference import Reference
 from diffres_cli.imports import import_failure
 from diffres_cli.transfer import is_transport
 

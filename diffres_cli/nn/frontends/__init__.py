@@ -1,5 +1,9 @@
 """Front ends: waveform [B, N] -> [B, F, T], each to be followed by DiffRes or not.
 
+    base.py            what every front end is: waveform [B, N] -> [B, F, T], and its logarithm
+    dft.py             frames -> power spectrum, as three small matrix products
+    windowed.py        signal -> power spectrum of windows, every hop or at a larger one
+    mel.py             mel power
     filters.py         what learned filters share: convolution at audio rate, pooling at the hop
     pcen.py            energy over its own moving average, compressed                (LEAF's sPCEN)
     leaf.py            Gabor filters, Gaussian pooling, sPCEN             (Zeghidour et al. 2021)
@@ -8,7 +12,7 @@
     stft.py            the linear power spectrum
     cqt.py             constant Q, in the time domain                        (nnAudio's CQT1992v2)
 
-The mel spectrogram is `diffres_cli.nn.frontends.mel`. Kinds and numbers are in `diffres_cli.checkpoint.frontend`.
+Kinds and numbers are in `diffres_cli.checkpoint.frontend`.
 Learned filters hear silence beyond the signal's ends, as leaf-audio's do; the others a mirror image.
 """
 
