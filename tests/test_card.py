@@ -77,7 +77,9 @@ def test_a_count_is_a_whole_number_from_one(name: str, value: Any) -> None:
     assert name in refused(mel=asdict(PAPER) | {name: value})
 
 
-@pytest.mark.parametrize("mel", [{"low": 9000.0}, {"high": 8001.0}, {"minimum_samples": 960_001}], ids=str)
+@pytest.mark.parametrize(
+    "mel", [{"low": 9000.0}, {"high": 8001.0}, {"minimum_samples": 960_001}, {"hop": 1}], ids=str
+)
 def test_numbers_of_a_front_end_that_contradict_each_other(mel: dict[str, float]) -> None:
     assert next(iter(mel)) in refused(mel=asdict(PAPER) | mel)
 

@@ -75,10 +75,14 @@ def test_a_model_that_never_ends_is_given_up(
 
 def test_workers_stuck_in_a_model_are_replaced(endless: Path, tmp_path: Path) -> None:
     folder = sounds(tmp_path / "in", *(f"{i}.wav" for i in range(3)))
-    result = spawn("tag", folder, "-o", tmp_path / "out", "-m", endless, "-j", "2", *LIMIT)
-    assert result.code == 3
-    assert sum("given up after 1 s" in line for line in result.err.splitlines()) == 3
-    assert "died" not in result.err
+    seen = set[int]()
+    with running("tag", folder, "-o", tmp_path / "out", "-m", endless, "-j", "2", *LIMIT) as process:
+        while process.poll() is None:
+            seen |= {worker.pid for worker in workers_of(process)}
+            time.sleep(0.02)
+        err = process.communicate()[1].decode()
+    assert (process.returncode, err.count("given up after 1 s"), "died" in err) == (3, 3, False)
+    assert len(seen) > 2
 
 
 def test_standard_input_may_take_its_time() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from diffres_cli.checkpoint.frontend import MelConfig, Range, out_of_range
+from diffres_cli.checkpoint.frontend import FASTEST, MelConfig, Range, out_of_range
 from diffres_cli.checkpoint.variant import PLAIN, Variant
 from diffres_cli.errors import ModelError, SettingError
 from diffres_cli.text import UNSAFE, escaped, shortened
@@ -134,9 +134,9 @@ _TEXTS = ("name", "architecture", "license", "trained_on", "derived_from")
 _LONGEST, _LONGEST_NAME, _MOST_CLASSES = 2**24, 1000, 100_000  # characters, characters, names
 _RANGES: dict[str, Range] = {
     "sample_duration": (float, 1e-3, 3600),
-    "minimum_fps": (float, 1e-3, 10_000),
-    "maximum_fps": (float, 1e-3, 10_000),
-    "default_fps": (float, 1e-3, 10_000),
+    "minimum_fps": (float, 1e-3, FASTEST),
+    "maximum_fps": (float, 1e-3, FASTEST),
+    "default_fps": (float, 1e-3, FASTEST),
     "width": (float, 1e-3, 10),
 }
 

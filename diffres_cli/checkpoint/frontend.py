@@ -32,6 +32,10 @@ _RANGES: dict[str, Range] = {
 }
 
 
+FASTEST = 10_000
+"""Frames per second. A window of as many samples as frames would take gigabytes."""
+
+
 def out_of_range(values: Mapping[str, Any], ranges: Mapping[str, Range]) -> Iterator[str]:
     """Those of `values` that are no number of their kind, or lie outside their range, in words.
 
@@ -85,6 +89,8 @@ class MelConfig:
             yield f"low and high are {self.low:g} and {self.high:g} Hz, must rise and not pass half the rate"
         if self.minimum_samples > 60 * self.sample_rate:
             yield f"minimum_samples is {self.minimum_samples}, must be at most a minute"
+        if self.frame_rate > FASTEST:
+            yield f"hop is {self.hop}: {self.frame_rate:g} frames per second, at most {FASTEST} are read"
 
     @property
     def frame_rate(self) -> float:

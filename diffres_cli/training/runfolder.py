@@ -208,9 +208,10 @@ def _git_state() -> dict[str, Any] | None:
     try:
         commit = _git(here, "rev-parse", "HEAD")
         return {"commit": commit.strip(), "changed": bool(_git(here, "status", "--porcelain", "--", "."))}
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):
         return None
 
 
 def _git(folder: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
+    command = ["git", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=60).stdout
