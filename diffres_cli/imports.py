@@ -1,13 +1,43 @@
-"""Packages that are not installed, and packages that are installed and do not load, told apart."""
+"""Objects by import path; packages that are missing, and packages that are installed and do not load."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
+from importlib import import_module
 from types import TracebackType
+from typing import TypeVar
 
-from diffres_cli.errors import BrokenDependencyError, DiffresError, MissingDependencyError
+from diffres_cli.errors import BrokenDependencyError, DiffresError, MissingDependencyError, UsageError
+
+_T = TypeVar("_T")
+
+
+def import_object(path: str, kind: type[_T]) -> _T:
+    """The object at an import path, "package.module:NAME".
+
+    Args:
+        kind: what it must be an instance of; `type` for a class.
+
+    Raises:
+        UsageError: there is no such module or name, the module does not load, or it is of another kind.
+
+    >>> import_object("pathlib:Path", type)
+    <class 'pathlib.Path'>
+    """
+    module, _, name = path.partition(":")
+    try:
+        found = reduce(getattr, name.split("."), import_module(module))
+    except Exception as error:  # whatever a module raises while it loads
+        raise UsageError(
+            f"{path}: cannot be imported ({type(error).__name__}: {error}): write package.module:NAME; "
+            "the package must be installed, or its folder be on PYTHONPATH"
+        ) from error
+    if not isinstance(found, kind):
+        raise UsageError(f"{path}: expected a {kind.__name__}, found a {type(found).__name__}")
+    return found
 
 
 @contextmanager

@@ -100,6 +100,20 @@ def esc50(root: Path, rows: Sequence[Sequence[object]] | None = None) -> Path:
     return root
 
 
+def urbansound8k(root: Path) -> Path:
+    """One clip of each of 10 classes in each of the folds 10 to 1, listed in that order."""
+    header = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
+    rows = [
+        (f"{100 + fold}-{label}-0-{fold}.wav", 100 + fold, 0.5, 4.5, 1, fold, label, f"class {label}")
+        for fold in range(10, 0, -1)
+        for label in range(10)
+    ]
+    table(root / "metadata" / "UrbanSound8K.csv", [header, *rows])
+    for row in rows:
+        sound(root / "audio" / f"fold{row[5]}" / str(row[0]))
+    return root
+
+
 def speech_commands(root: Path, words: int = 35) -> Path:
     """Each word three times: for training, validation, test."""
     names = [f"word{place:02}" for place in range(words)]

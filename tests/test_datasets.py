@@ -20,6 +20,7 @@ from dataset_trees import (
     nsynth,
     sound,
     speech_commands,
+    urbansound8k,
 )
 
 from diffres_cli.datasets import SOURCES, Dataset, cache_folder, data_folder, load_dataset
@@ -239,6 +240,17 @@ def test_a_split_by_name_or_an_error_that_lists_them(tmp_path):
         DataError, match=r"no clips in split 'validation'; there are train \(11\), test \(11\)"
     ):
         dataset.of("train", "validation")
+
+
+def test_urbansound8k_has_ten_folds_in_order_and_classes_by_number(tmp_path):
+    dataset = load_dataset("urbansound8k", urbansound8k(tmp_path))
+    assert dataset.splits == tuple(f"fold{fold}" for fold in range(1, 11))
+    assert dataset.classes == tuple(f"class {label}" for label in range(10))
+    clip = "audio/fold7/107-3-0-7.wav"
+    assert labels_of(dataset)[clip] == ("class 3",)
+    assert splits_of(dataset)[clip] == "fold7"
+    assert (dataset.seconds, len(dataset.clips), dataset.missing) == (4.0, 100, ())
+    assert sum(SOURCES["urbansound8k"].splits.values()) == 8732
 
 
 def test_a_misspelt_dataset_gets_the_nearest_name():

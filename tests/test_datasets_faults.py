@@ -43,7 +43,7 @@ def test_a_wrong_folder_says_what_was_expected_and_found(tmp_path, name):
     assert re.search(
         rf"^expected .*\.(csv|txt|json).* in {tmp_path}, found IMG_1\.jpg, IMG_2\.jpg, holiday", message
     )
-    assert re.search(rf"`diffres data (download|info) {name}`, or give --data DIR$", message)
+    assert re.search(rf"`diffres data (download|info) {name}`, or choose its data folder$", message)
 
 
 def test_one_part_of_nsynth_would_do_and_the_message_says_so(tmp_path):
@@ -74,8 +74,14 @@ ESC, NOTES, WORDS = "meta/esc50.csv", "nsynth-test/examples.json", "testing_list
         ("fsd50k", VOCABULARY, "7,Sound_7,", "8,Sound_7,", "line 8: expected 7,LABEL,ID"),
         ("fsd50k", VOCABULARY, "Sound_7,", "Sound_8,", "the label 'Sound_8' is there twice"),
         ("esc50", ESC, "1-100-A-0.wav,1,", "1-100-A-0.wav,6,", "line 2: expected a fold from 1 to 5"),
-        ("esc50", ESC, "A-0.wav,1,0,", "A-0.wav,1,0.5,", "line 2: expected a number as target, found '0.5'"),
-        ("esc50", ESC, "A-9.wav,5,9,class 9", "A-9.wav,5,4,dog", "target 4 is dog, before it was class 4"),
+        (
+            "esc50",
+            ESC,
+            "A-0.wav,1,0,",
+            "A-0.wav,1,0.5,",
+            "line 2: expected the number of a class, found '0.5'",
+        ),
+        ("esc50", ESC, "A-9.wav,5,9,class 9", "A-9.wav,5,4,dog", "class 4 is dog, before it was class 4"),
         ("esc50", ESC, "1-100-A-0.wav", "../../1.wav", "line 2: the path 'audio/../../1.wav' leaves"),
         ("esc50", ESC, "1-200-A-0.wav", "1-100-A-0.wav", "audio/1-100-A-0.wav is listed twice"),
         ("esc50", ESC, "category", "klass", "target, category, esc10; found filename, fold, target, klass"),

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _WORTH_A_WORKER = 500  # recordings: starting a process takes as long as reading about this many headers
 _SHOWN = 5  # problems told one by one where no report is asked for
 
-Name = Annotated[str, typer.Argument(help="As `diffres data list` names it.", show_default=False)]
+Name = Annotated[
+    str, typer.Argument(help="As `diffres data list` names it, or package.module:NAME.", show_default=False)
+]
 Data = Annotated[
     Path | None,
     typer.Option(

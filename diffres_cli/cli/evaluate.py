@@ -37,7 +37,12 @@ def evaluate(
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option("--dataset", metavar="NAME", help="See `diffres data list`.", show_default=False),
+        typer.Option(
+            "--dataset",
+            metavar="NAME",
+            help="See `diffres data list`; or package.module:NAME.",
+            show_default=False,
+        ),
     ] = None,
     data: Annotated[
         Path | None,

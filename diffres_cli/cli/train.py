@@ -24,7 +24,13 @@ _RUN = "_DIFFRES_RUN"  # tells the processes Lightning starts for further device
 @required("diffres train", "diffres[train]")
 def train(
     dataset: Annotated[
-        str, typer.Option("--dataset", metavar="NAME", help="See `diffres data list`.", show_default=False)
+        str,
+        typer.Option(
+            "--dataset",
+            metavar="NAME",
+            help="See `diffres data list`; or package.module:NAME.",
+            show_default=False,
+        ),
     ] = "",
     data: Annotated[
         Path | None,
@@ -205,7 +211,8 @@ def _folder(output: Path | None, recipe: Recipe) -> Path:
     if not is_main() and _RUN in os.environ:
         return Path(os.environ[_RUN])
     time = datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = output or Path("runs") / f"{recipe.data.dataset or 'soft-labels'}-{time}"
+    name = recipe.data.dataset.replace(":", ".") or "soft-labels"
+    folder = output or Path("runs") / f"{name}-{time}"
     os.environ[_RUN] = str(folder.absolute())
     return folder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -45,7 +46,7 @@ class Cell:
     @property
     def folder(self) -> str:
         """The name of its folder: cells of two plans that have the same recipe share it."""
-        return f"{self.name.replace(' ', '-')}-{self.key}"
+        return f"{re.sub('[ :]', '-', self.name)}-{self.key}"
 
     @property
     def label(self) -> str:

@@ -114,7 +114,7 @@ def _dataset_faults(cell: Cell) -> Iterator[str]:
 
 def _data_faults(cell: Cell, dataset: Dataset | DiffresError) -> Iterator[str]:
     if isinstance(dataset, DiffresError):
-        yield str(dataset).replace("--data DIR", f"--data {cell.recipe.data.dataset}=DIR")
+        yield str(dataset)
         return
     try:
         for splits in split_names(cell.recipe.data, dataset).values():

@@ -7,12 +7,13 @@
     parquet.py    the same from Parquet, row by row
     build.py      what a list names -> a Dataset: clips with a file, names without
     labelled.py   a table of paths and labels, CSV or Parquet, as people write them
-    audioset.py, fsd50k.py, esc50.py, speechcommands.py, nsynth.py, arabic.py, folder.py
+    foldlist.py   a list with folds and numbered classes
+    audioset.py, fsd50k.py, esc50.py, urbansound8k.py, speechcommands.py, nsynth.py, arabic.py, folder.py
                   one dataset each: its facts, and the reader of its official layout
     examine.py    what is wrong with the files of a dataset
     waveforms/    clips decoded once, read at memory speed: build_cache, WaveformCache
     download/     archives fetched, verified and unpacked
-    catalog.py    all of them by name: load_dataset
+    catalog.py    the registry: by name, or package.module:NAME; load_dataset
 
 Nothing here imports torch.
 """

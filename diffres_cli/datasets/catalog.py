@@ -5,32 +5,43 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from diffres_cli.datasets import arabic, audioset, esc50, folder, fsd50k, nsynth, speechcommands
 from diffres_cli.datasets.clip import Dataset, Source
 from diffres_cli.datasets.listing import how_to_get
 from diffres_cli.datasets.places import data_folder
 from diffres_cli.errors import DataError, UsageError
+from diffres_cli.imports import import_object
 
-SOURCES: Mapping[str, Source] = {
-    source.name: source
-    for source in (
-        audioset.SOURCE,
-        fsd50k.SOURCE,
-        esc50.ESC50,
-        esc50.ESC10,
-        speechcommands.SOURCE,
-        nsynth.SOURCE,
-        arabic.SOURCE,
-        folder.SOURCE,
-    )
-}
+_SOURCES = (  # the module in this package, and the name there
+    "audioset:SOURCE",
+    "fsd50k:SOURCE",
+    "esc50:ESC50",
+    "esc50:ESC10",
+    "urbansound8k:SOURCE",
+    "speechcommands:SOURCE",
+    "nsynth:SOURCE",
+    "arabic:SOURCE",
+    "folder:SOURCE",
+)
+
+
+def _load_sources() -> dict[str, Source]:
+    sources = (import_object(f"{__package__}.{path}", Source) for path in _SOURCES)
+    return {source.name: source for source in sources}
+
+
+SOURCES: Mapping[str, Source] = _load_sources()
 
 
 def find_source(name: str) -> Source:
-    """The facts of the dataset of this name.
+    """The facts of a dataset.
+
+    Args:
+        name: one of SOURCES, or where Python finds another `Source`: "package.module:NAME". Such a dataset
+            has that path as its name, so that a run folder says where it comes from.
 
     Raises:
         UsageError: there is none; the message has the nearest names.
@@ -38,9 +49,14 @@ def find_source(name: str) -> Source:
     >>> find_source("esc-50")
     Traceback (most recent call last):
     diffres_cli.errors.UsageError: no dataset 'esc-50'; did you mean esc50, or esc10?
+    >>> find_source("diffres_cli.datasets.esc50:ESC10").title
+    'ESC-10, a subset of ESC-50'
     """
     if name in SOURCES:
         return SOURCES[name]
+    if ":" in name:
+        source = import_object(name, Source)
+        return replace(source, name=name, shares=source.folder)
     near = get_close_matches(name, SOURCES, n=2)
     advice = f"did you mean {', or '.join(near)}?" if near else f"there are {', '.join(SOURCES)}"
     raise UsageError(f"no dataset {name!r}; {advice}")
@@ -50,7 +66,7 @@ def load_dataset(name: str, root: Path | None = None, *, unfinished: bool = Fals
     """The dataset of this name, as found in a folder.
 
     Args:
-        name: one of SOURCES.
+        name: as `find_source` takes it.
         root: its folder, for "folder" a table, too; None: where `diffres data download` puts it.
         unfinished: take what is there of a download that was cut off.
 
@@ -62,7 +78,7 @@ def load_dataset(name: str, root: Path | None = None, *, unfinished: bool = Fals
 
     source = find_source(name)
     if root is None:
-        if source is folder.SOURCE:
+        if not source.splits:
             raise DataError(f"the dataset {name!r} is yours: give your folder or table by --data")
         root = data_folder(source.folder)
     if not root.exists():
@@ -70,7 +86,7 @@ def load_dataset(name: str, root: Path | None = None, *, unfinished: bool = Fals
     if not unfinished and is_unfinished(root):
         raise DataError(f"{root}: its download was cut off: `diffres data download {name}` goes on with it")
     with _no_garbage_collection():
-        return source.read(root)
+        return replace(source.read(root), name=source.name)
 
 
 @contextmanager
@@ -86,6 +102,6 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def _absent(source: Source, root: Path) -> str:
-    if source is folder.SOURCE:
+    if not source.splits:
         return f"{root}: no such folder or table"
     return f"{source.name}: no folder {root}: {how_to_get(source)}"

@@ -37,7 +37,7 @@ class Clip:
     Attributes:
         name: unique in its dataset, the same on every machine (its path below the root, with "/").
         path: the file. labels: indices into the dataset's classes.
-        split: "train", "validation" or "test"; "fold1" to "fold5" where folds are official.
+        split: "train", "validation" or "test"; "fold1", "fold2", ... where folds are official.
         start, end: seconds in the file; None is its end.
     """
 
@@ -57,7 +57,7 @@ class Source:
         title, citation, licence, home: to be printed; home is an address.
         archives: what `diffres data download` fetches; empty where that is not allowed, and then
             `manual` says which files to put where.
-        splits: official split -> how many clips it has.
+        splits: official split -> how many clips it has; empty for a user's own clips.
         classes: how many. multi_label: several labels may hold at once. seconds: the paper's clip length;
             0 where that is known only when it is read.
         read: a folder -> the dataset in it.

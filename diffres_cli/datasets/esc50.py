@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
-from diffres_cli.datasets.build import Listed, build, check_count
 from diffres_cli.datasets.clip import Archive, Dataset, Source
-from diffres_cli.datasets.listing import Listing, find_home, relative
+from diffres_cli.datasets.foldlist import FoldRow, build_folds
+from diffres_cli.datasets.listing import find_home
 from diffres_cli.datasets.tables import read_columns
-from diffres_cli.errors import DataError
 
 _LIST = "meta/esc50.csv"
-_FOLDS = 5
 
 
 def read(root: Path) -> Dataset:
@@ -37,57 +33,16 @@ def read_esc10(root: Path) -> Dataset:
     return _read(ESC10, root)
 
 
-class _Row(NamedTuple):
-    line: int
-    file: str
-    fold: str
-    target: int
-    category: str
-
-
 def _read(source: Source, root: Path) -> Dataset:
     home = find_home(root, source, "audio", _LIST)
-    path = home / _LIST
-    rows = _rows(path, only_esc10=source is ESC10)
-    targets = _targets(path, rows)
-    check_count(source, path, tuple(targets.values()), ESC10.classes)
-    places = {target: place for place, target in enumerate(targets)}
-    listed = sorted((_listed(row, places[row.target], path) for row in rows), key=lambda clip: clip.split)
-    return build(source, home, list(targets.values()), listed, Listing(home).find)
-
-
-def _rows(path: Path, *, only_esc10: bool) -> list[_Row]:
-    columns = read_columns(path, "filename", "fold", "target", "category", "esc10")
-    return [
-        _Row(line, file, fold, _number(target, path, line), category)
-        for line, (file, fold, target, category, esc10) in columns
-        if esc10 == "True" or not only_esc10
+    table = home / _LIST
+    columns = read_columns(table, "filename", "fold", "target", "category", "esc10")
+    rows = [
+        FoldRow(line, f"audio/{file}", *rest)
+        for line, (file, *rest, esc10) in columns
+        if esc10 == "True" or source is not ESC10
     ]
-
-
-def _number(text: str, path: Path, line: int) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise DataError(f"{path}, line {line}: expected a number as target, found {text!r}") from None
-
-
-def _targets(path: Path, rows: Sequence[_Row]) -> dict[int, str]:
-    """Target -> category, in the order of targets."""
-    targets: dict[int, str] = {}
-    for row in rows:
-        if targets.setdefault(row.target, row.category) != row.category:
-            known = targets[row.target]
-            raise DataError(
-                f"{path}, line {row.line}: target {row.target} is {row.category}, before it was {known}"
-            )
-    return dict(sorted(targets.items()))
-
-
-def _listed(row: _Row, label: int, path: Path) -> Listed:
-    if row.fold not in map(str, range(1, _FOLDS + 1)):
-        raise DataError(f"{path}, line {row.line}: expected a fold from 1 to {_FOLDS}, found {row.fold!r}")
-    return Listed(relative(f"audio/{row.file}", path, row.line), (label,), f"fold{row.fold}")
+    return build_folds(source, table, home, rows, ESC10.classes)
 
 
 _HOME = "https://github.com/karolpiczak/ESC-50"
@@ -98,7 +53,7 @@ ESC50 = Source(
     citation="K. J. Piczak. ESC: Dataset for environmental sound classification. ACM Multimedia 2015",
     licence="CC BY-NC 3.0",
     home=_HOME,
-    splits={f"fold{fold}": 400 for fold in range(1, _FOLDS + 1)},
+    splits={f"fold{fold}": 400 for fold in range(1, 6)},
     classes=50,
     multi_label=False,
     seconds=5.0,
@@ -119,7 +74,7 @@ ESC10 = replace(
     name="esc10",
     title="ESC-10, a subset of ESC-50",
     licence="CC BY 3.0",
-    splits={f"fold{fold}": 80 for fold in range(1, _FOLDS + 1)},
+    splits={f"fold{fold}": 80 for fold in range(1, 6)},
     classes=10,
     read=read_esc10,
     shares=ESC50.name,

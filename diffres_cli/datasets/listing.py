@@ -132,7 +132,7 @@ def wrong_folder(root: Path, source: Source, *expected: str) -> str:
 def how_to_get(source: Source) -> str:
     """What to do where a dataset is not there."""
     verb = "download with `diffres data download" if source.archives else "see `diffres data info"
-    return f"{verb} {source.name}`, or give --data DIR"
+    return f"{verb} {source.name}`, or choose its data folder"
 
 
 def _contents(folder: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import tomli_w
 
 from diffres_cli.config import parse_toml
-from diffres_cli.datasets.catalog import SOURCES
+from diffres_cli.datasets.catalog import SOURCES, find_source
 from diffres_cli.errors import UsageError
 from diffres_cli.files import reason
 from diffres_cli.recipes.recipe import Recipe, nearest
@@ -60,9 +60,10 @@ def recipe_for(dataset: str) -> Recipe:
 
 def completed(recipe: Recipe) -> Recipe:
     """The recipe with the dataset's own `data.seconds` where it has none, if that is known unread."""
-    if recipe.data.seconds or recipe.data.dataset not in SOURCES:
+    name = recipe.data.dataset
+    if recipe.data.seconds or not (name in SOURCES or ":" in name):
         return recipe
-    return recipe.changed({"data.seconds": SOURCES[recipe.data.dataset].seconds}, "")
+    return recipe.changed({"data.seconds": find_source(name).seconds}, "")
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
