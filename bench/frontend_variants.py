@@ -191,8 +191,8 @@ class FrontEnd(nn.Module):
     def forward(self, waveform: Tensor, slots: Tensor) -> Tensor:
         """[B, N], [t] -> [B, 3, F, t]."""
         mel = self.mel(waveform)
-        picture: Tensor = self.warp(mel, self.importance(mel), slots)
-        return picture
+        features: Tensor = self.warp(mel, self.importance(mel), slots)
+        return features
 
 
 class Backbone(nn.Module):
@@ -202,9 +202,9 @@ class Backbone(nn.Module):
         super().__init__()
         self.backbone = network.backbone
 
-    def forward(self, picture: Tensor) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         """[B, 3, F, t] -> [B, classes]."""
-        probabilities: Tensor = self.backbone(picture)[0]
+        probabilities: Tensor = self.backbone(features)[0]
         return probabilities
 
 

@@ -59,10 +59,10 @@ class Size(NamedTuple):
     clips: int
     bins: int
     frames: int
-    slots: int
+    output_frames: int
 
     def __str__(self) -> str:
-        return f"B {self.clips}, F {self.bins}, T {self.frames:,}, t {self.slots:,}"
+        return f"B {self.clips}, F {self.bins}, T {self.frames:,}, t {self.output_frames:,}"
 
 
 class Cost(NamedTuple):
@@ -75,43 +75,43 @@ class Cost(NamedTuple):
 SIZE, LONG = Size(8, 128, 3000, 750), Size(8, 128, 10_000, 1000)
 
 
-def closed(frames: Tensor, importance: Tensor, slots: int) -> Merged:
-    where = overlaps(importance, slots)
+def closed(frames: Tensor, importance: Tensor, output_frames: int) -> Merged:
+    where = overlaps(importance, output_frames)
     encoding = resolution_encoding(where, frames.shape[1])
     return merge_mean(frames, where), merge_max(frames, where), encoding
 
 
-def rows_of_2t(frames: Tensor, importance: Tensor, slots: int) -> Merged:
+def rows_of_2t(frames: Tensor, importance: Tensor, output_frames: int) -> Merged:
     end = importance.double().cumsum(1)
     start = end - importance
-    first = start.floor().clamp(0, slots - 1)
+    first = start.floor().clamp(0, output_frames - 1)
     inside = torch.minimum(end, first + 1) - start
-    rows = torch.cat([first, (first + 1).clamp_max(slots - 1)], 1).long()
+    rows = torch.cat([first, (first + 1).clamp_max(output_frames - 1)], 1).long()
     weights = torch.cat([inside, end - first - 1], 1).clamp_min(0).to(frames.dtype)
-    flat = (rows + torch.arange(len(rows))[:, None] * slots).flatten()
+    flat = (rows + torch.arange(len(rows))[:, None] * output_frames).flatten()
 
     def weighted(x: Tensor) -> Tensor:
         by_time = x.transpose(1, 2)
         return (torch.cat([by_time, by_time], 1) * weights[:, :, None]).flatten(0, 1)
 
     def unflat(x: Tensor) -> Tensor:
-        return x.reshape(len(rows), slots, -1).transpose(1, 2)
+        return x.reshape(len(rows), output_frames, -1).transpose(1, 2)
 
-    empty = frames.new_zeros(len(rows) * slots, frames.shape[1])
+    empty = frames.new_zeros(len(rows) * output_frames, frames.shape[1])
     largest = empty.index_reduce(0, flat, weighted(frames), "amax")
     mean, encoding = (empty.index_add(0, flat, weighted(x)) for x in (frames, sinusoids(frames)))
-    return unflat(mean), unflat(largest) * (frames.shape[2] / slots), unflat(encoding)
+    return unflat(mean), unflat(largest) * (frames.shape[2] / output_frames), unflat(encoding)
 
 
-def whole_product(frames: Tensor, importance: Tensor, slots: int) -> Merged:
-    warp = matrix(importance, slots)
+def whole_product(frames: Tensor, importance: Tensor, output_frames: int) -> Merged:
+    warp = matrix(importance, output_frames)
     largest = (warp[:, None] * frames[:, :, None]).amax(3)
     return products(frames, warp, largest)
 
 
-def odd_and_even(frames: Tensor, importance: Tensor, slots: int) -> Merged:
-    warp = matrix(importance, slots)
-    largest = frames.new_zeros(*frames.shape[:2], slots)
+def odd_and_even(frames: Tensor, importance: Tensor, output_frames: int) -> Merged:
+    warp = matrix(importance, output_frames)
+    largest = frames.new_zeros(*frames.shape[:2], output_frames)
     for parity in (0, 1):
         part = warp[:, parity::2]
         rows = (2 * part.detach().argmax(1) + parity)[:, None].expand_as(frames)
@@ -119,11 +119,11 @@ def odd_and_even(frames: Tensor, importance: Tensor, slots: int) -> Merged:
     return products(frames, warp, largest)
 
 
-def matrix(importance: Tensor, slots: int) -> Tensor:
+def matrix(importance: Tensor, output_frames: int) -> Tensor:
     """The dense closed form, [B, t, T]."""
     end = importance.cumsum(1)[:, None]
     start = end - importance[:, None]
-    row = torch.arange(slots)[:, None]
+    row = torch.arange(output_frames)[:, None]
     return (torch.minimum(end, row + 1.0) - torch.maximum(start, row.float())).clamp_min(0.0)
 
 
@@ -148,11 +148,11 @@ WAYS: dict[str, Callable[[Tensor, Tensor, int], Merged]] = {
 }
 
 
-def run(way: str, frames: Tensor, importance: Tensor, slots: int) -> None:
+def run(way: str, frames: Tensor, importance: Tensor, output_frames: int) -> None:
     """Forward and backward; clip by clip where the whole batch would not fit."""
     together = len(frames) if WAYS[way] is not whole_product else 1
     for part, weights in zip(torch.split(frames, together), torch.split(importance, together), strict=True):
-        mean, largest, encoding = WAYS[way](part, weights, slots)
+        mean, largest, encoding = WAYS[way](part, weights, output_frames)
         (mean.sum() + largest.sum() + encoding.sum()).backward()  # type: ignore[no-untyped-call]
 
 
@@ -161,13 +161,15 @@ def measure_here(way: str, size: Size) -> Cost:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     frames = torch.rand(size.clips, size.bins, size.frames).requires_grad_()
-    importance = rescale(torch.rand(size.clips, size.frames) ** 3, size.slots).float().requires_grad_()
+    importance = (
+        rescale(torch.rand(size.clips, size.frames) ** 3, size.output_frames).float().requires_grad_()
+    )
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts again from what is held now
     before = memory("VmRSS")
-    run(way, frames, importance, size.slots)
+    run(way, frames, importance, size.output_frames)
     peak = memory("VmHWM")
     start = time.process_time()
-    run(way, frames, importance, size.slots)
+    run(way, frames, importance, size.output_frames)
     return Cost(time.process_time() - start, peak - before)
 
 
@@ -212,7 +214,7 @@ def main() -> None:
     if options.way:
         print(json.dumps(measure_here(options.way, Size(*options.size))))
         return
-    product = 4e-9 * SIZE.clips * SIZE.bins * SIZE.frames * SIZE.slots
+    product = 4e-9 * SIZE.clips * SIZE.bins * SIZE.frames * SIZE.output_frames
     page = INTRODUCTION.format(
         torch=torch.__version__, rounds=options.rounds, product=product, machine=machine()
     )

@@ -101,11 +101,11 @@ def stft(waveform: Array, config: MelConfig, learned: Parameters) -> Array:
     return np.array([spectrum(signal, i, config) for i in range(0, len(signal) + 1, config.hop)]).T
 
 
-def at(waveform: Array, config: MelConfig, slots: int) -> Array:
-    """The linear spectrum where `slots` frames share what the frames of one hop cover."""
+def at(waveform: Array, config: MelConfig, output_frames: int) -> Array:
+    """The linear spectrum where `output_frames` frames share what the frames of one hop cover."""
     signal = prepared(waveform, config)
     frames = len(signal) // config.hop + 1
-    exact = [i * frames / slots * config.hop for i in range(slots)]
+    exact = [i * frames / output_frames * config.hop for i in range(output_frames)]
     centres = [min(int(np.floor(place + 0.5)), len(signal)) for place in exact]
     return np.array([spectrum(signal, centre, config) for centre in centres]).T
 

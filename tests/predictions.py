@@ -16,32 +16,32 @@ LABELS = (Label("Siren", "/m/03kmc9", 0.93), Label("Police car (siren)", "/m/04q
 
 
 @cache
-def spectrogram(frames: int, slots: int, start: float = 0.0, seed: int = 0) -> AdaptiveSpectrogram:
-    """A window of `frames` random mel frames, some silent, merged to `slots` by random importance."""
+def spectrogram(frames: int, output_frames: int, start: float = 0.0, seed: int = 0) -> AdaptiveSpectrogram:
+    """A window of `frames` random mel frames, some silent, merged to `output_frames` by random importance."""
     generator = np.random.default_rng(seed)
     mel = generator.exponential(size=(len(FREQUENCIES), frames)) * (generator.random(frames) < 0.8)
-    importance = rescale_loop(generator.random(frames) ** 4 + 1e-3, slots)
+    importance = rescale_loop(generator.random(frames) ** 4 + 1e-3, output_frames)
     return AdaptiveSpectrogram(
         mel=mel.astype(np.float32),
-        merged=(mel @ warp_by_overlap(importance, slots).T).astype(np.float32),
+        merged=(mel @ warp_by_overlap(importance, output_frames).T).astype(np.float32),
         importance=importance.astype(np.float32),
         frame_times=frame_times(frames, FRAME_RATE, start),
         edges=warp_edges(
-            importance.astype(np.float32), slots, FRAME_RATE, start, start + frames / FRAME_RATE
+            importance.astype(np.float32), output_frames, FRAME_RATE, start, start + frames / FRAME_RATE
         ),
         mel_frequencies=FREQUENCIES,
     )
 
 
-def silence(frames: int, slots: int) -> AdaptiveSpectrogram:
+def silence(frames: int, output_frames: int) -> AdaptiveSpectrogram:
     """A window without any power."""
     nothing = np.zeros((len(FREQUENCIES), frames), np.float32)
     return AdaptiveSpectrogram(
         mel=nothing,
-        merged=nothing[:, :slots],
-        importance=np.full(frames, slots / frames, np.float32),
+        merged=nothing[:, :output_frames],
+        importance=np.full(frames, output_frames / frames, np.float32),
         frame_times=frame_times(frames, FRAME_RATE),
-        edges=np.linspace(0, frames / FRAME_RATE, slots + 1),
+        edges=np.linspace(0, frames / FRAME_RATE, output_frames + 1),
         mel_frequencies=FREQUENCIES,
     )
 

@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 Doubles = NDArray[np.float64]
 
 
-def rescale_loop(scores: Doubles, slots: int) -> Doubles:
+def rescale_loop(scores: Doubles, output_frames: int) -> Doubles:
     """Eq. 3, the division by the largest, and the refill, one frame at a time: [T] -> [T]."""
     total = sum(scores)
-    scaled = [score / total * slots for score in scores]
+    scaled = [score / total * output_frames for score in scores]
     largest = max(1.0, *scaled, 1.0)
     scaled = [score / largest for score in scaled]
-    missing, room = slots - sum(scaled), sum(1 - score for score in scaled)
+    missing, room = output_frames - sum(scaled), sum(1 - score for score in scaled)
     refill = missing / room if room > 0 else 0.0
     return np.array([score + (1 - score) * refill for score in scaled])
 
 
-def warp_by_algorithm_1(importance: Doubles, slots: int) -> Doubles:
+def warp_by_algorithm_1(importance: Doubles, output_frames: int) -> Doubles:
     """W by a plain double loop over Eq. 5, then Algorithm 1: [T] -> [t, T].
 
     Eq. 5 gives each frame whole to the row in which its cumulated importance ends. Algorithm 1 then
@@ -34,15 +34,15 @@ def warp_by_algorithm_1(importance: Doubles, slots: int) -> Doubles:
     """
     frames = len(importance)
     # The last frame ends at t but for rounding, and belongs to the last row.
-    ends = [min(math.fsum(importance[: j + 1]), slots) for j in range(frames)]
-    warp = np.zeros((slots, frames))
-    for i in range(slots):
+    ends = [min(math.fsum(importance[: j + 1]), output_frames) for j in range(frames)]
+    warp = np.zeros((output_frames, frames))
+    for i in range(output_frames):
         for j in range(frames):
             if i < ends[j] <= i + 1:
                 warp[i, j] = importance[j]
     row = 0
     for j in range(frames):
-        while row < slots - 1 and ends[j] > row + 1:
+        while row < output_frames - 1 and ends[j] > row + 1:
             taken = 1.0 - math.fsum(warp[row])
             warp[row, j] += taken
             warp[row + 1, j] -= taken
@@ -50,28 +50,28 @@ def warp_by_algorithm_1(importance: Doubles, slots: int) -> Doubles:
     return warp
 
 
-def warp_by_shortfall(importance: Doubles, slots: int) -> Doubles:
+def warp_by_shortfall(importance: Doubles, output_frames: int) -> Doubles:
     """W without a loop over frames, as in appendix A.5: [T] -> [t, T].
 
     With Eq. 5's matrix, row i lacks D_i in all, counted from the first row on. The first frame of
     row i + 1 hands D_i up to row i.
     """
-    ends = np.cumsum(importance).clip(max=slots)
-    rows = np.arange(slots)[:, None]
+    ends = np.cumsum(importance).clip(max=output_frames)
+    rows = np.arange(output_frames)[:, None]
     warp = importance * ((ends > rows) & (ends <= rows + 1))
     shortfall = np.cumsum(1.0 - warp.sum(1))[:-1]
-    boundary = np.arange(slots - 1)
+    boundary = np.arange(output_frames - 1)
     first_of_next = np.searchsorted(ends, boundary + 1.0, side="right")
     np.add.at(warp, (boundary, first_of_next), shortfall)
     np.add.at(warp, (boundary + 1, first_of_next), -shortfall)
     return warp
 
 
-def warp_by_overlap(importance: Doubles, slots: int) -> Doubles:
+def warp_by_overlap(importance: Doubles, output_frames: int) -> Doubles:
     """W by the dense closed form, each frame's interval cut with each row's: [T] -> [t, T]."""
     ends = np.cumsum(importance)
     starts = ends - importance
-    rows = np.arange(slots)[:, None]
+    rows = np.arange(output_frames)[:, None]
     return np.maximum(0.0, np.minimum(ends, rows + 1) - np.maximum(starts, rows))
 
 
@@ -85,10 +85,10 @@ def mean_loop(frames: Doubles, warp: Doubles) -> Doubles:
 
 def max_loop(frames: Doubles, warp: Doubles) -> Doubles:
     """Largest weighted frame of each row, times T / t: [F, T], [t, T] -> [F, t]."""
-    slots, length = warp.shape
-    merged = np.zeros((frames.shape[0], slots))
+    output_frames, length = warp.shape
+    merged = np.zeros((frames.shape[0], output_frames))
     for f, i in np.ndindex(*merged.shape):
-        merged[f, i] = max(warp[i, j] * frames[f, j] for j in range(length)) * length / slots
+        merged[f, i] = max(warp[i, j] * frames[f, j] for j in range(length)) * length / output_frames
     return merged
 
 
@@ -165,27 +165,27 @@ def frame_rms_loop(waveform: Doubles, frames: int, window: int, hop: int) -> Dou
     return found
 
 
-def guide_loss_loop(importance: Doubles, empty: NDArray[np.bool_], slots: int) -> float:
+def guide_loss_loop(importance: Doubles, empty: NDArray[np.bool_], output_frames: int) -> float:
     """Eq. 7 with the two corrections its docstring names, for clips [B, T]."""
     terms = []
     for clip, frame in np.ndindex(*importance.shape):
         if empty[clip, frame]:
-            terms.append(max(importance[clip, frame] / (slots / importance.shape[1]) - 0.5, 0.0))
+            terms.append(max(importance[clip, frame] / (output_frames / importance.shape[1]) - 0.5, 0.0))
     return sum(terms) / len(terms) if terms else 0.0
 
 
-def activeness_loop(importance: Doubles, empty: NDArray[np.bool_], slots: int) -> float:
+def activeness_loop(importance: Doubles, empty: NDArray[np.bool_], output_frames: int) -> float:
     """Eq. 4 for one clip, [T]."""
     held = [s for s, silent in zip(importance, empty, strict=True) if not silent]
-    return float(np.std(held, ddof=1)) / ((len(importance) - slots) / len(importance))
+    return float(np.std(held, ddof=1)) / ((len(importance) - output_frames) / len(importance))
 
 
 def warp_edges_loop(
-    importance: Doubles, slots: int, frame_rate: float, start: float, end: float
+    importance: Doubles, output_frames: int, frame_rate: float, start: float, end: float
 ) -> list[float]:
     """When each output frame begins, by walking through the frames and spending their importance."""
     edges = [start]
-    for i in range(1, slots):
+    for i in range(1, output_frames):
         spent = 0.0
         for j, s in enumerate(importance):
             if spent + s >= i:

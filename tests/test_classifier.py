@@ -68,16 +68,16 @@ ARCHITECTURES = ["efficientnet_b0", "efficientnet_b2", "mobilenet_v3_large"]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("slots", [1, 8, 33])
-def test_any_number_of_frames_is_classified(architecture: str, slots: int) -> None:
+@pytest.mark.parametrize("output_frames", [1, 8, 33])
+def test_any_number_of_frames_is_classified(architecture: str, output_frames: int) -> None:
     with torch.no_grad():
-        scores = classifier(architecture)(torch.randn(2, 3, 64, slots))
+        scores = classifier(architecture)(torch.randn(2, 3, 64, output_frames))
     assert scores.probabilities.shape == (2, 7)
-    assert scores.framewise.shape == (2, -(-slots // 32), 7)
+    assert scores.framewise.shape == (2, -(-output_frames // 32), 7)
     assert scores.embedding.shape[0] == 2
     for probabilities in (scores.probabilities, scores.framewise):
         assert ((probabilities >= 0) & (probabilities <= 1)).all()
-    if slots <= 32:  # one column: the whole is its only frame
+    if output_frames <= 32:  # one column: the whole is its only frame
         torch.testing.assert_close(scores.framewise[:, 0], scores.probabilities)
 
 
@@ -134,11 +134,11 @@ def test_scores_keep_full_precision_under_mixed_precision(architecture: str) -> 
     for name, parameter in network.named_parameters():
         if not name.startswith("features"):
             nn.init.normal_(parameter)  # scores that are not all a half
-    picture = torch.randn(2, 3, 128, 40)
+    features = torch.randn(2, 3, 128, 40)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        mixed = network(picture)
+        mixed = network(features)
     with torch.no_grad():
-        exact = network(picture)
+        exact = network(features)
     assert {part.dtype for part in mixed} == {torch.float32}
     assert not torch.equal(mixed.embedding, exact.embedding)  # the features are in half precision
     assert (mixed.probabilities - exact.probabilities).abs().max() < 0.02

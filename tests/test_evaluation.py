@@ -10,16 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from evaluated import (
-    CLASSES,
-    CLIPS,
-    LABELS,
-    WINDOW,
-    hearing_network,
-    write_dataset,
-    write_map,
-    write_run,
-)
+from evaluated import CLASSES, CLIPS, LABELS, WINDOW, hearing_network, write_dataset, write_map, write_run
 
 from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.card import ModelCard
@@ -119,10 +110,11 @@ class Clockwork:
         self.card = card
         self.seen: list[tuple[int, int]] = []
 
-    def run(self, waveform: Floats, slots: int, outputs: Sequence[str]) -> dict[str, Floats]:
-        self.seen.append((len(waveform), slots))
-        time.sleep(slots / 1000)
-        return {"probabilities": np.full((len(waveform), len(self.card.classes)), slots / 1000, np.float32)}
+    def run(self, waveform: Floats, output_frames: int, outputs: Sequence[str]) -> dict[str, Floats]:
+        self.seen.append((len(waveform), output_frames))
+        time.sleep(output_frames / 1000)
+        shape = (len(waveform), len(self.card.classes))
+        return {"probabilities": np.full(shape, output_frames / 1000, np.float32)}
 
 
 def test_each_rate_gets_its_frames_and_its_time(waveforms: WaveformCache) -> None:

@@ -19,7 +19,7 @@ from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import find_model, read_model
 from diffres_cli.checkpoint.frontend import PAPER
 from diffres_cli.errors import ModelError, OutputError
-from diffres_cli.inference.timing import slots_at
+from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.nn.export import OUTPUTS, TOLERANCE, export_onnx, largest_difference
 from diffres_cli.nn.network import DiffResNetwork, NetworkOutput
 from diffres_cli.nn.publish import notes_of, publish
@@ -73,13 +73,13 @@ class Twins:
         self.difference = export_onnx(self.network, self.path)
         self.session = onnxruntime.InferenceSession(self.path, providers=["CPUExecutionProvider"])
 
-    def torch(self, waveform: Tensor, slots: int) -> dict[str, np.ndarray]:
+    def torch(self, waveform: Tensor, output_frames: int) -> dict[str, np.ndarray]:
         with torch.no_grad():
-            found = self.network(waveform, slots)._asdict()
+            found = self.network(waveform, output_frames)._asdict()
         return {name: value.numpy() for name, value in found.items() if value is not None}
 
-    def onnx(self, waveform: Tensor, slots: int) -> dict[str, np.ndarray]:
-        feed = {"waveform": waveform.numpy(), "slots": np.zeros(slots, np.float32)}
+    def onnx(self, waveform: Tensor, output_frames: int) -> dict[str, np.ndarray]:
+        feed = {"waveform": waveform.numpy(), "slots": np.zeros(output_frames, np.float32)}
         return dict(zip(OUTPUTS, self.session.run(list(OUTPUTS), feed), strict=True))
 
 
@@ -101,15 +101,15 @@ def shipped() -> onnxruntime.InferenceSession:
 @pytest.mark.parametrize("samples", [2, 159, 7_999, 8_001, 16_080, 20_161])
 def test_loop_dense_torch_and_onnx_agree(twins: Twins, samples: int, fps: float) -> None:
     waveform = bursts(1, samples)
-    slots = slots_at(fps, PAPER.frames(samples), 100.0)
-    by_torch, by_onnx = twins.torch(waveform, slots), twins.onnx(waveform, slots)
+    output_frames = output_frames_at(fps, PAPER.frames(samples), 100.0)
+    by_torch, by_onnx = twins.torch(waveform, output_frames), twins.onnx(waveform, output_frames)
     # float32 sums in another order; the issue allows 1e-4.
     for name in ("probabilities", "framewise", "embedding", "importance"):
         np.testing.assert_allclose(by_onnx[name], by_torch[name], atol=TOLERANCE, rtol=0, err_msg=name)
     logits, mel = by_torch["importance_logits"][0].astype(float), by_torch["mel"][0].astype(float)
-    importance = slow.rescale_loop(1 / (1 + np.exp(-logits)), slots)
-    by_loop = slow.mean_loop(mel[:4], slow.warp_by_algorithm_1(importance, slots))
-    by_matrix = mel @ slow.warp_by_overlap(importance, slots).T
+    importance = slow.rescale_loop(1 / (1 + np.exp(-logits)), output_frames)
+    by_loop = slow.mean_loop(mel[:4], slow.warp_by_algorithm_1(importance, output_frames))
+    by_matrix = mel @ slow.warp_by_overlap(importance, output_frames).T
     np.testing.assert_allclose(by_torch["importance"][0], importance, atol=1e-6)
     np.testing.assert_allclose(by_matrix[:4], by_loop, atol=1e-9 * mel.max())
     for merged in (by_torch["merged"][0], by_onnx["merged"][0]):
@@ -138,8 +138,8 @@ def test_only_the_length_of_slots_is_read(twins: Twins) -> None:
     waveform = bursts(1, 10_000).numpy()
     zeros, noise = np.zeros(20, np.float32), np.random.default_rng(0).normal(size=20).astype(np.float32)
     first, second = (
-        twins.session.run(["probabilities"], {"waveform": waveform, "slots": slots})[0]
-        for slots in (zeros, noise)
+        twins.session.run(["probabilities"], {"waveform": waveform, "slots": output_frames})[0]
+        for output_frames in (zeros, noise)
     )
     assert np.array_equal(first, second)
 
@@ -149,8 +149,8 @@ def test_the_shipped_graph_gives_the_released_numbers(
     shipped: onnxruntime.InferenceSession, clip: str, fps: str
 ) -> None:
     waveform, importance = FIXTURE[f"wave_{clip}"][None], FIXTURE[f"importance_{clip}_{fps}"]
-    slots = np.zeros(round(importance.sum()), np.float32)
-    got = shipped.run(["probabilities", "importance"], {"waveform": waveform, "slots": slots})
+    output_frames = np.zeros(round(importance.sum()), np.float32)
+    got = shipped.run(["probabilities", "importance"], {"waveform": waveform, "slots": output_frames})
     np.testing.assert_allclose(got[0][0], FIXTURE[f"prob_{clip}_{fps}"], atol=1e-4)
     np.testing.assert_allclose(got[1][0], importance, atol=1e-4)
 
@@ -236,10 +236,10 @@ class TwoFaced(DiffResNetwork):
         super().__init__(card)
         self.lie = lie
 
-    def forward(self, waveform: Tensor, slots: int, lengths: Tensor | None = None) -> NetworkOutput:
+    def forward(self, waveform: Tensor, output_frames: int, lengths: Tensor | None = None) -> NetworkOutput:
         loudness = waveform.square().mean(1, keepdim=True)
         score = 0.5 * loudness.sigmoid() + self.lie * torch.compiler.is_exporting()
-        frames = loudness[..., None].expand(-1, 128, slots)
+        frames = loudness[..., None].expand(-1, 128, output_frames)
         features, picture = 10_000 * (0.8 + score), frames[:, None]
         return NetworkOutput(score, score[:, None], loudness, frames, frames, features, picture, loudness)
 

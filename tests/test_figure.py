@@ -52,7 +52,7 @@ def drawn(text: Text) -> bool:
 
 
 def test_merged_frames_lie_at_the_times_they_cover():
-    view = spectrogram(frames=200, slots=50)
+    view = spectrogram(frames=200, output_frames=50)
     _, merged, _ = meshes(figure_of(prediction(view)))
     np.testing.assert_array_equal(times(merged), view.edges)
     peak = max(view.mel.max(), view.merged.max())
@@ -61,21 +61,21 @@ def test_merged_frames_lie_at_the_times_they_cover():
 
 
 def test_the_classifiers_view_has_one_equal_cell_a_frame():
-    view = spectrogram(frames=200, slots=50)
+    view = spectrogram(frames=200, output_frames=50)
     _, merged, frames = meshes(figure_of(prediction(view)))
     np.testing.assert_array_equal(times(frames), np.arange(51))
     np.testing.assert_array_equal(frames.get_array(), merged.get_array())
 
 
 def test_mel_frames_lie_around_their_centres():
-    view = spectrogram(frames=200, slots=50, start=3.0)
+    view = spectrogram(frames=200, output_frames=50, start=3.0)
     mel = meshes(figure_of(prediction(view)))[0]
     np.testing.assert_allclose(times(mel)[1:-1], (view.frame_times[1:] + view.frame_times[:-1]) / 2)
     np.testing.assert_allclose(times(mel)[[0, -1]], [3.0, 5.0])
 
 
 def test_importance_shows_the_curve_and_its_mean():
-    view = spectrogram(frames=100, slots=25)
+    view = spectrogram(frames=100, output_frames=25)
     axes = panel(figure_of(prediction(view)), "Importance")
     values, edges, _ = axes.patches[0].get_data()
     np.testing.assert_array_equal(values, view.importance)
@@ -85,7 +85,7 @@ def test_importance_shows_the_curve_and_its_mean():
 
 
 def test_the_warp_leads_from_seconds_to_output_frames():
-    view = spectrogram(frames=100, slots=25, start=1.0)
+    view = spectrogram(frames=100, output_frames=25, start=1.0)
     axes = panel(figure_of(prediction(view)), "Frame")
     seconds, frames = axes.lines[1].get_data()
     np.testing.assert_array_equal(seconds, view.edges)
@@ -94,7 +94,7 @@ def test_the_warp_leads_from_seconds_to_output_frames():
 
 
 def test_the_fan_joins_every_frame_to_its_time():
-    view = spectrogram(frames=100, slots=25)
+    view = spectrogram(frames=100, output_frames=25)
     fans = [line for axes in figure_of(prediction(view)).axes for line in axes.collections]
     (fan,) = [found for found in fans if isinstance(found, LineCollection)]
     ends = np.array(fan.get_segments())
@@ -119,7 +119,9 @@ def test_frequencies_are_labelled_at_their_mel_bins():
 
 def test_several_rates_share_the_mel_and_its_colours():
     view = spectrogram(200, 200)
-    rates = [prediction(spectrogram(200, slots), fps=slots / 2) for slots in (50, 100)]
+    rates = [
+        prediction(spectrogram(200, output_frames), fps=output_frames / 2) for output_frames in (50, 100)
+    ]
     figure = figure_of(*rates, prediction(view, fps=100))
     mel, *merged = meshes(figure)
     assert [len(times(mesh)) - 1 for mesh in merged] == [50, 100, 200]

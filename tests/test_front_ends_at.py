@@ -16,15 +16,15 @@ from diffres_cli.nn.frontends import build_front_end
 from diffres_cli.nn.frontends.windowed import WindowedSpectrum
 
 
-@pytest.mark.parametrize("slots", [1, 2, 3, 5, 6, 7, 9, 100])
+@pytest.mark.parametrize("output_frames", [1, 2, 3, 5, 6, 7, 9, 100])
 @pytest.mark.parametrize("samples", [0, 29, 57])
-def test_a_larger_hop_takes_whole_windows_where_the_rows_begin(samples: int, slots: int) -> None:
+def test_a_larger_hop_takes_whole_windows_where_the_rows_begin(samples: int, output_frames: int) -> None:
     config = CASES["stft"][1]
     front_end = cast(WindowedSpectrum, build_front_end("stft", config).double())
     waveform = noise(1, samples)
-    expected = references.at(waveform[0].numpy(), config, slots)
-    values = front_end.at(waveform, slots)[0]
-    assert values.shape == (32, slots)
+    expected = references.at(waveform[0].numpy(), config, output_frames)
+    values = front_end.at(waveform, output_frames)[0]
+    assert values.shape == (32, output_frames)
     np.testing.assert_allclose(values, expected, rtol=0, atol=2e-7 * expected.max() + 1e-12)
 
 
@@ -54,13 +54,13 @@ def test_a_larger_hop_can_be_exported() -> None:
             super().__init__()
             self.front_end = cast(WindowedSpectrum, build_front_end(*FRONT_ENDS["paper"]))
 
-        def forward(self, waveform: Tensor, slots: Tensor) -> Tensor:
-            return self.front_end.at(waveform, slots.shape[0])
+        def forward(self, waveform: Tensor, output_frames: Tensor) -> Tensor:
+            return self.front_end.at(waveform, output_frames.shape[0])
 
     graph = Graph().eval()
     session = exported(graph, noise(2, 20_000).float(), torch.zeros(50))
-    for samples, slots in [(100, 3), (16_000, 101), (20_001, 7)]:
+    for samples, output_frames in [(100, 3), (16_000, 101), (20_001, 7)]:
         waveform = noise(2, samples).float()
-        values = run(session, waveform, torch.zeros(slots))
-        expected = graph(waveform, torch.zeros(slots))
+        values = run(session, waveform, torch.zeros(output_frames))
+        expected = graph(waveform, torch.zeros(output_frames))
         np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6 * float(expected.max()))

@@ -34,18 +34,18 @@ def clips(draw: st.DrawFn) -> tuple[Tensor, int]:
 @given(clips())
 @settings(max_examples=300, deadline=None)
 def test_importance_fills_the_slots_and_no_frame_more_than_one(clip: tuple[Tensor, int]) -> None:
-    scores, slots = clip
-    importance = rescale(scores, slots)
+    scores, output_frames = clip
+    importance = rescale(scores, output_frames)
     assert (importance >= 0).all()
     assert (importance <= 1).all()
-    assert importance.sum().item() == pytest.approx(slots, abs=1e-9)
+    assert importance.sum().item() == pytest.approx(output_frames, abs=1e-9)
 
 
 @given(clips())
 @settings(max_examples=100, deadline=None)
 def test_a_higher_score_never_means_less_importance(clip: tuple[Tensor, int]) -> None:
-    scores, slots = clip
-    by_score = rescale(scores, slots)[0, scores[0].argsort(stable=True)]
+    scores, output_frames = clip
+    by_score = rescale(scores, output_frames)[0, scores[0].argsort(stable=True)]
     assert (by_score.diff() >= -1e-12).all()
 
 
@@ -61,19 +61,21 @@ def test_at_full_rate_every_frame_matters_fully(clip: tuple[Tensor, int]) -> Non
 @given(clips())
 @settings(max_examples=100, deadline=None)
 def test_no_scores_give_a_gradient_that_is_not_a_number(clip: tuple[Tensor, int]) -> None:
-    scores, slots = clip
+    scores, output_frames = clip
     scores = scores.requires_grad_()
-    (rescale(scores, slots) * torch.arange(scores.shape[1])).sum().backward()
+    (rescale(scores, output_frames) * torch.arange(scores.shape[1])).sum().backward()
     assert scores.grad is not None
     assert scores.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("slots", [1, 2, 5, 13, 40])
+@pytest.mark.parametrize("output_frames", [1, 2, 5, 13, 40])
 @pytest.mark.parametrize("power", [1, 8])  # gentle scores need no refill, peaked ones do
-def test_rescale_equals_its_loop(slots: int, power: int) -> None:
-    scores = np.random.default_rng(slots).uniform(0.01, 1, 40) ** power
-    expected = rescale_loop(scores, slots)
-    np.testing.assert_allclose(rescale(torch.from_numpy(scores)[None], slots)[0], expected, atol=1e-12)
+def test_rescale_equals_its_loop(output_frames: int, power: int) -> None:
+    scores = np.random.default_rng(output_frames).uniform(0.01, 1, 40) ** power
+    expected = rescale_loop(scores, output_frames)
+    np.testing.assert_allclose(
+        rescale(torch.from_numpy(scores)[None], output_frames)[0], expected, atol=1e-12
+    )
 
 
 def test_scale_of_the_scores_is_irrelevant() -> None:
@@ -81,12 +83,12 @@ def test_scale_of_the_scores_is_irrelevant() -> None:
     torch.testing.assert_close(rescale(UNEVEN, 3), rescale(UNEVEN * 0.1, 3))
 
 
-@pytest.mark.parametrize("slots", [2, 4, 6])
+@pytest.mark.parametrize("output_frames", [2, 4, 6])
 @pytest.mark.parametrize("real_frames", [None, 5])
-def test_gradient_of_rescale(slots: int, real_frames: int | None) -> None:
+def test_gradient_of_rescale(output_frames: int, real_frames: int | None) -> None:
     scores = UNEVEN.clone().requires_grad_()
     mask = None if real_frames is None else (torch.arange(7) < real_frames)[None]
-    assert torch.autograd.gradcheck(lambda s: rescale(s, slots, mask), (scores,))
+    assert torch.autograd.gradcheck(lambda s: rescale(s, output_frames, mask), (scores,))
 
 
 # --- clips shorter than their batch
@@ -111,23 +113,23 @@ def test_padding_takes_no_part() -> None:
     assert torch.equal(rescale(scores, 16, mask), rescale(loud, 16, mask))
 
 
-@pytest.mark.parametrize(("slots", "share"), [(16, 10), (40, 25), (8, 5), (2, 1)])
-def test_a_padded_clip_is_seen_at_its_batch_s_rate(slots: int, share: int) -> None:
+@pytest.mark.parametrize(("output_frames", "share"), [(16, 10), (40, 25), (8, 5), (2, 1)])
+def test_a_padded_clip_is_seen_at_its_batch_s_rate(output_frames: int, share: int) -> None:
     scores, mask = batch_of_two()
-    importance = rescale(scores, slots, mask)
+    importance = rescale(scores, output_frames, mask)
     torch.testing.assert_close(importance[1:, :25], rescale(scores[1:, :25], share))
-    torch.testing.assert_close(importance[:1], rescale(scores[:1], slots))
+    torch.testing.assert_close(importance[:1], rescale(scores[:1], output_frames))
 
 
 @given(st.integers(1, 50), st.data())
 @settings(max_examples=100, deadline=None)
 def test_share_is_the_nearest_row_between_one_and_what_the_clip_has(length: int, data: st.DataObject) -> None:
-    slots, held = data.draw(st.integers(1, length)), data.draw(st.integers(1, length))
-    share = shares((torch.arange(length) < held).double()[None], slots).item()
-    assert share == min(held, max(1, round(held * (slots / length))))
-    assert share <= slots
+    output_frames, held = data.draw(st.integers(1, length)), data.draw(st.integers(1, length))
+    share = shares((torch.arange(length) < held).double()[None], output_frames).item()
+    assert share == min(held, max(1, round(held * (output_frames / length))))
+    assert share <= output_frames
     if held == length:
-        assert share == slots
+        assert share == output_frames
 
 
 def test_a_clip_of_nothing_but_padding_stays_finite() -> None:

@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy
 
 from diffres_cli.checkpoint.find import find_model
 from diffres_cli.checkpoint.frontend import PAPER
-from diffres_cli.inference.timing import slots_at
+from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.nn.importance import ImportanceNetwork, rescale
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.weights import load_network
@@ -54,9 +54,9 @@ def test_the_fixture_holds_what_it_should() -> None:
 def test_the_released_weights_give_the_released_numbers(network: DiffResNetwork, clip: str, fps: str) -> None:
     waveform = torch.from_numpy(FIXTURE[f"wave_{clip}"])[None]
     mel = network.card.mel
-    slots = slots_at(float(fps), mel.frames(waveform.shape[1]), mel.frame_rate)
+    output_frames = output_frames_at(float(fps), mel.frames(waveform.shape[1]), mel.frame_rate)
     with torch.no_grad():
-        output = network(waveform, slots)
+        output = network(waveform, output_frames)
     # 1e-4 is the issue's tolerance; float32 sums in another order account for about 1e-5.
     np.testing.assert_allclose(output.probabilities[0], FIXTURE[f"prob_{clip}_{fps}"], atol=1e-4)
     np.testing.assert_allclose(output.importance[0], FIXTURE[f"importance_{clip}_{fps}"], atol=1e-4)
@@ -69,17 +69,17 @@ def test_the_fixture_lists_the_labels_the_card_does(network: DiffResNetwork) -> 
 
 def test_the_chain_is_its_stages_as_the_paper_has_them(network: DiffResNetwork) -> None:
     """Mel and networks from torch; everything DiffRes does between them from the slow references."""
-    waveform, slots = noise(1, 30_000), 23
+    waveform, output_frames = noise(1, 30_000), 23
     with torch.no_grad():
         mel = network.front_end(waveform)
         scores = network.importance_logits(mel).sigmoid()[0].double().numpy()
-        importance = slow.rescale_loop(scores, slots)
-        warp = slow.warp_by_algorithm_1(importance, slots)
+        importance = slow.rescale_loop(scores, output_frames)
+        warp = slow.warp_by_algorithm_1(importance, output_frames)
         x = mel[0].double().numpy()
-        picture = [slow.mean_loop(x, warp), slow.max_loop(x, warp), slow.encoding_loop(128, warp)]
-        picture[:2] = [(np.log(channel + 1e-5) + 4.5) / 5 for channel in picture[:2]]
-        expected = network.backbone(torch.from_numpy(np.stack(picture)).float()[None])
-        got = network(waveform, slots)
+        features = [slow.mean_loop(x, warp), slow.max_loop(x, warp), slow.encoding_loop(128, warp)]
+        features[:2] = [(np.log(channel + 1e-5) + 4.5) / 5 for channel in features[:2]]
+        expected = network.backbone(torch.from_numpy(np.stack(features)).float()[None])
+        got = network(waveform, output_frames)
     np.testing.assert_allclose(got.importance[0], importance, atol=1e-6)
     np.testing.assert_allclose(got.merged[0], slow.mean_loop(x, warp), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(got.probabilities, expected.probabilities, atol=1e-5, rtol=0)
@@ -102,10 +102,10 @@ def test_at_full_rate_diffres_is_the_classifier_alone(network: DiffResNetwork) -
 def test_t_is_chosen_at_each_call(network: DiffResNetwork) -> None:
     waveform = noise(1, 32_000)
     with torch.no_grad():
-        for slots in (100, 8, 51):
-            output = network(waveform, slots)
-            assert output.merged.shape == (1, 128, slots)
-            assert output.importance.sum().item() == pytest.approx(slots, abs=1e-4)
+        for output_frames in (100, 8, 51):
+            output = network(waveform, output_frames)
+            assert output.merged.shape == (1, 128, output_frames)
+            assert output.importance.sum().item() == pytest.approx(output_frames, abs=1e-4)
 
 
 def test_a_batch_changes_nothing(network: DiffResNetwork) -> None:

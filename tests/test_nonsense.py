@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from diffres_cli.checkpoint.find import find_model
 from diffres_cli.errors import ModelError
-from diffres_cli.inference.runtime import refuse_nonsense
+from diffres_cli.inference.runtime import check_outputs
 
 SIREN = EXAMPLES / "siren.ogg"
 BROKEN = {
@@ -67,14 +67,14 @@ def test_every_output_is_looked_at(name: str, value: float) -> None:
     values = np.full((2, 3), 0.5, np.float32)
     values[1, 2] = value
     if np.isfinite(value) and name in ("mel", "merged", "embedding"):
-        assert refuse_nonsense({name: values}, "m")[name].max() == values.max()
+        assert check_outputs({name: values}, "m")[name].max() == values.max()
         return
     with pytest.raises(ModelError, match=rf"m: it computes {name} of "):
-        refuse_nonsense({name: values}, "m")
+        check_outputs({name: values}, "m")
 
 
 def test_a_score_that_rounding_took_past_1_is_1() -> None:
     values = np.array([1 + 2e-7, -1e-7, 0.3], np.float32)
     np.testing.assert_array_equal(
-        refuse_nonsense({"framewise": values}, "m")["framewise"], np.float32([1, 0, 0.3])
+        check_outputs({"framewise": values}, "m")["framewise"], np.float32([1, 0, 0.3])
     )

@@ -21,8 +21,8 @@ def silence(batch: int = 2, length: int = 20) -> Tensor:
     return torch.zeros(batch, length, dtype=torch.bool).index_fill_(1, torch.tensor(SILENT), True)
 
 
-def importance_of(slots: int, batch: int = 2, length: int = 20) -> Tensor:
-    return rescale(torch.rand(batch, length, generator=torch.Generator().manual_seed(1)), slots)
+def importance_of(output_frames: int, batch: int = 2, length: int = 20) -> Tensor:
+    return rescale(torch.rand(batch, length, generator=torch.Generator().manual_seed(1)), output_frames)
 
 
 @pytest.mark.parametrize("samples", [320, 1000, 4000, 4001])
@@ -57,11 +57,11 @@ def test_a_frame_is_empty_far_below_the_loudest_of_its_clip() -> None:
     assert empty_frames(rms, below=45).sum() == 0
 
 
-@pytest.mark.parametrize("slots", [1, 5, 15, 20])
-def test_guide_loss_equals_its_loop(slots: int) -> None:
-    empty, importance = silence(), importance_of(slots)
-    expected = guide_loss_loop(importance.numpy(), empty.numpy(), slots)
-    assert guide_loss(importance, empty, slots).item() == pytest.approx(expected, abs=1e-12)
+@pytest.mark.parametrize("output_frames", [1, 5, 15, 20])
+def test_guide_loss_equals_its_loop(output_frames: int) -> None:
+    empty, importance = silence(), importance_of(output_frames)
+    expected = guide_loss_loop(importance.numpy(), empty.numpy(), output_frames)
+    assert guide_loss(importance, empty, output_frames).item() == pytest.approx(expected, abs=1e-12)
 
 
 def test_guide_loss_rewards_taking_importance_out_of_silence() -> None:
@@ -97,11 +97,11 @@ def test_guide_loss_is_zero_without_silence_and_defined_at_full_rate() -> None:
     assert guide_loss(importance_of(20), silence(), 20).item() == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("slots", [1, 5, 15])
-def test_activeness_equals_its_loop(slots: int) -> None:
-    empty, importance = silence(), importance_of(slots)
-    for clip, got in enumerate(activeness(importance, empty, slots)):
-        expected = activeness_loop(importance[clip].numpy(), empty[clip].numpy(), slots)
+@pytest.mark.parametrize("output_frames", [1, 5, 15])
+def test_activeness_equals_its_loop(output_frames: int) -> None:
+    empty, importance = silence(), importance_of(output_frames)
+    for clip, got in enumerate(activeness(importance, empty, output_frames)):
+        expected = activeness_loop(importance[clip].numpy(), empty[clip].numpy(), output_frames)
         assert got.item() == pytest.approx(expected, abs=1e-12)
 
 

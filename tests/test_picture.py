@@ -44,7 +44,7 @@ def test_many_cells_average_as_few_do():
 
 
 def test_each_column_shows_the_merged_frame_that_covers_its_time():
-    view = spectrogram(frames=100, slots=9)
+    view = spectrogram(frames=100, output_frames=9)
     picture = prepare(prediction(view), limit=400)
     grid = np.linspace(0, 1, 401)
     columns = resample([picture.merged], grid)
@@ -58,7 +58,7 @@ def test_each_column_shows_the_merged_frame_that_covers_its_time():
 
 
 def test_a_short_recording_keeps_its_frames_and_their_edges():
-    view = spectrogram(frames=50, slots=12)
+    view = spectrogram(frames=50, output_frames=12)
     picture = prepare(prediction(view), limit=50)
     np.testing.assert_array_equal(picture.merged.edges, view.edges)
     np.testing.assert_array_equal(picture.merged.values, view.merged)
@@ -69,7 +69,7 @@ def test_a_short_recording_keeps_its_frames_and_their_edges():
 
 
 def test_frames_without_duration_are_seen_by_the_classifier_but_have_no_place_in_time():
-    view = spectrogram(frames=40, slots=10)
+    view = spectrogram(frames=40, output_frames=10)
     edges = view.edges.copy()
     edges[4] = edges[3]
     picture = prepare(prediction(replace(view, edges=edges)), limit=100)

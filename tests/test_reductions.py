@@ -37,8 +37,8 @@ def network(**switches: object) -> DiffResNetwork:
     return DiffResNetwork(card).eval()
 
 
-def even(frames: Tensor, slots: int) -> Overlaps:
-    return overlaps(rescale(torch.ones_like(frames[:, 0]), slots), slots)
+def even(frames: Tensor, output_frames: int) -> Overlaps:
+    return overlaps(rescale(torch.ones_like(frames[:, 0]), output_frames), output_frames)
 
 
 def bursts(batch: int, samples: int) -> Tensor:
@@ -47,10 +47,10 @@ def bursts(batch: int, samples: int) -> Tensor:
     return 0.3 * torch.randn(batch, samples, generator=generator) * level
 
 
-@pytest.mark.parametrize(("frames", "slots"), AWKWARD)
-def test_pooling_shares_time_out_evenly(frames: int, slots: int) -> None:
+@pytest.mark.parametrize(("frames", "output_frames"), AWKWARD)
+def test_pooling_shares_time_out_evenly(frames: int, output_frames: int) -> None:
     x = torch.rand(2, 5, frames, dtype=torch.float64)
-    edges = np.linspace(0, frames, slots + 1)
+    edges = np.linspace(0, frames, output_frames + 1)
     for row, (start, end) in enumerate(pairwise(edges)):
         overlap = np.minimum(np.arange(frames) + 1, end) - np.maximum(np.arange(frames), start)
         inside = overlap > 1e-9
@@ -59,43 +59,43 @@ def test_pooling_shares_time_out_evenly(frames: int, slots: int) -> None:
         for reduction, expected in {
             "average-pool": mean, "max-pool": largest, "average-max-pool": (mean + largest) / 2
         }.items():  # fmt: skip
-            got = pooled(x, even(x, slots), reduction)
-            assert got.shape == (2, 5, slots)
+            got = pooled(x, even(x, output_frames), reduction)
+            assert got.shape == (2, 5, output_frames)
             torch.testing.assert_close(got[..., row], expected, atol=1e-9, rtol=0)
 
 
-@pytest.mark.parametrize(("frames", "slots"), [(100, 25), (100, 50), (96, 32), (60, 60)])
-def test_where_frames_divide_it_is_torchs_pooling(frames: int, slots: int) -> None:
+@pytest.mark.parametrize(("frames", "output_frames"), [(100, 25), (100, 50), (96, 32), (60, 60)])
+def test_where_frames_divide_it_is_torchs_pooling(frames: int, output_frames: int) -> None:
     x = torch.rand(2, 5, frames)
-    average, largest = (pooled(x, even(x, slots), f"{name}-pool") for name in ("average", "max"))
-    torch.testing.assert_close(average, adaptive_avg_pool1d(x, slots))
-    torch.testing.assert_close(largest, adaptive_max_pool1d(x, slots))
+    average, largest = (pooled(x, even(x, output_frames), f"{name}-pool") for name in ("average", "max"))
+    torch.testing.assert_close(average, adaptive_avg_pool1d(x, output_frames))
+    torch.testing.assert_close(largest, adaptive_max_pool1d(x, output_frames))
 
 
-@pytest.mark.parametrize(("frames", "slots"), AWKWARD)
-def test_the_nearest_frames_are_picked(frames: int, slots: int) -> None:
+@pytest.mark.parametrize(("frames", "output_frames"), AWKWARD)
+def test_the_nearest_frames_are_picked(frames: int, output_frames: int) -> None:
     x = torch.arange(float(frames)).expand(1, 2, -1)
-    wanted = np.arange(slots) * frames / slots
-    got = pick_frames(x, slots)[0, 0].numpy()
+    wanted = np.arange(output_frames) * frames / output_frames
+    got = pick_frames(x, output_frames)[0, 0].numpy()
     assert (np.abs(got - wanted) <= 0.5).all()
 
 
-@pytest.mark.parametrize(("frames", "slots"), AWKWARD)
-def test_without_algorithm_1_every_frame_goes_whole_to_one_row(frames: int, slots: int) -> None:
+@pytest.mark.parametrize(("frames", "output_frames"), AWKWARD)
+def test_without_algorithm_1_every_frame_goes_whole_to_one_row(frames: int, output_frames: int) -> None:
     """Equation 5, by a loop: row i holds the frames whose running sum lies in (i, i + 1]."""
-    importance = rescale(torch.rand(2, frames, dtype=torch.float64).square(), slots)
+    importance = rescale(torch.rand(2, frames, dtype=torch.float64).square(), output_frames)
     x = torch.rand(2, 5, frames, dtype=torch.float64)
-    expected = torch.zeros(2, 5, slots, dtype=torch.float64)
+    expected = torch.zeros(2, 5, output_frames, dtype=torch.float64)
     for clip in range(2):
         spent = 0.0
         for frame in range(frames):
             spent += importance[clip, frame].item()
-            row = min(slots - 1, max(0, int(np.ceil(spent - 1e-9)) - 1))
+            row = min(output_frames - 1, max(0, int(np.ceil(spent - 1e-9)) - 1))
             expected[clip, :, row] += importance[clip, frame] * x[clip, :, frame]
-    got = merge_mean(x, overlaps(importance, slots, split=False))
+    got = merge_mean(x, overlaps(importance, output_frames, split=False))
     torch.testing.assert_close(got, expected, atol=1e-12, rtol=0)
-    constant = merge_mean(torch.ones_like(x), overlaps(importance, slots, split=False))
-    assert constant.sum().item() == pytest.approx(2 * 5 * slots)  # each frame's weight is spent
+    constant = merge_mean(torch.ones_like(x), overlaps(importance, output_frames, split=False))
+    assert constant.sum().item() == pytest.approx(2 * 5 * output_frames)  # each frame's weight is spent
 
 
 def test_without_algorithm_1_rows_are_not_full() -> None:
@@ -129,11 +129,11 @@ def test_the_context_of_the_importance_network(dilation: int) -> None:
 def test_t_is_chosen_at_each_call(reduction: str) -> None:
     net, waveform = network(reduction=reduction), bursts(2, 16_000)
     with torch.no_grad():
-        for slots in (101, 76, 25):
-            output = net(waveform, slots)
-            assert output.merged.shape == (2, 128, slots)
+        for output_frames in (101, 76, 25):
+            output = net(waveform, output_frames)
+            assert output.merged.shape == (2, 128, output_frames)
             assert output.mel.shape == (2, 128, 101)
-            assert output.importance.sum(1).tolist() == pytest.approx([slots] * 2, abs=1e-4)
+            assert output.importance.sum(1).tolist() == pytest.approx([output_frames] * 2, abs=1e-4)
             assert output.importance_logits is None
 
 
@@ -187,15 +187,15 @@ def test_a_channel_that_is_switched_off_is_that_of_frames_all_alike(
     waveform = bursts(1, 16_000)
     full, ablated = network(), network(**switch)
     with torch.no_grad():
-        power = full.hear(waveform, 25)
+        power = full.spectrogram(waveform, 25)
         importance = rescale(full.importance_logits(power).sigmoid(), 25)
-        pictures = [net.reduce(power, importance, 25)[1] for net in (full, ablated)]
+        features = [net.reduce(power, importance, 25)[1] for net in (full, ablated)]
     even = resolution_encoding(overlaps(torch.full((1, 101), 25 / 101, dtype=torch.float64), 25), 128)
-    expected = pictures[0][:, 0] if channel == 1 else even
-    torch.testing.assert_close(pictures[1][:, channel], expected)
+    expected = features[0][:, 0] if channel == 1 else even
+    torch.testing.assert_close(features[1][:, channel], expected)
     others = [i for i in range(3) if i != channel]
-    assert torch.equal(pictures[1][:, others], pictures[0][:, others])
-    assert not torch.equal(pictures[1][:, channel], pictures[0][:, channel])
+    assert torch.equal(features[1][:, others], features[0][:, others])
+    assert not torch.equal(features[1][:, channel], features[0][:, channel])
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_change_of_hop_exports() -> None:
 
 
 class Reduction(nn.Module):
-    """Spectrogram, importance and slots -> what the classifier sees."""
+    """Spectrogram, importance and output_frames -> what the classifier sees."""
 
     def __init__(self, net: DiffResNetwork) -> None:
         super().__init__()
@@ -247,10 +247,10 @@ def test_every_reduction_exports(switches: dict[str, object]) -> None:
     session = onnxruntime.InferenceSession(
         program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    for batch, frames, slots in ((1, 101, 25), (3, 99, 33), (2, 64, 64)):
+    for batch, frames, output_frames in ((1, 101, 25), (3, 99, 33), (2, 64, 64)):
         power = torch.rand(batch, 128, frames)
-        importance = rescale(torch.rand(batch, frames), slots).float()
-        feeds = (power, importance, torch.zeros(slots))
+        importance = rescale(torch.rand(batch, frames), output_frames).float()
+        feeds = (power, importance, torch.zeros(output_frames))
         # An input that a reduction does not read is not among the graph's.
         given = dict(zip(("power", "importance", "slots"), (each.numpy() for each in feeds), strict=True))
         (got,) = session.run(None, {each.name: given[each.name] for each in session.get_inputs()})

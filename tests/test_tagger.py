@@ -181,14 +181,14 @@ def test_the_spectrogram_shows_what_was_merged(tagger: Tagger, fps: float) -> No
     window = tagger.tag(noise(1.7), RATE, fps=fps).windows[0]
     view = window.spectrogram
     assert view is not None
-    slots = round(1.7 * fps)
+    output_frames = round(1.7 * fps)
     assert view.mel.shape == (128, 170)
-    assert view.merged.shape == (128, slots)
+    assert view.merged.shape == (128, output_frames)
     assert view.mel_frequencies.shape == (128,)
-    assert view.importance.sum() == pytest.approx(slots, abs=1e-3)
+    assert view.importance.sum() == pytest.approx(output_frames, abs=1e-3)
     np.testing.assert_allclose(view.frame_times, np.arange(170) / 100)
-    assert view.edges.shape == (slots + 1,)
-    warp = warp_by_overlap(view.importance.astype(np.float64), slots)
+    assert view.edges.shape == (output_frames + 1,)
+    warp = warp_by_overlap(view.importance.astype(np.float64), output_frames)
     # The graph warps by float64 importance, and hands it out as float32.
     np.testing.assert_allclose(view.merged, view.mel @ warp.T, rtol=1e-3, atol=1e-5 * view.mel.max())
 

@@ -22,10 +22,12 @@ SHAPES = [(1, 1), (2, 1), (7, 3), (8, 8), (33, 32), (50, 49), (60, 15), (101, 25
 EXACT = 1e-12  # float64, sums of some hundred terms near 1
 
 
-def importance_of(length: int, slots: int, seed: int = 0, power: float = 1.0, batch: int = 1) -> Tensor:
+def importance_of(
+    length: int, output_frames: int, seed: int = 0, power: float = 1.0, batch: int = 1
+) -> Tensor:
     """Importance [B, T] as the network gives it; a greater power makes it more uneven."""
     scores = torch.rand(batch, length, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    return rescale(scores**power + 1e-9, slots)
+    return rescale(scores**power + 1e-9, output_frames)
 
 
 def frames_of(length: int, batch: int = 1, bins: int = 4, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -34,44 +36,46 @@ def frames_of(length: int, batch: int = 1, bins: int = 4, dtype: torch.dtype = t
 
 def matrix(where: Overlaps) -> Tensor:
     """The warp matrix the overlaps stand for, [B, t, T]."""
-    (batch, length), slots = where.rows.shape, where.carried.shape[1]
+    (batch, length), output_frames = where.rows.shape, where.carried.shape[1]
     clips = torch.arange(batch)[:, None]
-    warp = torch.zeros(batch, slots, length, dtype=torch.float64)
+    warp = torch.zeros(batch, output_frames, length, dtype=torch.float64)
     warp = warp.index_put((clips, where.rows, torch.arange(length)), where.weights, accumulate=True)
-    return warp.index_put((clips, torch.arange(slots), where.carried), where.carried_weights, accumulate=True)
+    return warp.index_put(
+        (clips, torch.arange(output_frames), where.carried), where.carried_weights, accumulate=True
+    )
 
 
 @st.composite
 def importances(draw: st.DrawFn) -> tuple[Tensor, int]:
     length = draw(st.integers(1, 80))
-    slots = draw(st.integers(1, length))
+    output_frames = draw(st.integers(1, length))
     power = draw(st.sampled_from([0.0, 0.5, 1.0, 4.0, 20.0]))
-    return importance_of(length, slots, draw(st.integers(0, 10**6)), power), slots
+    return importance_of(length, output_frames, draw(st.integers(0, 10**6)), power), output_frames
 
 
 # --- three witnesses
 
 
 @pytest.mark.parametrize("power", [1.0, 6.0])
-@pytest.mark.parametrize(("length", "slots"), SHAPES)
+@pytest.mark.parametrize(("length", "output_frames"), SHAPES)
 @pytest.mark.parametrize(
     "witness",
     [slow.warp_by_algorithm_1, slow.warp_by_shortfall, slow.warp_by_overlap],
     ids=lambda f: f.__name__,
 )
 def test_overlaps_are_the_papers_matrix(
-    witness: Callable[..., slow.Doubles], length: int, slots: int, power: float
+    witness: Callable[..., slow.Doubles], length: int, output_frames: int, power: float
 ) -> None:
-    importance = importance_of(length, slots, power=power)
-    expected = witness(importance[0].numpy(), slots)
-    np.testing.assert_allclose(matrix(overlaps(importance, slots))[0], expected, atol=EXACT)
+    importance = importance_of(length, output_frames, power=power)
+    expected = witness(importance[0].numpy(), output_frames)
+    np.testing.assert_allclose(matrix(overlaps(importance, output_frames))[0], expected, atol=EXACT)
 
 
-@pytest.mark.parametrize(("length", "slots"), SHAPES)
-def test_merged_frames_equal_their_loops(length: int, slots: int) -> None:
-    importance, frames = importance_of(length, slots, power=3.0), frames_of(length)
-    where = overlaps(importance, slots)
-    warp = slow.warp_by_algorithm_1(importance[0].numpy(), slots)
+@pytest.mark.parametrize(("length", "output_frames"), SHAPES)
+def test_merged_frames_equal_their_loops(length: int, output_frames: int) -> None:
+    importance, frames = importance_of(length, output_frames, power=3.0), frames_of(length)
+    where = overlaps(importance, output_frames)
+    warp = slow.warp_by_algorithm_1(importance[0].numpy(), output_frames)
     x = frames[0].numpy()
     np.testing.assert_allclose(merge_mean(frames, where)[0], slow.mean_loop(x, warp), atol=EXACT)
     np.testing.assert_allclose(merge_max(frames, where)[0], slow.max_loop(x, warp), atol=EXACT)
@@ -94,8 +98,8 @@ def test_float32_stays_close_at_ten_thousand_frames() -> None:
 @given(importances())
 @settings(max_examples=200, deadline=None)
 def test_every_frames_weight_is_spent_and_every_row_is_full(clip: tuple[Tensor, int]) -> None:
-    importance, slots = clip
-    warp = matrix(overlaps(importance, slots))
+    importance, output_frames = clip
+    warp = matrix(overlaps(importance, output_frames))
     torch.testing.assert_close(warp.sum(1), importance, atol=EXACT, rtol=0)
     torch.testing.assert_close(warp.sum(2), torch.ones_like(warp.sum(2)), atol=1e-10, rtol=0)
     assert (warp >= 0).all()
@@ -104,9 +108,9 @@ def test_every_frames_weight_is_spent_and_every_row_is_full(clip: tuple[Tensor, 
 @given(importances())
 @settings(max_examples=200, deadline=None)
 def test_order_is_kept(clip: tuple[Tensor, int]) -> None:
-    importance, slots = clip
+    importance, output_frames = clip
     # No row holds a frame from before the last frame of the row above.
-    held = matrix(overlaps(importance, slots))[0] > 1e-9
+    held = matrix(overlaps(importance, output_frames))[0] > 1e-9
     position = torch.arange(held.shape[1])
     earliest = torch.where(held, position, held.shape[1]).amin(1)
     latest = torch.where(held, position, -1).amax(1)
@@ -116,10 +120,12 @@ def test_order_is_kept(clip: tuple[Tensor, int]) -> None:
 @given(importances(), st.floats(1e-6, 1e6))
 @settings(max_examples=100, deadline=None)
 def test_a_constant_survives_the_mean(clip: tuple[Tensor, int], level: float) -> None:
-    importance, slots = clip
+    importance, output_frames = clip
     constant = torch.full((1, 3, importance.shape[1]), level, dtype=torch.float64)
-    expected = torch.full((1, 3, slots), level, dtype=torch.float64)
-    torch.testing.assert_close(merge_mean(constant, overlaps(importance, slots)), expected, rtol=1e-9, atol=0)
+    expected = torch.full((1, 3, output_frames), level, dtype=torch.float64)
+    torch.testing.assert_close(
+        merge_mean(constant, overlaps(importance, output_frames)), expected, rtol=1e-9, atol=0
+    )
 
 
 @pytest.mark.parametrize("length", [1, 9, 1000])
@@ -137,8 +143,8 @@ def test_full_rate_is_the_identity_to_the_last_bit(length: int) -> None:
 
 @pytest.mark.parametrize("group", [1, 2, 5])
 def test_flat_importance_is_ordinary_pooling(group: int) -> None:
-    frames, slots = frames_of(30), 30 // group
-    where = overlaps(rescale(torch.full((1, 30), 0.3), slots), slots)
+    frames, output_frames = frames_of(30), 30 // group
+    where = overlaps(rescale(torch.full((1, 30), 0.3), output_frames), output_frames)
     torch.testing.assert_close(merge_mean(frames, where), avg_pool1d(frames, group))
     torch.testing.assert_close(merge_max(frames, where), max_pool1d(frames, group))
 
@@ -147,10 +153,10 @@ def test_flat_importance_is_ordinary_pooling(group: int) -> None:
 @settings(max_examples=100, deadline=None)
 def test_no_merged_power_is_negative(clip: tuple[Tensor, int]) -> None:
     # A rounding error of -1e-9 would be NaN after the logarithm.
-    importance, slots = clip
+    importance, output_frames = clip
     frames = frames_of(importance.shape[1], dtype=torch.float32)
     frames[:, :, ::2] = 0
-    where = overlaps(importance, slots)
+    where = overlaps(importance, output_frames)
     assert (merge_mean(frames, where) >= 0).all()
     assert (merge_max(frames, where) >= 0).all()
 
@@ -194,19 +200,19 @@ def test_gradients_are_right(name: str) -> None:
     assert torch.autograd.gradcheck(MERGES[name], (frames, inner))
 
 
-def dense_mean(frames: Tensor, importance: Tensor, slots: int) -> Tensor:
+def dense_mean(frames: Tensor, importance: Tensor, output_frames: int) -> Tensor:
     ends = importance.cumsum(1)[:, None]
-    rows = torch.arange(slots)[:, None]
+    rows = torch.arange(output_frames)[:, None]
     warp = torch.minimum(ends, rows + 1) - torch.maximum(ends - importance[:, None], rows)
     return frames @ warp.clamp_min(0).transpose(1, 2)
 
 
-@pytest.mark.parametrize("slots", [1, 13, 49])
-def test_gradient_of_the_scores_equals_the_dense_forms(slots: int) -> None:
+@pytest.mark.parametrize("output_frames", [1, 13, 49])
+def test_gradient_of_the_scores_equals_the_dense_forms(output_frames: int) -> None:
     frames, scores = frames_of(50), frames_of(50, bins=1)[0].requires_grad_()
-    importance = rescale(scores, slots)
-    closed = merge_mean(frames, overlaps(importance, slots)).square().sum()
-    dense = dense_mean(frames, importance, slots).square().sum()
+    importance = rescale(scores, output_frames)
+    closed = merge_mean(frames, overlaps(importance, output_frames)).square().sum()
+    dense = dense_mean(frames, importance, output_frames).square().sum()
     got, expected = (torch.autograd.grad(loss, scores, retain_graph=True)[0] for loss in (closed, dense))
     torch.testing.assert_close(got, expected, atol=1e-9, rtol=1e-9)
 

@@ -122,7 +122,7 @@ def install_model(model: str, *, weights: bool = False, offline: bool = False) -
         *((WEIGHTS_NAME,) if weights else ()),
         ONNX_NAME,
     )  # the graph last: then all is there
-    check = partial(_refuse_problems, model)
+    check = partial(_check_sums, model)
     return download(Reference.parse(model), names, check, offline=offline)
 
 
@@ -201,7 +201,7 @@ def _holds(folder: Path, name: str) -> bool:
     return os.path.lexists(folder / name)
 
 
-def _refuse_problems(model: str, folder: Path) -> None:
+def _check_sums(model: str, folder: Path) -> None:
     problems = check_folder(folder)
     if problems:
         raise ModelError(f"{model}: not installed, its files contradict each other: {'; '.join(problems)}")

@@ -16,7 +16,7 @@ from diffres_cli.comparison.planfile import read_plan
 from diffres_cli.datasets.catalog import find_source, load_dataset
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import DiffresError, UsageError
-from diffres_cli.inference.timing import MINIMUM_SLOTS
+from diffres_cli.inference.timing import MINIMUM_OUTPUT_FRAMES
 from diffres_cli.recipes.rules import checked
 from diffres_cli.training.splits import split_names
 
@@ -84,10 +84,11 @@ def _faults(cell: Cell) -> Iterator[str]:
         yield from str(error).removeprefix("recipe: ").split("; ")
     for rates in cell.rates:
         frames = rates * recipe.data.seconds
-        if frames < MINIMUM_SLOTS:
+        if frames < MINIMUM_OUTPUT_FRAMES:
             yield (
                 f"{rates:g} fps of a clip of {recipe.data.seconds:g} s are {frames:.3g} frames, and the "
-                f"classifier needs {MINIMUM_SLOTS}: at least {MINIMUM_SLOTS / recipe.data.seconds:g} fps"
+                f"classifier needs {MINIMUM_OUTPUT_FRAMES}: at least "
+                f"{MINIMUM_OUTPUT_FRAMES / recipe.data.seconds:g} fps"
             )
         if not recipe.rate.minimum <= rates <= recipe.rate.maximum:
             yield (

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.inference.runtime import Runtime
-from diffres_cli.inference.timing import slots_at
+from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.watch import watched
 
 
@@ -126,5 +126,5 @@ def batches(windows: Sequence[Window], size: int) -> Iterator[list[Window]]:
 
 def _run(runtime: Runtime, waveform: Floats, fps: float) -> Floats:
     mel = runtime.card.mel
-    slots = slots_at(fps, mel.frames(waveform.shape[1]), mel.frame_rate)
-    return watched(partial(runtime.run, waveform, slots, ("probabilities",)))["probabilities"]
+    output_frames = output_frames_at(fps, mel.frames(waveform.shape[1]), mel.frame_rate)
+    return watched(partial(runtime.run, waveform, output_frames, ("probabilities",)))["probabilities"]

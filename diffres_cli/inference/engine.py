@@ -37,7 +37,7 @@ def open_session(model: ModelFile, providers: list[str], threads: int) -> onnxru
     """
     from diffres_cli.inference.ort import onnxruntime
 
-    _refuse_external_data(model)
+    _check_self_contained(model)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _FATAL  # what matters comes back as an exception
@@ -69,7 +69,7 @@ def stoppable() -> onnxruntime.RunOptions:
     return options
 
 
-def _refuse_external_data(model: ModelFile) -> None:
+def _check_self_contained(model: ModelFile) -> None:
     try:
         external = has_external_data(model.data)
     except ValueError as error:

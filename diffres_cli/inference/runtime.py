@@ -37,11 +37,13 @@ class Runtime(Protocol):
     backend: str
     warnings: tuple[str, ...]
 
-    def run(self, waveform: Floats, slots: int, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
+    def run(
+        self, waveform: Floats, output_frames: int, outputs: Sequence[str] = OUTPUTS
+    ) -> dict[str, Floats]:
         """Run the model on a batch.
 
         Args:
-            waveform: [B, N], mono at the card's sample rate. slots: t, at most T.
+            waveform: [B, N], mono at the card's sample rate. output_frames: t, at most T.
             outputs: which of `OUTPUTS` to return.
 
         Shape:
@@ -49,12 +51,12 @@ class Runtime(Protocol):
             and merged [B, F, t] (linear power), embedding [B, features].
 
         Raises:
-            ModelError: it fails, for want of memory say, or computes nonsense: see `refuse_nonsense`.
+            ModelError: it fails, for want of memory say, or computes nonsense: see `check_outputs`.
         """
         ...
 
 
-def refuse_nonsense(values: Mapping[str, Floats], model: str) -> dict[str, Floats]:
+def check_outputs(values: Mapping[str, Floats], model: str) -> dict[str, Floats]:
     """What a model computed, its shares kept within 0 and 1 where rounding led out.
 
     Args:
@@ -63,7 +65,7 @@ def refuse_nonsense(values: Mapping[str, Floats], model: str) -> dict[str, Float
     Raises:
         ModelError: a value is not finite, or a score or an importance is not between 0 and 1.
 
-    >>> refuse_nonsense({"probabilities": np.float32([0.5, 1.0000002])}, "mine")["probabilities"].tolist()
+    >>> check_outputs({"probabilities": np.float32([0.5, 1.0000002])}, "mine")["probabilities"].tolist()
     [0.5, 1.0]
     """
     return {name: _checked(name, value, model) for name, value in values.items()}
@@ -105,18 +107,20 @@ class OnnxRuntime(Runtime):
         self.warnings = _without_cuda(device) if CUDA in wanted and self.device == "cpu" else ()
         self._check_graph(model)
 
-    def run(self, waveform: Floats, slots: int, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
+    def run(
+        self, waveform: Floats, output_frames: int, outputs: Sequence[str] = OUTPUTS
+    ) -> dict[str, Floats]:
         """See `Runtime.run`.
 
         Raises:
             ModelError: ONNX Runtime fails, for want of memory say, or the graph computes nonsense.
         """
-        feed = {"waveform": waveform, "slots": np.zeros(slots, np.float32)}
+        feed = {"waveform": waveform, "slots": np.zeros(output_frames, np.float32)}
         try:
             values = self._session.run(list(outputs), feed, stoppable())
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise ModelError(f"{self.card.name}: ONNX Runtime failed: {message_of(error)}") from error
-        return refuse_nonsense(dict(zip(outputs, values, strict=True)), self.card.name)
+        return check_outputs(dict(zip(outputs, values, strict=True)), self.card.name)
 
     def _check_graph(self, model: ModelFile) -> None:
         inputs = {node.name for node in self._session.get_inputs()}

@@ -6,11 +6,11 @@ import numpy as np
 
 from diffres_cli.arrays import Floats, Seconds
 
-MINIMUM_SLOTS = 8
+MINIMUM_OUTPUT_FRAMES = 8
 COLUMN = 32  # output frames a column of the last feature map: the classifier halves time five times
 
 
-def slots_at(fps: float, frames: int, frame_rate: float) -> int:
+def output_frames_at(fps: float, frames: int, frame_rate: float) -> int:
     """Output frames t for T input frames at `fps` output frames per second.
 
     Never more than T, since DiffRes merges and does not invent; never fewer than 8 (or T), since
@@ -19,10 +19,10 @@ def slots_at(fps: float, frames: int, frame_rate: float) -> int:
     Args:
         fps: output frames per second. frames: T. frame_rate: the mel's own frames per second.
 
-    >>> slots_at(25, 1000, 100.0), slots_at(100, 1000, 100.0), slots_at(25, 10, 100.0), slots_at(25, 3, 100.0)
-    (250, 1000, 8, 3)
+    >>> [output_frames_at(fps, frames, 100.0) for fps, frames in ((25, 1000), (100, 1000), (25, 10), (25, 3))]
+    [250, 1000, 8, 3]
     """
-    return min(frames, max(MINIMUM_SLOTS, round(fps * frames / frame_rate)))
+    return min(frames, max(MINIMUM_OUTPUT_FRAMES, round(fps * frames / frame_rate)))
 
 
 def frame_times(frames: int, frame_rate: float, start: float = 0.0) -> Seconds:
@@ -34,21 +34,23 @@ def frame_times(frames: int, frame_rate: float, start: float = 0.0) -> Seconds:
     return start + np.arange(frames) / frame_rate
 
 
-def warp_edges(importance: Floats, slots: int, frame_rate: float, start: float, end: float) -> Seconds:
+def warp_edges(
+    importance: Floats, output_frames: int, frame_rate: float, start: float, end: float
+) -> Seconds:
     """When each output frame begins and ends, [t + 1] s of the recording.
 
     Frame j occupies [c_(j-1), c_j] of the output's time axis (c the cumulated importance) and the
     hop around its centre of the recording's, so edge i lies where the piecewise linear c crosses i.
 
     Args:
-        importance: [T], summing to t. slots: t. frame_rate: Hz. start, end: of the window, s.
+        importance: [T], summing to t. output_frames: t. frame_rate: Hz. start, end: of the window, s.
 
     >>> warp_edges(np.array([0.5, 0.5, 1.0], np.float32), 2, 100.0, 0.0, 0.025).tolist()
     [0.0, 0.015, 0.025]
     """
     spent = np.concatenate([[0.0], np.cumsum(importance, dtype=np.float64)])
     frame_edges = start + (np.arange(len(importance) + 1) - 0.5) / frame_rate
-    edges = np.interp(np.arange(slots + 1), spent, frame_edges)
+    edges = np.interp(np.arange(output_frames + 1), spent, frame_edges)
     edges[0], edges[-1] = start, end
     return np.maximum.accumulate(np.clip(edges, start, end))
 

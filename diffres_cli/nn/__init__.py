@@ -13,6 +13,6 @@
     backend.py     runs a network where `runtime.py` would run its graph
 
 "Learning the Spectrogram Temporal Resolution for Audio Classification", Liu et al., 2022
-(arXiv 2210.01719). Symbols: F mel bins, T input frames, t output frames (`slots` in code),
+(arXiv 2210.01719). Symbols: F mel bins, T input frames, t output frames (`output_frames` in code),
 delta = (T - t) / T, s the importance row, W the t x T warp matrix.
 """

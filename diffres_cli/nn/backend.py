@@ -11,7 +11,7 @@ import torch
 from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.find import ModelFile
 from diffres_cli.errors import ModelError, UsageError
-from diffres_cli.inference.runtime import DEVICES, OUTPUTS, Runtime, refuse_nonsense
+from diffres_cli.inference.runtime import DEVICES, OUTPUTS, Runtime, check_outputs
 from diffres_cli.nn.weights import network_from_bytes
 
 
@@ -35,7 +35,9 @@ class TorchRuntime(Runtime):
         self._network = network_from_bytes(model.data, str(model.path)).to(self.device)
         self.card = self._network.card.renamed(model.name)
 
-    def run(self, waveform: Floats, slots: int, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
+    def run(
+        self, waveform: Floats, output_frames: int, outputs: Sequence[str] = OUTPUTS
+    ) -> dict[str, Floats]:
         """See `diffres_cli.inference.runtime.Runtime.run`.
 
         Raises:
@@ -44,13 +46,13 @@ class TorchRuntime(Runtime):
         try:
             with torch.inference_mode(), _threads(self._threads):
                 output = self._network(
-                    torch.from_numpy(np.ascontiguousarray(waveform)).to(self.device), slots
+                    torch.from_numpy(np.ascontiguousarray(waveform)).to(self.device), output_frames
                 )
             values = {name: getattr(output, name).cpu().numpy() for name in outputs}
         except RuntimeError as error:
             reason = str(error).strip().partition("\n")[0]
             raise ModelError(f"{self.card.name}: torch failed: {reason}") from error
-        return refuse_nonsense(values, self.card.name)
+        return check_outputs(values, self.card.name)
 
 
 @contextmanager

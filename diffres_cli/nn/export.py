@@ -22,7 +22,7 @@ from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.errors import ModelError
 from diffres_cli.files import write_atomically
 from diffres_cli.inference.runtime import OUTPUTS
-from diffres_cli.inference.timing import slots_at
+from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.nn.network import DiffResNetwork
 
 TOLERANCE = 1e-4
@@ -139,10 +139,10 @@ def _awkward_cases(card: ModelCard) -> list[tuple[int, int, float]]:
 def _difference(network: DiffResNetwork, session: Any, batch: int, samples: int, fps: float) -> float:
     waveform = _test_signal(batch, samples)
     frames = network.card.mel.frames(samples)
-    slots = slots_at(fps, frames, network.card.mel.frame_rate)
+    output_frames = output_frames_at(fps, frames, network.card.mel.frame_rate)
     with torch.no_grad():
-        expected = network(torch.from_numpy(waveform), slots)
-    got = session.run(list(OUTPUTS), {"waveform": waveform, "slots": np.zeros(slots, np.float32)})
+        expected = network(torch.from_numpy(waveform), output_frames)
+    got = session.run(list(OUTPUTS), {"waveform": waveform, "slots": np.zeros(output_frames, np.float32)})
     return max(
         _worst(name, getattr(expected, name), out, network) for name, out in zip(OUTPUTS, got, strict=True)
     )

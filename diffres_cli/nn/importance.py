@@ -53,15 +53,15 @@ class ImportanceNetwork(nn.Sequential):
         return logits.squeeze(1)
 
 
-def rescale(scores: Tensor, slots: int, mask: Tensor | None = None) -> Tensor:
-    """Scale scores so that they fill exactly `slots` output frames, none more than one (Eq. 3).
+def rescale(scores: Tensor, output_frames: int, mask: Tensor | None = None) -> Tensor:
+    """Scale scores so that they fill exactly `output_frames` output frames, none more than one (Eq. 3).
 
     s = s' / sum(s') * t, divided by max(max(s), 1), then refilled: what the division took is handed
     out again in proportion to the room below 1, s + (1 - s) (t - sum(s)) / sum(1 - s). So 0 <= s <= 1
     and sum(s) = t hold together, and at t = T every s is 1.
 
     Args:
-        scores: [B, T], positive. slots: t, at most T.
+        scores: [B, T], positive. output_frames: t, at most T.
         mask: [B, T], True where a frame holds sound. Padding gets no importance and takes no part.
             A clip with fewer real frames than its batch fills its share of the rows, so that every
             clip is seen at the same rate (see `shares`).
@@ -75,7 +75,7 @@ def rescale(scores: Tensor, slots: int, mask: Tensor | None = None) -> Tensor:
     """
     scores = scores.double()
     real = torch.ones_like(scores) if mask is None else mask.double()
-    target = slots if mask is None else shares(real, slots)
+    target = output_frames if mask is None else shares(real, output_frames)
     scores = scores * real
     scaled = scores / scores.sum(1, keepdim=True).clamp_min(TINY) * target
     scaled = scaled / scaled.amax(1, keepdim=True).clamp_min(1.0)
@@ -85,14 +85,14 @@ def rescale(scores: Tensor, slots: int, mask: Tensor | None = None) -> Tensor:
     return scaled + room * (missing / room.sum(1, keepdim=True).clamp_min(TINY)).clamp(0.0, 1.0)
 
 
-def shares(real: Tensor, slots: int) -> Tensor:
+def shares(real: Tensor, output_frames: int) -> Tensor:
     """Rows each clip of a batch fills, [B, 1]: t for a clip without padding, else t * T_clip / T.
 
     Args:
-        real: [B, T], 1 where a frame holds sound and 0 where it is padding. slots: t.
+        real: [B, T], 1 where a frame holds sound and 0 where it is padding. output_frames: t.
 
     >>> shares(torch.tensor([[1., 1., 1., 1.], [1., 1., 0., 0.]]), 2).flatten()
     tensor([2., 1.])
     """
     held = real.sum(1, keepdim=True)
-    return torch.minimum((held * (slots / real.shape[1])).round().clamp_min(1.0), held)
+    return torch.minimum((held * (output_frames / real.shape[1])).round().clamp_min(1.0), held)

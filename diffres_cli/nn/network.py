@@ -15,7 +15,7 @@ from diffres_cli.nn.classifier import Scores, build_classifier
 from diffres_cli.nn.frontends import build_front_end
 from diffres_cli.nn.frontends.windowed import WindowedSpectrum
 from diffres_cli.nn.importance import ImportanceNetwork, rescale
-from diffres_cli.nn.reductions import ConvolutionBlocks, diffres_picture, pooled
+from diffres_cli.nn.reductions import ConvolutionBlocks, diffres_features, pooled
 from diffres_cli.nn.warp import merge_mean, overlaps, resolution_encoding
 
 
@@ -26,7 +26,7 @@ class NetworkOutput(NamedTuple):
         probabilities: [B, classes]. framewise: [B, t', classes]. importance: [B, T].
         mel: [B, F, T], linear power; what the front end gives where that is another. merged: [B, F, t], the
             same after the reduction. embedding: [B, features].
-        picture: [B, 3, F, t], what the classifier sees.
+        features: [B, 3, F, t], what the classifier sees.
         importance_logits: [B, T], before the sigmoid (a penalty on their mean keeps it from saturating); None
             for a reduction that has none.
         mask: [B, T], True where a frame is not padding; None where none is.
@@ -38,7 +38,7 @@ class NetworkOutput(NamedTuple):
     mel: Tensor
     merged: Tensor
     embedding: Tensor
-    picture: Tensor
+    features: Tensor
     importance_logits: Tensor | None = None
     mask: Tensor | None = None
 
@@ -63,37 +63,37 @@ class DiffResNetwork(nn.Module):
         self.convolutions = ConvolutionBlocks(bins) if convolved else None
         self.backbone = build_classifier(card.architecture, len(card.classes), card.width)
 
-    def forward(self, waveform: Tensor, slots: int, lengths: Tensor | None = None) -> NetworkOutput:
-        """Classify a batch at `slots` output frames a clip.
+    def forward(self, waveform: Tensor, output_frames: int, lengths: Tensor | None = None) -> NetworkOutput:
+        """Classify a batch at `output_frames` output frames a clip.
 
         Args:
             waveform: [B, N], mono at the card's sample rate, zero-padded to the longest clip.
-            slots: t, at most T. lengths: [B], samples that are sound; None: all of them. Frames that
+            output_frames: t, at most T. lengths: [B], samples that are sound; None: all of them. Frames that
                 are only padding get no importance, and a clip fills its share of the rows.
         """
-        power = self.hear(waveform, slots)
+        power = self.spectrogram(waveform, output_frames)
         if not self.changes_hop:
-            return self.from_spectrogram(power, slots, lengths)
+            return self.from_spectrogram(power, output_frames, lengths)
         mel: Tensor = self.front_end(waveform)  # which a change of hop does not look at
-        return self.from_spectrogram(power, slots, lengths, mel.shape[2])._replace(mel=mel)
+        return self.from_spectrogram(power, output_frames, lengths, mel.shape[2])._replace(mel=mel)
 
     @property
     def changes_hop(self) -> bool:
         """Whether every frame rate hears the waveform anew."""
         return self.card.variant.reduction == "hop"
 
-    def hear(self, waveform: Tensor, slots: int) -> Tensor:
+    def spectrogram(self, waveform: Tensor, output_frames: int) -> Tensor:
         """What the reduction reads: waveform [B, N] -> [B, F, T]; [B, F, t] for a change of hop size."""
         if self.changes_hop:
             assert isinstance(self.front_end, WindowedSpectrum)
-            return self.front_end.at(waveform, slots)
+            return self.front_end.at(waveform, output_frames)
         power: Tensor = self.front_end(waveform)
         return power
 
     def from_spectrogram(
-        self, power: Tensor, slots: int, lengths: Tensor | None = None, frames: int | None = None
+        self, power: Tensor, output_frames: int, lengths: Tensor | None = None, frames: int | None = None
     ) -> NetworkOutput:
-        """The rest of `forward`, from what `hear` gives on.
+        """The rest of `forward`, from what `spectrogram` gives on.
 
         Args:
             lengths: [B], samples still. frames: T, where `power` has not as many, after a change of hop.
@@ -101,9 +101,9 @@ class DiffResNetwork(nn.Module):
         mask = self._mask(lengths, power)
         logits = None if self.importance is None else self.importance_logits(power)
         even = power.new_ones(power.shape[0], frames or power.shape[2])
-        importance = rescale(even if logits is None else logits.sigmoid(), slots, mask)
-        merged, picture = self.reduce(power, importance, slots)
-        scores: Scores = self.backbone(picture)
+        importance = rescale(even if logits is None else logits.sigmoid(), output_frames, mask)
+        merged, features = self.reduce(power, importance, output_frames)
+        scores: Scores = self.backbone(features)
         return NetworkOutput(
             probabilities=scores.probabilities,
             framewise=scores.framewise,
@@ -111,17 +111,17 @@ class DiffResNetwork(nn.Module):
             mel=power,
             merged=merged,
             embedding=scores.embedding,
-            picture=picture,
+            features=features,
             importance_logits=logits,
             mask=mask,
         )
 
-    def reduce(self, power: Tensor, importance: Tensor, slots: int) -> tuple[Tensor, Tensor]:
-        """Spectrogram [B, F, T], importance [B, T] -> merged [B, F, t], picture for the classifier."""
+    def reduce(self, power: Tensor, importance: Tensor, output_frames: int) -> tuple[Tensor, Tensor]:
+        """Spectrogram [B, F, T], importance [B, T] -> merged [B, F, t], features for the classifier."""
         variant, log = self.card.variant, self.front_end.log
         if variant.reduction == "diffres":
-            return diffres_picture(power, importance, slots, log, variant)
-        where = overlaps(importance, slots)
+            return diffres_features(power, importance, output_frames, log, variant)
+        where = overlaps(importance, output_frames)
         if self.convolutions is not None:
             merged, seen = merge_mean(power, where), merge_mean(self.convolutions(log(power)), where)
         else:

@@ -37,7 +37,7 @@ def empty_frames(rms: Tensor, threshold: float = 1e-4, below: float = 50.0) -> T
     return empty
 
 
-def guide_loss(importance: Tensor, empty: Tensor, slots: int, tolerance: float = 0.5) -> Tensor:
+def guide_loss(importance: Tensor, empty: Tensor, output_frames: int, tolerance: float = 0.5) -> Tensor:
     """Keep importance out of empty frames (Eq. 7): the mean of max(s_j / (1 - delta) - lambda, 0).
 
     Two departures from the printed equation. Its minus sign is a misprint: the loss would reward
@@ -46,19 +46,19 @@ def guide_loss(importance: Tensor, empty: Tensor, slots: int, tolerance: float =
 
     Args:
         importance: [B, T]. empty: [B, T] bool, see `empty_frames`, without the frames that are padding: they
-            have no importance, and would thin the loss out. slots: t. tolerance: lambda, the share of the
-            mean importance an empty frame may keep.
+            have no importance, and would thin the loss out. output_frames: t.
+        tolerance: lambda, the share of the mean importance an empty frame may keep.
 
     Returns:
         Scalar over all empty frames of the batch; 0 without any.
     """
     counted = empty.to(importance.dtype)
-    mean_importance = slots / importance.shape[1]
+    mean_importance = output_frames / importance.shape[1]
     excess = (importance / mean_importance - tolerance).clamp_min(0.0)
     return (excess * counted).sum() / counted.sum().clamp_min(1.0)
 
 
-def activeness(importance: Tensor, empty: Tensor, slots: int) -> Tensor:
+def activeness(importance: Tensor, empty: Tensor, output_frames: int) -> Tensor:
     """How unevenly importance is spread over the frames that hold sound (Eq. 4): std(s) / delta, [B].
 
     Shape: importance [B, T], empty [B, T] bool; padding counts as empty.
@@ -70,5 +70,5 @@ def activeness(importance: Tensor, empty: Tensor, slots: int) -> Tensor:
     count = real.sum(1)
     mean = (importance * real).sum(1) / count.clamp_min(1.0)
     variance = ((importance - mean.unsqueeze(1)) ** 2 * real).sum(1) / (count - 1.0).clamp_min(1.0)
-    delta = 1.0 - slots / importance.shape[1]
+    delta = 1.0 - output_frames / importance.shape[1]
     return variance.sqrt() / delta if delta > 0 else torch.zeros_like(mean)

@@ -39,22 +39,23 @@ class ConvolutionBlocks(nn.Sequential):
         super().__init__(*(ResConv1d(bins, bins) for _ in range(_CONVOLUTIONS)))
 
 
-def diffres_picture(
-    power: Tensor, importance: Tensor, slots: int, log: Log, variant: Variant
+def diffres_features(
+    power: Tensor, importance: Tensor, output_frames: int, log: Log, variant: Variant
 ) -> tuple[Tensor, Tensor]:
     """Merge by importance (section 3.3): mean, maximum and resolution encoding.
 
     Args:
-        power: [B, F, T]. importance: [B, T], summing to t. slots: t. log: the compression after merging.
+        power: [B, F, T]. importance: [B, T], summing to t. output_frames: t.
+        log: the compression after merging.
 
     Returns:
-        merged: [B, F, t], the mean. picture: [B, 3, F, t], what the classifier sees.
+        merged: [B, F, t], the mean. features: [B, 3, F, t], what the classifier sees.
     """
-    where = overlaps(importance, slots, split=variant.algorithm1)
+    where = overlaps(importance, output_frames, split=variant.algorithm1)
     merged = merge_mean(power, where)
     mean = log(merged)
     largest = log(merge_max(power, where)) if variant.maximum else mean
-    told = where if variant.encoding else overlaps(_alike(importance), slots)
+    told = where if variant.encoding else overlaps(_alike(importance), output_frames)
     encoding = resolution_encoding(told, power.shape[1])
     return merged, torch.stack([mean, largest, encoding], 1)
 
@@ -83,15 +84,15 @@ def pooled(power: Tensor, where: Overlaps, reduction: str) -> Tensor:
     return largest if reduction == "max-pool" else (merge_mean(power, where) + largest) / 2
 
 
-def pick_frames(frames: Tensor, slots: int) -> Tensor:
+def pick_frames(frames: Tensor, output_frames: int) -> Tensor:
     """Every (T / t)-th frame, the nearest one where that falls between two: [B, F, T] -> [B, F, t].
 
     >>> pick_frames(torch.arange(10.0).reshape(1, 1, 10), 4).tolist()
     [[[0.0, 3.0, 5.0, 8.0]]]
     """
     count = frames.shape[2]
-    rows = torch.arange(slots, device=frames.device)
-    nearest = (2 * rows * count + slots) // (2 * slots)
+    rows = torch.arange(output_frames, device=frames.device)
+    nearest = (2 * rows * count + output_frames) // (2 * output_frames)
     return frames.index_select(2, nearest.clamp_max(count - 1))
 
 

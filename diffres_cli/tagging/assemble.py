@@ -46,17 +46,20 @@ class Assembler:
         self._settings = settings
         self._allowed = settings.allowed(card)
 
-    def window(self, values: dict[str, Floats], slots: int, first: int, samples: int) -> WindowPrediction:
+    def window(
+        self, values: dict[str, Floats], output_frames: int, first: int, samples: int
+    ) -> WindowPrediction:
         """The prediction of a window.
 
         Args:
             values: what the model computed of it, by the names of `runtime.OUTPUTS`, without the batch axis.
-            slots: t. first: its first sample in the recording. samples: how many, at the model's rate.
+            output_frames: t. first: its first sample in the recording.
+            samples: how many, at the model's rate.
         """
         start = first / self._card.sample_rate
         end = (first + samples) / self._card.sample_rate
         probabilities = values["probabilities"]
-        edges = self._edges(values, slots, start, end)
+        edges = self._edges(values, output_frames, start, end)
         settings = self._settings
         return WindowPrediction(
             start=start,
@@ -103,10 +106,10 @@ class Assembler:
         classes = best(window.probabilities, settings.top_k, settings.min_confidence, self._allowed)
         return runs(window, classes, self._card, settings.min_confidence)
 
-    def _edges(self, values: dict[str, Floats], slots: int, start: float, end: float) -> Seconds:
+    def _edges(self, values: dict[str, Floats], output_frames: int, start: float, end: float) -> Seconds:
         if "importance" not in values:  # nobody asked for anything that lies in time
             return np.array([start, end])
-        return warp_edges(values["importance"], slots, self._card.mel.frame_rate, start, end)
+        return warp_edges(values["importance"], output_frames, self._card.mel.frame_rate, start, end)
 
     def _spectrogram(self, values: dict[str, Floats], edges: Seconds, start: float) -> AdaptiveSpectrogram:
         mel = self._card.mel

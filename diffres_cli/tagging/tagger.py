@@ -15,7 +15,7 @@ from diffres_cli.checkpoint.find import DEFAULT_MODEL, ModelFile, find_model, re
 from diffres_cli.errors import AudioError, UsageError
 from diffres_cli.imports import required
 from diffres_cli.inference.runtime import OnnxRuntime, Runtime
-from diffres_cli.inference.timing import slots_at
+from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.tagging.assemble import Assembler, Windows, given
 from diffres_cli.tagging.prediction import Prediction, WindowPrediction
 from diffres_cli.tagging.settings import Settings
@@ -173,12 +173,14 @@ class Tagger:
         assembler, mel = Assembler(self.card, settings), self.card.mel
         for batch in _batches(self._cut(recording, settings), _BATCH[self.device]):
             waveform = np.stack([piece.samples for piece in batch])
-            slots = slots_at(given(settings.fps), mel.frames(waveform.shape[1]), mel.frame_rate)
-            found = self._runtime.run(waveform, slots, outputs)
+            output_frames = output_frames_at(
+                given(settings.fps), mel.frames(waveform.shape[1]), mel.frame_rate
+            )
+            found = self._runtime.run(waveform, output_frames, outputs)
             progress()
             for row, piece in enumerate(batch):
                 values = {name: value[row] for name, value in found.items()}
-                yield piece.channel, assembler.window(values, slots, piece.first, len(piece.samples))
+                yield piece.channel, assembler.window(values, output_frames, piece.first, len(piece.samples))
 
     def _cut(self, recording: Recording, settings: Settings) -> Iterator[_Piece]:
         rate = self.card.sample_rate

@@ -16,7 +16,7 @@ from torchmetrics import MetricCollection
 
 from diffres_cli.errors import TrainingError
 from diffres_cli.evaluation.metrics import metrics
-from diffres_cli.inference.timing import slots_at
+from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.objectives import empty_frames, frame_rms
 from diffres_cli.recipes.recipe import Recipe
@@ -73,11 +73,13 @@ class TrainingModule(lightning.LightningModule):
         torch.manual_seed(batch.seed + self.global_rank)  # dropout: the same after a restart
         waveform = mix(shifted(batch.waveform, batch.shifts), batch.shares)
         targets = mix(batch.targets, batch.shares)
-        slots = self._slots(batch.fps, waveform)
-        power = masked(self.network.hear(waveform, slots), batch.masks)
-        output = self.network.from_spectrogram(power, slots, _mixed_lengths(batch), self._frames(waveform))
+        output_frames = self._output_frames(batch.fps, waveform)
+        power = masked(self.network.spectrogram(waveform, output_frames), batch.masks)
+        output = self.network.from_spectrogram(
+            power, output_frames, _mixed_lengths(batch), self._frames(waveform)
+        )
         self._refuse_nan(output.probabilities, "scores")  # which the cross entropy would refuse in its words
-        terms = objective(output, self._empty(waveform), targets, slots, self.recipe.loss)
+        terms = objective(output, self._empty(waveform), targets, output_frames, self.recipe.loss)
         self._refuse_nan(terms.total, "loss")
         logged = {f"train/{name}": value for name, value in terms._asdict().items()}
         self.log_dict(logged, on_step=True, on_epoch=False)
@@ -94,10 +96,10 @@ class TrainingModule(lightning.LightningModule):
         lengths = None if _all_full(batch.lengths, batch.waveform) else batch.lengths
         power: Tensor | None = None
         for fps, held in self._measures():
-            slots = self._slots(float(fps), batch.waveform)
+            output_frames = self._output_frames(float(fps), batch.waveform)
             if power is None or self.best.changes_hop:
-                power = self.best.hear(batch.waveform, slots)
-            output = self.best.from_spectrogram(power, slots, lengths, self._frames(batch.waveform))
+                power = self.best.spectrogram(batch.waveform, output_frames)
+            output = self.best.from_spectrogram(power, output_frames, lengths, self._frames(batch.waveform))
             held.update(output.probabilities.float(), batch.targets)
             loss = cross_entropy(output.probabilities, batch.targets)
             size = len(batch.targets)
@@ -139,8 +141,8 @@ class TrainingModule(lightning.LightningModule):
     def _measures(self) -> list[tuple[str, MetricCollection]]:
         return [(fps, cast("MetricCollection", held)) for fps, held in self.metrics.items()]
 
-    def _slots(self, fps: float, waveform: Tensor) -> int:
-        return slots_at(fps, self._frames(waveform), self.network.card.mel.frame_rate)
+    def _output_frames(self, fps: float, waveform: Tensor) -> int:
+        return output_frames_at(fps, self._frames(waveform), self.network.card.mel.frame_rate)
 
     def _frames(self, waveform: Tensor) -> int:
         return self.network.card.mel.frames(waveform.shape[1])

@@ -23,15 +23,14 @@ class WindowedSpectrum(FrontEnd):
         """Prepared signal [B, N], N > window // 2 -> [B, F, N // hop + 1]."""
         return self.weigh(self.spectrum(self._frames(signal)))
 
-    def at(self, waveform: Tensor, slots: int) -> Tensor:
-        """The spectrogram at a larger hop: waveform [B, N] -> [B, F, slots], each from one whole window.
+    def at(self, waveform: Tensor, output_frames: int) -> Tensor:
+        """The spectrogram at a larger hop: waveform [B, N] -> [B, F, t], one whole window per output frame.
 
-        T frames of one hop are shared evenly over the slots, so slot i's window is centred on sample
-        i * T / slots * hop, rounded; at slots = T these are the frames of `forward`. Only the windows
-        that are asked for are computed.
+        Output frame i's window is centred on sample i * T / t * hop, rounded: at t = T these are the
+        frames of `forward`. Only the t windows asked for are computed.
         """
         with torch.autocast(waveform.device.type, enabled=False):
-            return self.weigh(self.spectrum(self._frames_at(self.prepared(waveform), slots)))
+            return self.weigh(self.spectrum(self._frames_at(self.prepared(waveform), output_frames)))
 
     def weigh(self, power: Tensor) -> Tensor:
         """Power [B, groups, bands, T], ordered as `PowerSpectrum` has it -> [B, F, T]."""
@@ -49,11 +48,11 @@ class WindowedSpectrum(FrontEnd):
         shifted = [blocks[:, : samples - i * hop].narrow(2, i, frames) for i in range(spread)]
         return torch.cat(shifted, dim=1)
 
-    def _frames_at(self, signal: Tensor, slots: int) -> Tensor:
-        """Prepared signal [B, N] -> frames [B, samples, slots]."""
+    def _frames_at(self, signal: Tensor, output_frames: int) -> Tensor:
+        """Prepared signal [B, N] -> frames [B, samples, t]."""
         hop, samples, end = self.config.hop, self.spectrum.samples, signal.shape[1]
-        row = torch.arange(slots, device=signal.device)
-        centre = (2 * row * ((end // hop + 1) * hop) + slots) // (2 * slots)
+        row = torch.arange(output_frames, device=signal.device)
+        centre = (2 * row * ((end // hop + 1) * hop) + output_frames) // (2 * output_frames)
         sample = torch.arange(samples, device=signal.device)
         places = centre.clamp_max(end) + sample.unsqueeze(1)
         return self._padded(signal, samples)[:, places]
