@@ -36,7 +36,7 @@ from diffres_cli.batch.run import Order, Run, run
 from diffres_cli.batch.work import Setup
 from diffres_cli.checkpoint.find import find_model
 from diffres_cli.cli.folder import engine
-from diffres_cli.processes import available_cores
+from diffres_cli.cores import available_cores
 from diffres_cli.tagging.settings import Settings
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "bench-batch.md"

@@ -27,11 +27,11 @@ import soundfile
 import torch
 from processor import processor
 
+from diffres_cli.cores import available_cores
 from diffres_cli.datasets import Clip
 from diffres_cli.datasets.waveforms.cache import WaveformCache, build_cache
 from diffres_cli.datasets.waveforms.decoding import key_of
 from diffres_cli.datasets.waveforms.shards import ShardWriter
-from diffres_cli.processes import available_cores
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "bench-pipeline.md"

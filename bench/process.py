@@ -108,12 +108,12 @@ def commands_on(folder: Path) -> list[Command]:
     return [
         Command(bare, [sys.executable, "-c", BARE, model, str(clip)]),
         Command("bare script whose threads sleep", [sys.executable, "-c", ASLEEP, model, str(clip)], bare),
-        Command("`diffres tag clip.wav`", tag, bare, 1.3),
+        Command("`diffres tag clip.wav`", tag, bare, 1.15),
         Command("`diffres tag clip.wav -f json`", [*tag, "-f", "json"], bare),
         Command("`diffres tag clip.wav --fps 25`", [*tag, "--fps", "25"], bare),
         Command("`diffres tag 44100.wav` (resampled)", [DIFFRES, "tag", str(resampled)], bare),
         Command(help_, [sys.executable, "-c", "import typer, rich"]),
-        Command("`diffres --help`", [DIFFRES, "--help"], help_, 2.0),
+        Command("`diffres --help`", [DIFFRES, "--help"], help_, 1.3),
         Command("`diffres --version`", [DIFFRES, "--version"], help_),
     ]
 

@@ -9,7 +9,8 @@ The map, in the order the data flows:
     locks.py        locks between processes that end with them
     files.py        files written whole or not at all
     watch.py        work in a thread: given up when it makes no progress, or a signal comes
-    processes.py    worker processes, and how many cores there are for them
+    cores.py        how many cores this process may keep busy
+    processes.py    worker processes that end with their parent
     transfer.py     one file from an address: resumed, verified, of the stated size
     config.py       settings from diffres.toml and DIFFRES_* variables: found, read, checked
     audio/          file, bytes or array -> mono float32 [N] at a stated rate (Hz), in windows, streamed

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
@@ -31,7 +31,8 @@ PLACES = (PREFIX + "DATA", PREFIX + "DATA_MIRROR")  # see `diffres_cli.datasets`
 _PATHS = ("labels", "model")
 _TRUE = ("1", "true", "t", "yes", "y", "on")  # as options take it
 
-Commands = Mapping[str, Collection[str]]  # a command's name -> its settings
+# A command's name -> its settings. To find them out takes time, so it is done only where a file is read.
+Commands = Callable[[], Mapping[str, Collection[str]]]
 
 
 @dataclass(frozen=True)
@@ -148,35 +149,39 @@ def read_file(path: Path, commands: Commands, *, found: bool = False) -> File:
     """Read a diffres.toml.
 
     Args:
-        commands: the commands that may have a table, with their settings. found: see `File`.
+        commands: gives the commands that may have a table, with their settings. found: see `File`.
 
     Raises:
         UsageError: it cannot be read, is not TOML, or names a setting or a command that does not exist.
     """
-    content = _parse(path)
-    everywhere = {name for settings in commands.values() for name in settings}
+    content, known = _parse(path), commands()
+    everywhere = {name for settings in known.values() for name in settings}
     tables = {name: entry for name, entry in content.items() if isinstance(entry, dict)}
     for name in tables:
-        _require_known(f"{_shown(path)}: [{name}]", name, commands, "command with settings")
+        _require_known(f"{_shown(path)}: [{name}]", name, known, "command with settings")
     general = {name: entry for name, entry in content.items() if name not in tables}
     return File(
         path,
         _values(path, general, everywhere, ""),
-        {name: _values(path, table, commands[name], f"[{name}] ") for name, table in tables.items()},
+        {name: _values(path, table, known[name], f"[{name}] ") for name, table in tables.items()},
         found,
     )
 
 
-def check_environment(settings: Iterable[str]) -> None:
+def check_environment(settings: Callable[[], Iterable[str]]) -> None:
     """Refuse a DIFFRES_* variable that is a setting misspelt; others may mean something to others.
+
+    Args:
+        settings: gives the names of all settings; asked only where there is a variable to check.
 
     Raises:
         UsageError: see above.
     """
-    names = [name for name in os.environ if name.startswith(PREFIX)]
+    others = (FILE_VARIABLE, *PLACES)
+    names = [name for name in os.environ if name.startswith(PREFIX) and name not in others]
     if not names:
         return
-    known = [*map(variable, settings), FILE_VARIABLE, *PLACES]
+    known = [*map(variable, settings()), *others]
     for name in names:
         near = get_close_matches(name, known, n=1, cutoff=0.8)
         if near and name not in known:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from diffres_cli.processes import available_cores, cpu_quota
+from diffres_cli.cores import available_cores, cpu_quota
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:
@@ -107,7 +107,7 @@ def test_a_quota_limits_the_cores_and_leaves_one(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
 def test_a_schedulers_share_counts_too(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from diffres_cli.processes import available_cores; "
+        "import os, sys; from pathlib import Path; from diffres_cli.cores import available_cores; "
         "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print(available_cores(Path(sys.argv[1])))"
     )
     done = subprocess.run(

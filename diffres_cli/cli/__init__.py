@@ -1,6 +1,7 @@
 """The command line: one file per command; each parses, makes one call and prints.
 
 main.py      exit codes, one-line errors, interrupts and closed pipes
+group.py     the commands by name, each imported when it is called
 console.py   standard output and standard error
 options.py   options several commands share
 config.py    where settings come from: flag, variable, diffres.toml or default; `diffres config`

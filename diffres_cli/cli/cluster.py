@@ -12,9 +12,9 @@ import typer
 from diffres_cli.cli.config import is_typed
 from diffres_cli.cli.console import say
 from diffres_cli.cli.folder import at_least_one, attend, progress, terminable
+from diffres_cli.cores import available_cores
 from diffres_cli.errors import AudioError, UsageError
 from diffres_cli.outputs import check_format
-from diffres_cli.processes import available_cores
 
 if TYPE_CHECKING:
     from diffres_cli.batch.plan import Task

@@ -14,9 +14,9 @@ from diffres_cli.cli import options
 from diffres_cli.cli.console import emit, emit_table, say
 from diffres_cli.cli.folder import INTERRUPTED, TERMINATED, Terminated, terminable
 from diffres_cli.cli.livebar import LiveBar
+from diffres_cli.cores import available_cores
 from diffres_cli.errors import UsageError
 from diffres_cli.imports import required
-from diffres_cli.processes import available_cores
 
 if TYPE_CHECKING:
     from diffres_cli.comparison.cells import Cell

@@ -60,11 +60,18 @@ def load(context: typer.Context) -> None:
         UsageError: a file that is not right, or a variable that is misspelt.
     """
     group: Any = context.command
-    check_environment(name for command in _commands(group).values() for name in settings_of(command))
-    tables = {name: names for name, command in group.commands.items() if (names := settings_of(command))}
-    files = read_config(typer.get_app_dir("diffres"), tables)
+    check_environment(
+        lambda: {name for command in _commands(group).values() for name in settings_of(command)}
+    )
+    files = read_config(typer.get_app_dir("diffres"), lambda: _tables(group))
     context.meta[_META] = files
-    context.default_map = _defaults(group, files)
+    if files.files:  # without one, no other command is imported to look for its settings
+        context.default_map = _defaults(group, files)
+
+
+def _tables(group: Any) -> dict[str, Any]:
+    """The commands that may have a table in a file, with their settings."""
+    return {name: names for name, command in group.commands.items() if (names := settings_of(command))}
 
 
 def is_typed(context: typer.Context, name: str) -> bool:
@@ -169,8 +176,10 @@ def _in_file(context: Any, parameter: Any) -> Value | None:
 def _check_found(context: Any) -> None:
     """Refuse what a file that was found may not set; say once which one holds, and which are ignored."""
     files: Config = context.meta[_META]
-    used: dict[str, Value] = {}
-    for name, parameter in settings_of(context.command).items():
+    settings, used = settings_of(context.command), dict[str, Value]()
+    if not settings:
+        return
+    for name, parameter in settings.items():
         _refuse_personal(context, name, parameter)
         if (value := _in_file(context, parameter)) and value.found:
             used[name] = value

@@ -13,7 +13,7 @@ import typer
 from diffres_cli.cli import options
 from diffres_cli.cli.console import emit, emit_table, say
 from diffres_cli.cli.folder import INTERRUPTED
-from diffres_cli.processes import available_cores
+from diffres_cli.cores import available_cores
 
 if TYPE_CHECKING:
     from diffres_cli.datasets.clip import Archive, Dataset, Source
@@ -33,7 +33,9 @@ Data = Annotated[
 ]
 
 data_app = typer.Typer(
-    help="List the datasets, download them, and check what is here.", rich_markup_mode=None
+    help="List the datasets, download them, and check what is here.",
+    add_completion=False,
+    rich_markup_mode=None,
 )
 
 

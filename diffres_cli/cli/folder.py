@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from diffres_cli.cli.console import say
 from diffres_cli.cli.inputs import refuse_overwriting
+from diffres_cli.cores import available_cores
 from diffres_cli.errors import OutputError, UsageError
 from diffres_cli.files import reason
 from diffres_cli.outputs import FORMATS, check_format, choose_format
-from diffres_cli.processes import available_cores
 
 if TYPE_CHECKING:
     from diffres_cli.batch.plan import Task

@@ -13,42 +13,22 @@ from typing import Annotated
 import typer
 
 from diffres_cli import __version__
-from diffres_cli.cli.compare import compare
-from diffres_cli.cli.config import SettableCommand, config, load
+from diffres_cli.cli.config import load
 from diffres_cli.cli.console import emit, say
-from diffres_cli.cli.data import data_app
-from diffres_cli.cli.evaluate import evaluate
-from diffres_cli.cli.export import export
-from diffres_cli.cli.models import models_app
-from diffres_cli.cli.tag import tag
-from diffres_cli.cli.train import train
-from diffres_cli.cli.viz import viz
+from diffres_cli.cli.group import LazyGroup
 from diffres_cli.errors import DiffresError, SettingError
 from diffres_cli.files import reason
 from diffres_cli.imports import import_failure
 
 app = typer.Typer(
     name="diffres",
+    cls=LazyGroup,
     help="Tag sounds at any frame rate, and see which moments the model kept.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(cls=SettableCommand)(tag)
-app.command(cls=SettableCommand, short_help="Draw which moments of a recording the model kept.")(viz)
-app.command(cls=SettableCommand, short_help="Train a tagger, or go on with a run that was stopped.")(train)
-app.command("eval", cls=SettableCommand, short_help="Measure a model on a dataset, by frame rate.")(evaluate)
-app.command(cls=SettableCommand, short_help="Train and test the cells of a plan, into the paper's tables.")(
-    compare
-)
-app.command(short_help="Write a checkpoint as one self-contained ONNX graph.")(export)
-app.command(
-    short_help="Show the settings in effect, and where each comes from.",
-    context_settings={"ignore_unknown_options": True},
-)(config)
-app.add_typer(data_app, name="data", short_help="List, download and check datasets.")
-app.add_typer(models_app, name="models", short_help="List the installed models; get more from a hub.")
 
 DONE, USAGE, UNEXPECTED, INTERRUPTED, NO_READER = 0, 2, 3, 130, 141
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 OnHub = Annotated[str, typer.Argument(metavar="hf:ORG/NAME[@REVISION]", show_default=False)]
 
 models_app = typer.Typer(
-    help="List the installed models, show their facts, and get them from a hub.", rich_markup_mode=None
+    help="List the installed models, show their facts, and get them from a hub.",
+    add_completion=False,
+    rich_markup_mode=None,
 )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from diffres_cli import __version__
-from diffres_cli.processes import available_cores
+from diffres_cli.cores import available_cores
 
 
 def facts() -> dict[str, Any]:

@@ -18,8 +18,8 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
+from diffres_cli.cores import available_cores
 from diffres_cli.errors import UsageError
-from diffres_cli.processes import available_cores
 
 _STOPS = ("SIGTERM", "SIGUSR1")
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")

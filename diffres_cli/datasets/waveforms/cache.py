@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from diffres_cli.cores import available_cores
 from diffres_cli.datasets.clip import Clip
 from diffres_cli.datasets.places import cache_folder
 from diffres_cli.datasets.waveforms.decoding import CHANGED, Form, key_of
@@ -25,7 +26,6 @@ from diffres_cli.datasets.waveforms.pool import Pool
 from diffres_cli.datasets.waveforms.shards import samples_of
 from diffres_cli.errors import DataError, UsageError
 from diffres_cli.files import make_folder, sweep
-from diffres_cli.processes import available_cores
 
 VERSION = 1  # of the samples: to be raised when a recording would come out differently
 MISSING = "there is no such file"
