@@ -7,7 +7,7 @@ from pathlib import Path
 
 from diffres_cli import load_tagger
 from diffres_cli.outputs import make_writer
-from diffres_cli.outputs.records import Record, as_record
+from diffres_cli.tagging.record import Record
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 AWKWARD = 'Say "hi"\tor\r\nbye\u2028, Grüße 🔔'
@@ -24,7 +24,7 @@ def tagged(asked: str) -> list[Record]:
     """Three recordings: as windows, as events, with all that can be kept of a window, and with everything."""
     tagger = load_tagger()
     files = ("telephone.ogg", "rain.ogg", "birdsong.flac")
-    return [as_record(tagger.tag(EXAMPLES / file, spectrogram=False, **ASKED[asked])) for file in files]
+    return [tagger.tag(EXAMPLES / file, spectrogram=False, **ASKED[asked]).to_dict() for file in files]
 
 
 def label(name: str, score: float = 0.5) -> Record:
@@ -50,6 +50,4 @@ STRANGE = record([(0.0, 10.0, [label(AWKWARD, 0.75)])], "caf\udce9\t1.wav")
 
 def written(name: str, *records: Record) -> bytes:
     """The file a writer makes of the records."""
-    writer = make_writer(name)
-    pieces = [writer.begin(), *(piece for one in records for piece in writer.record(one)), writer.end()]
-    return b"".join(p.encode("utf-8", "surrogateescape") if isinstance(p, str) else p for p in pieces)
+    return b"".join(make_writer(name).format_file(records))

@@ -16,7 +16,6 @@ from format_records import written
 
 from diffres_cli.errors import UsageError
 from diffres_cli.outputs import FORMATS
-from diffres_cli.outputs.records import as_record
 from diffres_cli.tagging.settings import Settings
 from diffres_cli.tagging.tagger import Tagger, load_tagger
 
@@ -81,7 +80,7 @@ def test_a_channel_alone_is_tagged_as_if_the_others_were_not_there(tagger: Tagge
         one = tagger.tag(samples, RATE, channel=number, **how)
         assert (alone.channel, one.channel) == (None, number)
         for other in (alone, one):
-            assert {**as_record(other), "channel": number} == as_record(prediction)
+            assert {**other.to_dict(), "channel": number} == prediction.to_dict()
     assert [prediction.labels[0].label for prediction in each] == ["Siren", "Church bell"]
 
 

@@ -14,8 +14,8 @@ import pytest
 from format_records import AWKWARD, SILENT, STRANGE, label, record, tagged, written
 
 from diffres_cli.outputs import make_writer
-from diffres_cli.outputs.records import Record
 from diffres_cli.outputs.sink import open_sink
+from diffres_cli.tagging.record import Record
 
 
 def table_of(*records: Record) -> pa.Table:
@@ -74,11 +74,11 @@ def test_parquet_passes_row_groups_on_as_they_fill(tmp_path):
     writer, sizes = make_writer("parquet"), []
     with open_sink(tmp_path / "all.parquet") as sink:
         for number in range(100):
-            pieces = list(writer.record(record(hour, f"{number}.wav")))
+            pieces = list(writer.format_record(record(hour, f"{number}.wav")))
             sizes.append(sum(map(len, pieces)))
             for piece in pieces:
                 sink.write(piece)
-        sink.write(writer.end())
+        sink.write(writer.format_footer())
     groups = pq.ParquetFile(tmp_path / "all.parquet").metadata
     assert groups.num_rows == 100 * 360 * 5
     assert groups.num_row_groups == 1 + sum(size > 0 for size in sizes) > 3

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parselmouth.praat import call
 
-from diffres_cli.outputs.records import Row, rows
+from diffres_cli.outputs.records import LabelSpan, label_spans
 from diffres_cli.outputs.textgrid import intervals
 
 
@@ -39,7 +39,7 @@ def audacity_labels(data: bytes) -> list[tuple[float, float, str]]:
 @pytest.mark.parametrize("asked", ["windows", "events"])
 def test_audacity_reads_every_label(asked):
     for one in tagged(asked):
-        expected = [(row.start, row.end, f"{row.label} {row.score:.4f}") for row in rows(one)]
+        expected = [(row.start, row.end, f"{row.label} {row.score:.4f}") for row in label_spans(one)]
         assert audacity_labels(written("audacity", one)) == expected
 
 
@@ -62,7 +62,7 @@ def raven_rows(data: bytes) -> list[dict[str, str]]:
 @pytest.mark.parametrize("asked", ["windows", "events"])
 def test_raven_reads_every_selection(asked):
     table = raven_rows(written("raven", *tagged(asked)))
-    expected = [(one, row) for one in tagged(asked) for row in rows(one)]
+    expected = [(one, row) for one in tagged(asked) for row in label_spans(one)]
     assert [int(row["Selection"]) for row in table] == list(range(1, len(expected) + 1))
     for found, (one, row) in zip(table, expected, strict=True):
         assert (found["View"], found["Channel"]) == ("Spectrogram 1", "1")
@@ -113,11 +113,11 @@ def praat_tiers(data: bytes, folder: Path) -> dict[str, list[tuple[float, float,
 def test_praat_reads_a_tier_a_label_without_gaps(asked, tmp_path):
     for one in tagged(asked):
         tiers = praat_tiers(written("textgrid", one), tmp_path)
-        assert list(tiers) == list(dict.fromkeys(row.label for row in rows(one)))
+        assert list(tiers) == list(dict.fromkeys(row.label for row in label_spans(one)))
         for name, found in tiers.items():
             assert (found[0][0], found[-1][1]) == (0.0, one["duration"])
             assert all(end == start for (_, end, _), (start, _, _) in pairwise(found))
-            for row in rows(one):
+            for row in label_spans(one):
                 if row.label == name:  # heard there at least as strongly
                     texts = [text for start, end, text in found if row.start <= start and end <= row.end]
                     assert texts
@@ -130,7 +130,7 @@ def test_praat_reads_the_events_themselves(tmp_path):
         found = {
             (name, start, end, text) for name, tier in tiers.items() for start, end, text in tier if text
         }
-        assert found == {(row.label, row.start, row.end, f"{row.score:.4f}") for row in rows(one)}
+        assert found == {(row.label, row.start, row.end, f"{row.score:.4f}") for row in label_spans(one)}
 
 
 def test_praat_reads_quotes_tabs_and_letters_of_any_script(tmp_path):
@@ -143,10 +143,10 @@ def test_praat_reads_a_recording_in_which_nothing_was_heard(tmp_path):
 
 
 @st.composite
-def overlapping(draw: st.DrawFn) -> list[Row]:
+def overlapping(draw: st.DrawFn) -> list[LabelSpan]:
     starts = draw(st.lists(st.integers(0, 30), max_size=8))
     return [
-        Row(
+        LabelSpan(
             float(a), float(a + draw(st.integers(0, 9))), "Dog", "d", draw(st.sampled_from([0.25, 0.5, 0.75]))
         )
         for a in starts
@@ -163,3 +163,26 @@ def test_a_tier_says_at_every_moment_what_the_best_span_there_says(found, durati
     for time in np.arange(0.5, duration):
         (said,) = [score for start, end, score in tier if start <= time < end]
         assert said == max((row.score for row in found if row.start <= time < row.end), default=None)
+
+
+# --- RTTM
+
+
+@pytest.mark.parametrize("asked", ["windows", "events"])
+def test_rttm_has_ten_fields_for_every_label(asked):
+    lines = written("rttm", *tagged(asked)).decode().splitlines()
+    expected = [(one, span) for one in tagged(asked) for span in label_spans(one)]
+    for line, (one, span) in zip(lines, expected, strict=True):
+        kind, file, channel, start, duration, *unused, label, confidence, ahead = line.split(" ")
+        assert (kind, file, channel, label) == (
+            "SPEAKER", Path(one["file"]).stem, "1", "_".join(span.label.split())
+        )  # fmt: skip
+        assert (float(start), float(start) + float(duration)) == pytest.approx((span.start, span.end))
+        assert {*unused, confidence, ahead} == {"<NA>"}
+
+
+def test_rttm_names_the_channel_and_no_name_breaks_a_line():
+    (line,) = written("rttm", STRANGE | {"channel": 2}).decode("utf-8", "surrogateescape").splitlines()
+    assert line.split(" ")[1:3] == ["caf\udce9\\t1", "2"]
+    assert line.split(" ")[7] == 'Say_"hi"\\tor\\r\\nbye\\u2028,_Grüße_🔔'
+    assert written("rttm", SILENT) == b""

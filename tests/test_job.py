@@ -109,7 +109,7 @@ def test_what_nobody_expected_costs_no_other_recording(tagger: Tagger, mixed: Pa
 
 
 def test_settings_out_of_range_are_nobodys_recording(tagger: Tagger, mixed: Path) -> None:
-    with pytest.raises(UsageError, match="--fps 1000"):
+    with pytest.raises(UsageError, match="fps 1000"):
         lines(tagger, [mixed / "a.wav"], Settings(fps=1000))
 
 

@@ -44,7 +44,7 @@ def is_as_shown(printed: str, shown: str) -> bool:
     """Whether a page shows what was printed. An ellipsis stands for what differs from run to run.
 
     Numbers may differ by one in their last digit, since another processor rounds the sums of a model another
-    way (`outputs.records.DECIMALS`); Audacity's times, by the last digit that is not filled up with zeros.
+    way (`tagging.record.DECIMALS`); Audacity's times, by the last digit that is not filled up with zeros.
     """
     text, numbers = re.split(NUMBER, shown), re.findall(NUMBER, shown)
     pattern = f"({NUMBER})".join(re.escape(piece).replace("…", ".*") for piece in text)

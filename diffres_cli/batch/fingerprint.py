@@ -11,7 +11,7 @@ from diffres_cli import __version__
 from diffres_cli.batch.work import Setup
 from diffres_cli.checkpoint.find import read_model
 from diffres_cli.inference.devices import device_here, runtime_version
-from diffres_cli.outputs.records import DECIMALS
+from diffres_cli.tagging.record import DECIMALS
 
 
 def fingerprint(setup: Setup, *, records: bool = False, here: bool = True) -> str:

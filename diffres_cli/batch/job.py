@@ -9,9 +9,8 @@ from pathlib import Path
 
 from diffres_cli.audio import Recording, open_recording, printable
 from diffres_cli.errors import AudioError, DependencyError, DiffresError, OverdueError, UsageError
-from diffres_cli.outputs import Writer
-from diffres_cli.outputs.records import as_record
 from diffres_cli.outputs.sink import Sink
+from diffres_cli.outputs.writer import Writer
 from diffres_cli.tagging.prediction import Prediction
 from diffres_cli.tagging.tagger import Settings, Tagger
 from diffres_cli.watch import PATIENCE, watched
@@ -64,7 +63,7 @@ def tag_all(
         DependencyError: the decoder is not installed, or does not load.
     """
     summary = Summary(warnings=list(tagger.warnings))
-    sink.write(writer.begin())
+    sink.write(writer.format_header())
     for item in found:
         try:
             tag = partial(_tag, tagger, item, settings, wants_spectrogram, on_window)
@@ -77,14 +76,14 @@ def tag_all(
                 on_failure(error)
             continue
         for prediction in predictions:
-            for piece in writer.record(as_record(prediction)):
+            for piece in writer.format_record(prediction.to_dict()):
                 sink.write(piece)
             if on_done:
                 on_done(prediction)
         summary.done += 1
         first = predictions[0]  # warnings are the recording's, the same of every channel
         summary.warnings += [f"{printable(first.file)}: {text}" for text in first.warnings]
-    sink.write(writer.end())
+    sink.write(writer.format_footer())
     return summary
 
 

@@ -15,7 +15,7 @@ from diffres_cli.batch.plan import STDIN, Task, shard_of
 from diffres_cli.batch.work import Outcome, Setup, do
 from diffres_cli.errors import AudioError
 from diffres_cli.files import make_folder, sweep
-from diffres_cli.outputs import FORMATS, make_writer
+from diffres_cli.outputs import find_format, make_writer
 from diffres_cli.outputs.sink import open_sink
 
 Engine = Callable[[Setup, Iterable[Task]], Iterator[Outcome]]
@@ -48,7 +48,7 @@ class Order:
     @property
     def suffix(self) -> str:
         """What a result's name adds to its recording's."""
-        return FORMATS[self.setup.format].suffix
+        return find_format(self.setup.format).suffix
 
     @property
     def fingerprint(self) -> str:
@@ -194,11 +194,11 @@ def _combine(order: Order, path: Path, ledger: Ledger, tasks: list[Task], finger
     """One file of all results, in the order of the listing, whole or not at all."""
     writer = make_writer(order.combined_format)
     with open_sink(path) as sink:
-        sink.write(writer.begin())
+        sink.write(writer.format_header())
         for task in tasks:
             entry = ledger.entries.get(task.name)
             if entry is not None and entry.covers(task, fingerprint):
                 for record in ledger.records(task.name):
-                    for piece in writer.record(record):
+                    for piece in writer.format_record(record):
                         sink.write(piece)
-        sink.write(writer.end())
+        sink.write(writer.format_footer())

@@ -9,8 +9,8 @@ from diffres_cli.batch.run import Run
 from diffres_cli.batch.work import Outcome
 from diffres_cli.batch.workers import Workers
 from diffres_cli.errors import AudioError
-from diffres_cli.outputs import Writer
 from diffres_cli.outputs.sink import Sink
+from diffres_cli.outputs.writer import Writer
 
 _AHEAD = 4  # recordings a worker that are begun or done, and wait for one before them to be written
 
@@ -34,7 +34,7 @@ def tag_in_order(
     """
     summary = Run()
     outcomes = in_order(workers, [item for item in items if isinstance(item, Task)])
-    sink.write(writer.begin())
+    sink.write(writer.format_header())
     for item in items:
         if isinstance(item, AudioError):
             summary.failures.append(str(item))
@@ -42,11 +42,11 @@ def tag_in_order(
         outcome = next(outcomes)
         if summary.note(outcome):
             for record in outcome.records:
-                for piece in writer.record(record):
+                for piece in writer.format_record(record):
                     sink.write(piece)
         if on_outcome:
             on_outcome(outcome)
-    sink.write(writer.end())
+    sink.write(writer.format_footer())
     return summary
 
 

@@ -13,9 +13,9 @@ from diffres_cli.batch.plan import Task
 from diffres_cli.checkpoint.find import find_model
 from diffres_cli.errors import AudioError, DependencyError, OutputError, OverdueError, UsageError
 from diffres_cli.files import make_folder, write_atomically
-from diffres_cli.outputs import FORMATS, make_writer
-from diffres_cli.outputs.records import Record, as_record
+from diffres_cli.outputs import find_format, make_writer
 from diffres_cli.tagging.prediction import Prediction
+from diffres_cli.tagging.record import Record
 from diffres_cli.tagging.settings import Settings
 from diffres_cli.tagging.tagger import Tagger, load_tagger
 from diffres_cli.watch import PATIENCE, watched
@@ -97,7 +97,7 @@ def do(
     except Exception as error:  # whatever a decoder thinks of
         overdue = isinstance(error, OverdueError)
         return Outcome(task, error=explain(error, Path(task.path)), overdue=overdue)
-    records = tuple(map(as_record, predictions))
+    records = tuple(each.to_dict() for each in predictions)
     if setup.mirror is not None:
         try:
             _write(mirrored(setup.mirror, task, setup.format), records, setup)
@@ -114,7 +114,7 @@ def mirrored(folder: Path, task: Task, format_: str) -> Path:
     >>> mirrored(Path("out"), Task("in/day 1/a.wav", "day 1/a.wav"), "csv").as_posix()
     'out/day 1/a.wav.csv'
     """
-    return folder / (task.name + FORMATS[format_].suffix)
+    return folder / (task.name + find_format(format_).suffix)
 
 
 def _refuse_changed(task: Task) -> None:
@@ -144,7 +144,4 @@ def _write(path: Path, records: tuple[Record, ...], setup: Setup) -> None:
             f"the output folder {setup.mirror} is gone: bring it back and run the same command again"
         )
     make_folder(path.parent)
-    writer = make_writer(setup.format)
-    pieces = [writer.begin(), *(piece for each in records for piece in writer.record(each)), writer.end()]
-    data = (p.encode("utf-8", "surrogateescape") if isinstance(p, str) else p for p in pieces)
-    write_atomically(path, b"".join(data), durable=False)
+    write_atomically(path, b"".join(make_writer(setup.format).format_file(records)), durable=False)

@@ -17,7 +17,7 @@ from diffres_cli.cli.inputs import refuse_overwriting
 from diffres_cli.cores import available_cores
 from diffres_cli.errors import OutputError, UsageError
 from diffres_cli.files import reason
-from diffres_cli.outputs import FORMATS, check_format, choose_format
+from diffres_cli.outputs import check_format, choose_format, find_format
 
 if TYPE_CHECKING:
     from diffres_cli.batch.plan import Task
@@ -68,7 +68,7 @@ class Targets:
         settings = setup.settings
         arrays = settings.importance or settings.embeddings
         mirrored = mirrored_format(self.format)
-        combined = choose_format(None if self.output else self.format, self.combined, "--combined")
+        combined = choose_format(None if self.output else self.format, self.combined, "combined")
         if self.output is not None:
             check_format(mirrored, events=settings.events, arrays=arrays)
         if self.combined is not None:
@@ -204,9 +204,9 @@ def mirrored_format(name: str | None) -> str:
     Raises:
         UsageError: a format we do not write.
     """
-    if name is not None and name not in FORMATS:
-        raise UsageError(f"--format {name}: choose {', '.join(FORMATS)}")
-    return name or "json"
+    name = name or "json"
+    find_format(name)
+    return name
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import typer
 from diffres_cli.checkpoint.find import DEFAULT_MODEL
 from diffres_cli.config import variable
 from diffres_cli.errors import UsageError
+from diffres_cli.outputs import FORMATS, formats_with_arrays
 
 if TYPE_CHECKING:
     from diffres_cli.audio import Channel
@@ -69,10 +70,10 @@ MergeGap = Annotated[
 ]
 MinDuration = Annotated[float, setting("--min-duration", help="Seconds an event lasts at least.")]
 Importance = Annotated[
-    bool, switch("importance", help="The importance of each input frame too: json, jsonl, parquet.")
+    bool, switch("importance", help=f"The importance of each input frame too: {formats_with_arrays()}.")
 ]
 Embeddings = Annotated[
-    bool, switch("embeddings", help="Each window's pooled feature too: json, jsonl, parquet.")
+    bool, switch("embeddings", help=f"Each window's pooled feature too: {formats_with_arrays()}.")
 ]
 Device = Annotated[str, setting("--device", help="auto, cpu or cuda.")]
 Backend = Annotated[str, setting("--backend", help="onnx, or torch with the extra `train`.")]
@@ -81,7 +82,7 @@ Format = Annotated[
     setting(
         "--format",
         "-f",
-        help="table, json, jsonl, csv, parquet, audacity, raven, textgrid. [default: by -o, or table]",
+        help=f"{', '.join(FORMATS)}, or package.module:FORMAT. [default: by -o, or table]",
         show_default=False,
     ),
 ]

@@ -18,7 +18,7 @@ from diffres_cli.cli.console import emit, say, show
 from diffres_cli.cli.folder import Targets, is_folder, processes, progress, tag_folder
 from diffres_cli.cli.inputs import find, refuse_overwriting
 from diffres_cli.errors import AudioError, UsageError
-from diffres_cli.outputs import FORMATS, check_format, choose_format, format_of, make_writer
+from diffres_cli.outputs import check_format, choose_format, find_format, format_of, make_writer
 from diffres_cli.watch import PATIENCE
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def tag(
     _refuse_typed(context, "works on a folder of results: add -o FOLDER or --combined FILE", "shard", "force")
     refuse_overwriting(found, output)
     name = choose_format(format_, output)
-    if FORMATS[name].binary and output is None and sys.stdout.isatty():
+    if find_format(name).binary and output is None and sys.stdout.isatty():
         raise UsageError(f"--format {name}: not for a terminal; name a file with -o")
     check_format(name, recordings=len(found), events=events, arrays=importance or embeddings)
     count = processes(jobs, found)

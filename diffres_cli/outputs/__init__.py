@@ -1,7 +1,8 @@
 """One writer per format. A writer turns records into text or bytes, one recording at a time.
 
 sink.py      where they go: standard output, or a file that appears whole or not at all
-records.py   a prediction as plain JSON values, which every writer reads
+writer.py    what every writer is made of: header, records, footer
+records.py   what the writers share: labels with their times, escaped text
 table.py     for people
 json.py      one document: a list of objects
 jsonl.py     one object a line
@@ -10,28 +11,31 @@ parquet.py   the same rows, typed
 audacity.py  a label track
 raven.py     a selection table
 textgrid.py  Praat: a tier a label
+rttm.py      NIST's RTTM: a line a label
+
+A new format is one file like these and one line in `FORMATS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from diffres_cli.errors import UsageError
+from diffres_cli.errors import SettingError
+from diffres_cli.imports import import_object
 
 if TYPE_CHECKING:
-    from diffres_cli.outputs.records import Record
+    from diffres_cli.outputs.writer import Writer
 
 
 @dataclass(frozen=True)
 class Format:
-    """What a format can hold.
+    """What a format can hold, and what writes it.
 
     Attributes:
         suffix: of its files; beside a recording it follows the whole name, as in rain.wav.csv.
+        writer: the import path of a class derived from `writer.Writer`, called without arguments.
         several: whether one file may describe more than one recording.
         rows: one line a label, so that it shows either windows or events.
         arrays: whether importance and embeddings have a place.
@@ -39,73 +43,73 @@ class Format:
     """
 
     suffix: str
+    writer: str
     several: bool = True
     rows: bool = True
     arrays: bool = False
     binary: bool = False
 
 
+_HERE = "diffres_cli.outputs"
 FORMATS = {
-    "table": Format(".txt"),
-    "json": Format(".json", rows=False, arrays=True),
-    "jsonl": Format(".jsonl", rows=False, arrays=True),
-    "csv": Format(".csv"),
-    "parquet": Format(".parquet", arrays=True, binary=True),
-    "audacity": Format(".labels.txt", several=False),
-    "raven": Format(".selections.txt"),
-    "textgrid": Format(".TextGrid", several=False),
+    "table": Format(".txt", f"{_HERE}.table:TableWriter"),
+    "json": Format(".json", f"{_HERE}.json:JsonWriter", rows=False, arrays=True),
+    "jsonl": Format(".jsonl", f"{_HERE}.jsonl:JsonLinesWriter", rows=False, arrays=True),
+    "csv": Format(".csv", f"{_HERE}.csv:CsvWriter"),
+    "parquet": Format(".parquet", f"{_HERE}.parquet:ParquetWriter", arrays=True, binary=True),
+    "audacity": Format(".labels.txt", f"{_HERE}.audacity:AudacityWriter", several=False),
+    "raven": Format(".selections.txt", f"{_HERE}.raven:RavenWriter"),
+    "textgrid": Format(".TextGrid", f"{_HERE}.textgrid:TextGridWriter", several=False),
+    "rttm": Format(".rttm", f"{_HERE}.rttm:RttmWriter"),
 }
 
 
-class Writer(Protocol):
-    """A file from a sequence of records: `begin`, one `record` each, `end`. Text is UTF-8."""
-
-    def begin(self) -> str | bytes:
-        """What comes before the first recording."""
-        ...
-
-    def record(self, record: Record) -> Iterator[str | bytes]:
-        """One recording, in pieces, so that a long one is never one long string."""
-        ...
-
-    def end(self) -> str | bytes:
-        """What comes after the last."""
-        ...
-
-
-def choose_format(name: str | None, output: Path | None, option: str = "--output") -> str:
-    """The format asked for, else the one the output file's suffix means, else the table.
-
-    Args:
-        option: which one named `output`.
+def find_format(name: str) -> Format:
+    """The format of a name in `FORMATS`, or at an import path, "package.module:NAME", which names a `Format`.
 
     Raises:
-        UsageError: a format we do not write, or a suffix that means none of ours.
+        SettingError: there is none. UsageError: nothing can be imported from that path.
+    """
+    if ":" in name:
+        return import_object(name, Format)
+    if name not in FORMATS:
+        raise SettingError("format", name, f"choose {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def choose_format(name: str | None, output: Path | None, setting: str = "output") -> str:
+    """The format asked for, else the one the output file's suffix stands for, else the table.
+
+    Args:
+        setting: which one named `output`.
+
+    Raises:
+        UsageError: an unknown format, or a suffix that stands for none.
 
     >>> choose_format(None, Path("tags.csv")), choose_format(None, Path("a.Selections.txt"))
     ('csv', 'raven')
     >>> choose_format(None, None)
     'table'
     """
-    if name is None:
-        return _meant(output, option) if output else "table"
-    if name not in FORMATS:
-        raise UsageError(f"--format {name}: choose {', '.join(FORMATS)}")
-    return name
-
-
-def _meant(output: Path, option: str) -> str:
-    found = format_of(output)
-    if found is None and output.suffix:
-        known = ", ".join(chosen.suffix for chosen in FORMATS.values())
-        raise UsageError(f"{option} {output}: choose a suffix of {known}, or the format with -f")
+    if name is not None:
+        find_format(name)
+        return name
+    found = format_of(output) if output else None
+    if found is None and output and output.suffix:
+        known = ", ".join(each.suffix for each in FORMATS.values())
+        raise SettingError(setting, output, f"choose a suffix of {known}, or name the format")
     return found or "table"
 
 
 def format_of(path: Path) -> str | None:
-    """The format that a file's suffix means, upper or lower case; None where it means none of ours."""
+    """The format that a file's suffix stands for, upper or lower case; None where it stands for none."""
     fitting = [name for name in FORMATS if path.name.lower().endswith(FORMATS[name].suffix.lower())]
     return max(fitting, key=lambda name: len(FORMATS[name].suffix), default=None)
+
+
+def formats_with_arrays() -> str:
+    """The formats that have a place for importance and embeddings, as a list to read."""
+    return ", ".join(name for name in FORMATS if FORMATS[name].arrays)
 
 
 def check_format(name: str, *, recordings: int = 1, events: bool = False, arrays: bool = False) -> None:
@@ -117,27 +121,32 @@ def check_format(name: str, *, recordings: int = 1, events: bool = False, arrays
     Raises:
         UsageError: what does not fit, and what does.
     """
-    chosen = FORMATS[name]
+    chosen = find_format(name)
     if recordings > 1 and not chosen.several:
-        raise UsageError(
-            f"--format {name}: a file describes one recording, not {recordings}; "
-            "name a folder with -o, which gets a file for each"
+        raise SettingError(
+            "format",
+            name,
+            f"a file describes one recording, not {recordings}; choose a folder as output, which gets a "
+            "file for each",
         )
     if arrays and not chosen.arrays:
-        fit = ", ".join(other for other in FORMATS if FORMATS[other].arrays)
-        raise UsageError(f"--format {name} has no place for --importance or --embeddings; choose {fit}")
+        raise SettingError(
+            "format", name, f"no place for importance or embeddings; choose {formats_with_arrays()}"
+        )
     if arrays and events and chosen.rows:
-        raise UsageError(
-            f"--format {name} has one row an event, and no place for a window's --importance or "
-            "--embeddings; choose json or jsonl, or leave out --events"
+        raise SettingError(
+            "format",
+            name,
+            "one row an event, and no place for a window's importance or embeddings; choose json or jsonl, "
+            "or leave out the events",
         )
 
 
 def make_writer(name: str) -> Writer:
-    """The writer for a format of `FORMATS`.
+    """The writer for a format, as `find_format` takes it.
 
     Raises:
         DependencyError: its optional package is not installed, or does not load.
     """
-    writer: Writer = import_module(f"diffres_cli.outputs.{name}").writer()
+    writer: Writer = import_object(find_format(name).writer, type)()
     return writer

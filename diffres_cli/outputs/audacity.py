@@ -7,25 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from diffres_cli.outputs.records import Record, label_of, one_line, rows, score_text
+from diffres_cli.outputs.records import escape_controls, format_score, label_spans, label_with_channel
+from diffres_cli.outputs.writer import Writer
+from diffres_cli.tagging.record import Record
 
 
-class AudacityWriter:
-    """See `diffres_cli.outputs.Writer`. A label track belongs to one recording and does not name it."""
+class AudacityWriter(Writer):
+    """A label track belongs to one recording and does not name it."""
 
-    def begin(self) -> str:
-        """Nothing."""
-        return ""
-
-    def record(self, record: Record) -> Iterator[str]:
+    def format_record(self, record: Record) -> Iterator[str]:
         """The labels of one recording, in the order of their start."""
-        for row in rows(record):
-            label = one_line(label_of(row, record))
-            yield f"{row.start:.6f}\t{row.end:.6f}\t{label} {score_text(row.score)}\n"
-
-    def end(self) -> str:
-        """Nothing."""
-        return ""
-
-
-writer = AudacityWriter
+        for span in label_spans(record):
+            label = escape_controls(label_with_channel(span.label, record))
+            yield f"{span.start:.6f}\t{span.end:.6f}\t{label} {format_score(span.score)}\n"

@@ -1,49 +1,35 @@
-"""CSV: one row a label of a window, or an event; what has no labels keeps one row, and none goes missing."""
+"""CSV: one row a label of a window, or an event. What has no labels has one row too."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from diffres_cli.outputs.records import COLUMNS, Record, columns_of, spans
+from diffres_cli.outputs.writer import Writer
+from diffres_cli.tagging.record import Record, columns_of, table_rows
 
 
-class CsvWriter:
-    """See `diffres_cli.outputs.Writer`."""
+class CsvWriter(Writer):
+    """The first record decides whether there is a column for the channel."""
 
     def __init__(self) -> None:
         self._has_header = False
 
-    def begin(self) -> str:
-        """Nothing: whether there is a column for the channel, the first record says."""
-        return ""
-
-    def record(self, record: Record) -> Iterator[str]:
+    def format_record(self, record: Record) -> Iterator[str]:
         """The rows of one recording, in the order of their start; before the first the header."""
         if not self._has_header:
             self._has_header = True
-            yield _line(columns_of(record))
-        for span in spans(record):
-            for label in span["labels"] or (None,):
-                yield _line(_row(record, span, label))
+            yield _format_line(columns_of(record))
+        for row in table_rows(record):
+            yield _format_line(row.values())  # None is an empty field
 
-    def end(self) -> str:
+    def format_footer(self) -> str:
         """The header, where there was no record."""
-        return "" if self._has_header else _line(COLUMNS)
+        return "" if self._has_header else _format_line(columns_of({}))
 
 
-def _row(record: Record, span: Record, label: Record | None) -> tuple[object, ...]:
-    what = (label["label"], label["id"], label["score"]) if label else ("", "", "")
-    how = (record["model"], record["fps"], record["min_confidence"])
-    channel = (record["channel"],) if "channel" in record else ()
-    return record["file"], *channel, span["start"], span["end"], *what, *how
-
-
-def _line(values: tuple[object, ...]) -> str:
+def _format_line(values: Iterable[object]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(values)
     return text.getvalue()
-
-
-writer = CsvWriter

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from diffres_cli.outputs.records import Record, to_json
+from diffres_cli.outputs.records import to_json
+from diffres_cli.outputs.writer import Writer
+from diffres_cli.tagging.record import Record
 
 
-class JsonWriter:
-    """See `diffres_cli.outputs.Writer`."""
+class JsonWriter(Writer):
+    """The documented record of each recording, in a list."""
 
     def __init__(self) -> None:
-        self._written = 0
+        self._separator = "\n"
 
-    def begin(self) -> str:
+    def format_header(self) -> str:
         """Opens the list."""
         return "["
 
-    def record(self, record: Record) -> Iterator[str]:
+    def format_record(self, record: Record) -> Iterator[str]:
         """One object, on a line of its own."""
-        yield ",\n" if self._written else "\n"
+        yield self._separator
         yield to_json(record)
-        self._written += 1
+        self._separator = ",\n"
 
-    def end(self) -> str:
+    def format_footer(self) -> str:
         """Closes the list."""
         return "\n]\n"
-
-
-writer = JsonWriter

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from diffres_cli.outputs.records import Record, to_json
+from diffres_cli.outputs.records import to_json
+from diffres_cli.outputs.writer import Writer
+from diffres_cli.tagging.record import Record
 
 
-class JsonLinesWriter:
-    """See `diffres_cli.outputs.Writer`."""
+class JsonLinesWriter(Writer):
+    """The documented record of each recording."""
 
-    def begin(self) -> str:
-        """Nothing."""
-        return ""
-
-    def record(self, record: Record) -> Iterator[str]:
+    def format_record(self, record: Record) -> Iterator[str]:
         """One line."""
         yield to_json(record) + "\n"
-
-    def end(self) -> str:
-        """Nothing."""
-        return ""
-
-
-writer = JsonLinesWriter

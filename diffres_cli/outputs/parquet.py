@@ -13,7 +13,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from diffres_cli.imports import required
-from diffres_cli.outputs.records import Record, columns_of, spans
+from diffres_cli.outputs.writer import Writer
+from diffres_cli.tagging.record import Record, columns_of, table_rows
 
 if TYPE_CHECKING:
     import pyarrow
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
 
 _NUMBERS = {"start", "end", "score", "fps", "min_confidence", "frame_rate"}
 _INTEGERS = {"channel"}
-_LISTS = {"importance", "embedding"}
+_LISTS = ("importance", "embedding")
 _KEY = "diffres"
 _VALUES = 1 << 19  # numbers in a row group: about 60,000 labels, or an hour with importance and embedding
 
 
-class ParquetWriter:
-    """See `diffres_cli.outputs.Writer`. Row groups are passed on as they fill, so memory stays flat."""
+class ParquetWriter(Writer):
+    """Row groups are passed on as they fill, so memory stays flat."""
 
     def __init__(self) -> None:
         """Raises DependencyError where pyarrow is not installed or does not load."""
@@ -40,11 +41,7 @@ class ParquetWriter:
         self._rows: list[Record] = []
         self._values = 0
 
-    def begin(self) -> bytes:
-        """Nothing: the columns depend on what the first record holds."""
-        return b""
-
-    def record(self, record: Record) -> Iterator[bytes]:
+    def format_record(self, record: Record) -> Iterator[bytes]:
         """Row groups, as they fill up."""
         self._open(record)
         for row in _rows(record):
@@ -55,18 +52,18 @@ class ParquetWriter:
 
     def annotate(self, text: str) -> None:
         """Keep a text in the file, beside its columns, once it has a record: see `annotation`."""
-        self._open({"windows": []}).add_key_value_metadata({_KEY: text})
+        self._open().add_key_value_metadata({_KEY: text})
 
-    def end(self) -> bytes:
+    def format_footer(self) -> bytes:
         """The last row group, and the index at the end of the file."""
         last = self._flush()
-        file = self._open({"windows": []})
+        file = self._open()
         file.close()
-        return last + self._stream.taken()
+        return last + self._stream.take()
 
-    def _open(self, record: Record) -> pyarrow.parquet.ParquetWriter:
+    def _open(self, record: Record | None = None) -> pyarrow.parquet.ParquetWriter:
         if self._file is None:
-            schema = _schema(self._arrow, record)
+            schema = _schema(self._arrow, record or {})
             self._file = self._arrow.parquet.ParquetWriter(self._stream, schema, compression="zstd")
         return self._file
 
@@ -76,7 +73,7 @@ class ParquetWriter:
         self._file.write_table(self._arrow.Table.from_pylist(self._rows, self._file.schema))
         self._rows.clear()
         self._values = 0
-        return self._stream.taken()
+        return self._stream.take()
 
 
 def annotation(stream: IO[bytes]) -> str | None:
@@ -93,7 +90,7 @@ def annotation(stream: IO[bytes]) -> str | None:
 
 
 class _Stream(io.RawIOBase):
-    """Takes what Arrow writes, and gives it on."""
+    """Holds what Arrow writes until it is taken."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -105,40 +102,27 @@ class _Stream(io.RawIOBase):
         self._pieces.append(bytes(data))
         return len(self._pieces[-1])
 
-    def taken(self) -> bytes:
+    def take(self) -> bytes:
         """What was written since the last call."""
-        taken = b"".join(self._pieces)
+        data = b"".join(self._pieces)
         self._pieces.clear()
-        return taken
+        return data
 
 
 def _schema(arrow: Any, record: Record) -> pyarrow.Schema:
-    kept = [
-        name for name in ("importance", "embedding") if any(name in window for window in record["windows"])
-    ]
-    rate = ["frame_rate"] if "importance" in kept else []
+    windows = record.get("windows", ())
+    arrays = [name for name in _LISTS if any(name in window for window in windows)]
+    rate = ["frame_rate"] if "importance" in arrays else []
     types = {name: arrow.float64() for name in _NUMBERS} | {
         name: arrow.list_(arrow.float32()) for name in _LISTS
     }
     types |= {name: arrow.int32() for name in _INTEGERS}
     return arrow.schema(
-        [(name, types.get(name, arrow.string())) for name in (*columns_of(record), *rate, *kept)]
+        [(name, types.get(name, arrow.string())) for name in (*columns_of(record), *rate, *arrays)]
     )
 
 
 def _rows(record: Record) -> Iterator[Record]:
-    how = {key: record[key] for key in ("model", "min_confidence")} | {
-        "file": record["file"].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
-        "channel": record.get("channel"),
-        "frame_rate": record.get("frame_rate"),
-    }
-    for span in spans(record):
-        when = {"start": span["start"], "end": span["end"], "fps": record["fps"]}
-        lists = {key: np.asarray(span[key], np.float32) for key in ("importance", "embedding") if key in span}
-        for label in span["labels"] or [dict[str, Any]()]:
-            what = {key: label.get(key) for key in ("label", "id", "score")}
-            yield how | when | what | lists
-            lists = {}
-
-
-writer = ParquetWriter
+    file = record["file"].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    for row in table_rows(record, arrays=True):
+        yield row | {"file": file} | {key: np.asarray(row[key], np.float32) for key in _LISTS if key in row}

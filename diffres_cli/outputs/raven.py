@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from diffres_cli.outputs.records import Record, Row, one_line, rows, score_text
+from diffres_cli.outputs.records import LabelSpan, escape_controls, format_score, label_spans
+from diffres_cli.outputs.writer import Writer
+from diffres_cli.tagging.record import Record
 
 COLUMNS = (
     "Selection",
@@ -27,36 +29,32 @@ COLUMNS = (
 )
 
 
-class RavenWriter:
-    """See `diffres_cli.outputs.Writer`."""
+class RavenWriter(Writer):
+    """A table of all recordings, with their selections numbered through."""
 
     def __init__(self) -> None:
         self._selections = 0
-        self._offset = 0.0  # seconds of recordings before the present one
-        self._present = ("", 0.0)  # its file and duration
+        self._offset = 0.0  # seconds of the recordings before the current one
+        self._current = ("", 0.0)  # its file and duration
 
-    def begin(self) -> str:
+    def format_header(self) -> str:
         """The header."""
         return _line(COLUMNS)
 
-    def record(self, record: Record) -> Iterator[str]:
+    def format_record(self, record: Record) -> Iterator[str]:
         """The selections of one recording, in the order of their start."""
-        if "channel" not in record or record["file"] != self._present[0]:
-            self._offset += self._present[1]
-        self._present = (record["file"], record["duration"])
-        for row in rows(record):
+        if "channel" not in record or record["file"] != self._current[0]:
+            self._offset += self._current[1]
+        self._current = (record["file"], record["duration"])
+        for span in label_spans(record):
             self._selections += 1
-            yield _line(self._fields(record, row))
+            yield _line(self._fields(record, span))
 
-    def end(self) -> str:
-        """Nothing."""
-        return ""
-
-    def _fields(self, record: Record, row: Row) -> tuple[str, ...]:
-        begin, end = self._offset + row.start, self._offset + row.end
+    def _fields(self, record: Record, span: LabelSpan) -> tuple[str, ...]:
+        begin, end = self._offset + span.start, self._offset + span.end
         times = (f"{begin:.3f}", f"{end:.3f}")
         band = ("0.0", f"{record['sample_rate'] / 2:.1f}")
-        place = (PurePath(record["file"]).name, f"{row.start:.3f}", record["file"])
+        place = (PurePath(record["file"]).name, f"{span.start:.3f}", record["file"])
         return (
             str(self._selections),
             "Spectrogram 1",
@@ -64,13 +62,10 @@ class RavenWriter:
             *times,
             *band,
             *place,
-            row.label,
-            score_text(row.score),
+            span.label,
+            format_score(span.score),
         )
 
 
 def _line(fields: tuple[str, ...]) -> str:
-    return "\t".join(map(one_line, fields)) + "\n"
-
-
-writer = RavenWriter
+    return "\t".join(map(escape_controls, fields)) + "\n"

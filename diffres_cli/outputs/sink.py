@@ -1,4 +1,4 @@
-"""Where the text goes: standard output, or a file that appears whole or not at all."""
+"""Where the output goes: standard output, or a file that appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import IO
 
 from diffres_cli.errors import OutputError
 from diffres_cli.files import atomic_file, reason
+from diffres_cli.outputs.writer import encode
 from diffres_cli.text import escaped_lines
 
 
 class Sink:
     """UTF-8 text into a binary stream, whatever the locale; a file name that is not UTF-8 keeps its bytes.
 
-    A terminal gets no text that it would obey: names come from files of strangers.
+    Control sequences are escaped on a terminal: names come from other people's files.
     """
 
     def __init__(self, stream: IO[bytes], name: str, before: Callable[[], None] | None = None) -> None:
@@ -27,7 +28,7 @@ class Sink:
         self._is_terminal = stream.isatty()
 
     def write(self, text: str | bytes) -> None:
-        """Write and pass on at once, so that a reader at the other end of a pipe is never behind.
+        """Write and flush, so that a reader at the other end of a pipe is never behind.
 
         Raises:
             OutputError: the disk is full, say. BrokenPipeError: nobody reads any more.
@@ -35,15 +36,15 @@ class Sink:
         if self._before:
             self._before()
         try:
-            self._stream.write(self._encoded(text) if isinstance(text, str) else text)
+            self._stream.write(self._encode(text))
             self._stream.flush()
         except BrokenPipeError:
             raise
         except OSError as error:
             raise OutputError(f"cannot write {self._name}: {reason(error)}") from error
 
-    def _encoded(self, text: str) -> bytes:
-        return (escaped_lines(text) if self._is_terminal else text).encode("utf-8", "surrogateescape")
+    def _encode(self, text: str | bytes) -> bytes:
+        return encode(escaped_lines(text) if self._is_terminal and isinstance(text, str) else text)
 
 
 @contextmanager
@@ -60,6 +61,6 @@ def open_sink(output: Path | None, before: Callable[[], None] | None = None) -> 
         yield Sink(sys.stdout.buffer, "standard output", before)
         return
     if os.path.isdir(output):  # noqa: PTH112 (says no, where Path raises)
-        raise OutputError(f"cannot write {output}: it is a folder; name a file with -o")
+        raise OutputError(f"cannot write {output}: it is a folder; name a file")
     with atomic_file(output) as stream:
         yield Sink(stream, str(output))

@@ -1,26 +1,26 @@
-"""For people: the settings once, then each recording with its labels, and when it heard them."""
+"""For people: the settings once, then each recording with its labels and their times."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from diffres_cli.audio import printable
-from diffres_cli.outputs.records import Record
+from diffres_cli.outputs.writer import Writer
+
+if TYPE_CHECKING:
+    from diffres_cli.tagging.record import Record
 
 _BAR = 10
 
 
-class TableWriter:
-    """See `diffres_cli.outputs.Writer`."""
+class TableWriter(Writer):
+    """Plain text, without an end."""
 
     def __init__(self) -> None:
         self._settings = ""
 
-    def begin(self) -> str:
-        """Nothing: the settings are said with the first recording."""
-        return ""
-
-    def record(self, record: Record) -> Iterator[str]:
+    def format_record(self, record: Record) -> Iterator[str]:
         """Labels with score and bar; below them the events, or the windows where there are several."""
         yield self._heading(record)
         channel = f", channel {record['channel']}" if "channel" in record else ""
@@ -32,10 +32,6 @@ class TableWriter:
             yield from map(_event, record["events"])
         elif len(record["windows"]) > 1:
             yield from map(_window, record["windows"])
-
-    def end(self) -> str:
-        """Nothing."""
-        return ""
 
     def _heading(self, record: Record) -> str:
         settings = (
@@ -90,8 +86,5 @@ def _event(event: Record) -> str:
 
 
 def _window(window: Record) -> str:
-    heard = ", ".join(f"{label['label']} {label['score']:.2f}" for label in window["labels"])
-    return f"  {clock(window['start']):>7} – {clock(window['end']):>7}  {heard or '–'}\n"
-
-
-writer = TableWriter
+    labels = ", ".join(f"{label['label']} {label['score']:.2f}" for label in window["labels"])
+    return f"  {clock(window['start']):>7} – {clock(window['end']):>7}  {labels or '–'}\n"

@@ -1,6 +1,6 @@
 """Praat TextGrid, in its long text format: one interval tier a label that occurs, named after it.
 
-The text of an interval is the label's score; where the label is not heard it is empty. Intervals follow one
+The text of an interval is the label's score; where the label does not occur it is empty. Intervals follow one
 another without gaps over the whole recording, as Praat requires: where windows overlap, the larger score
 counts.
 """
@@ -13,46 +13,54 @@ from heapq import heappop, heappush
 from itertools import groupby, pairwise
 from operator import itemgetter
 
-from diffres_cli.outputs.records import Record, Row, label_of, one_line, rows, score_text
+from diffres_cli.outputs.records import (
+    LabelSpan,
+    escape_controls,
+    format_score,
+    label_spans,
+    label_with_channel,
+)
+from diffres_cli.outputs.writer import Writer
+from diffres_cli.tagging.record import Record
 
 
-class TextGridWriter:
-    """See `diffres_cli.outputs.Writer`. A TextGrid belongs to one recording and does not name it.
+class TextGridWriter(Writer):
+    """A TextGrid belongs to one recording and does not name it.
 
     It states the number of its tiers before the first: nothing is written until all channels are there.
     """
 
     def __init__(self) -> None:
         self._duration: float | None = None
-        self._tiers: dict[str, list[Row]] = {}
+        self._tiers: dict[str, list[LabelSpan]] = {}
 
-    def begin(self) -> str:
+    def format_header(self) -> str:
         """The file's type."""
         return 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n'
 
-    def record(self, record: Record) -> Iterator[str]:
+    def format_record(self, record: Record) -> Iterator[str]:
         """Nothing yet."""
         self._duration = record["duration"]
-        for row in rows(record):
-            self._tiers.setdefault(label_of(row, record), []).append(row)
+        for span in label_spans(record):
+            self._tiers.setdefault(label_with_channel(span.label, record), []).append(span)
         yield from ()
 
-    def end(self) -> str:
+    def format_footer(self) -> str:
         """The tiers of the recording, in the order in which their labels first occur."""
         return "" if self._duration is None else "".join(_tiers(self._tiers, self._duration))
 
 
-def _tiers(tiers: dict[str, list[Row]], duration: float) -> Iterator[str]:
+def _tiers(tiers: dict[str, list[LabelSpan]], duration: float) -> Iterator[str]:
     yield f"xmin = 0.000\nxmax = {duration:.3f}\ntiers? <exists>\nsize = {len(tiers)}\nitem []:\n"
     for number, (label, spans) in enumerate(tiers.items(), start=1):
         yield f"    item [{number}]:\n"
         yield from _tier(label, list(intervals(spans, duration)), duration)
 
 
-def intervals(spans: Iterable[Row], duration: float) -> Iterator[tuple[float, float, float | None]]:
+def intervals(spans: Iterable[LabelSpan], duration: float) -> Iterator[tuple[float, float, float | None]]:
     """A tier from 0 to `duration` seconds: (start, end, score), the score None where no span is.
 
-    >>> spans = [Row(1.0, 3.0, "Dog", "d", 0.5), Row(2.0, 4.0, "Dog", "d", 0.9)]
+    >>> spans = [LabelSpan(1.0, 3.0, "Dog", "d", 0.5), LabelSpan(2.0, 4.0, "Dog", "d", 0.9)]
     >>> list(intervals(spans, 5.0))
     [(0.0, 1.0, None), (1.0, 2.0, 0.5), (2.0, 4.0, 0.9), (4.0, 5.0, None)]
     """
@@ -83,13 +91,10 @@ def _tier(label: str, found: list[tuple[float, float, float | None]], duration: 
     yield f'        class = "IntervalTier"\n        name = {_quoted(label)}\n'
     yield f"        xmin = 0.000\n        xmax = {duration:.3f}\n        intervals: size = {len(found)}\n"
     for number, (start, end, score) in enumerate(found, start=1):
-        text = "" if score is None else score_text(score)
+        text = "" if score is None else format_score(score)
         yield f"        intervals [{number}]:\n            xmin = {start:.3f}\n"
         yield f"            xmax = {end:.3f}\n            text = {_quoted(text)}\n"
 
 
 def _quoted(text: str) -> str:
-    return '"' + one_line(text).replace('"', '""') + '"'
-
-
-writer = TextGridWriter
+    return '"' + escape_controls(text).replace('"', '""') + '"'

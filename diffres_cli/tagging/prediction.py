@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from diffres_cli.arrays import Floats, Seconds
+from diffres_cli.tagging.record import Record, make_record
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,13 @@ class Prediction:
     events: tuple[Event, ...] | None = None
     frame_rate: float | None = None
     channel: int | None = None
+
+    def to_dict(self) -> Record:
+        """The documented JSON record of the prediction, as `diffres tag -f json` writes it.
+
+        Times are rounded to the millisecond, scores to four decimals; see `diffres_cli.tagging.record`.
+        """
+        return make_record(self)
 
     @property
     def importance(self) -> Floats:

@@ -23,7 +23,7 @@ from diffres_cli.batch.work import Outcome, Setup, do
 from diffres_cli.errors import DiffresError, UsageError
 from diffres_cli.imports import required
 from diffres_cli.outputs.parquet import ParquetWriter, annotation
-from diffres_cli.outputs.records import Record
+from diffres_cli.tagging.record import Record
 from diffres_cli.tagging.tagger import tagger_of
 
 _ATTEMPTS = 2
@@ -104,12 +104,12 @@ class Worker:
         for task in part.tasks:
             outcome = self._tag(task)
             for record in outcome.records:
-                pieces += writer.record(record)
+                pieces += writer.format_record(record)
             outcomes.append(replace(outcome, records=tuple(map(_short, outcome.records))))
         done = [outcome.task for outcome in outcomes if outcome.records]
         if done:
             writer.annotate(json.dumps({"fingerprint": self._job.fingerprint, "done": done}))
-            self._store.write(part.name, b"".join([*pieces, writer.end()]))
+            self._store.write(part.name, b"".join([*pieces, writer.format_footer()]))
         return outcomes
 
     def _tag(self, task: Task) -> Outcome:
