@@ -12,6 +12,7 @@ import imageio_ffmpeg
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
+from patience import PATIENCE
 
 from diffres_cli.audio import Recording, open_recording
 
@@ -54,4 +55,4 @@ def python(code: str, *arguments: str | Path, **how: Any) -> subprocess.Complete
     """Run code in a fresh interpreter."""
     environment = {**os.environ, **how.pop("env", {})}
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, env=environment, timeout=60, **how)
+    return subprocess.run(command, capture_output=True, env=environment, timeout=PATIENCE, **how)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import struct
-import time
-from collections.abc import Callable
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import psutil
 from audio_files import noise, write
 from command import start
+from patience import PATIENCE
 
 RATE = 8000  # Hz, so that long recordings are small
 
@@ -60,16 +59,6 @@ def noted(ledger: Path) -> list[str]:
     return [json.loads(line)["name"] for line in lines]
 
 
-def wait_until(condition: Callable[[], Any], process: Popen[bytes], seconds: float = 30) -> Any:
-    """What `condition` gives once that is true; the process must still run then."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end, "waited for nothing"
-        time.sleep(0.005)
-    return value
-
-
 def workers_of(process: Popen[bytes]) -> list[psutil.Process]:
     """Its worker processes; multiprocessing's own helper is none."""
     return [child for child in psutil.Process(process.pid).children() if _is_worker(child)]
@@ -89,7 +78,7 @@ def begin(*arguments: str | Path, **how: Any) -> Popen[bytes]:
 
 def end(process: Popen[bytes]) -> tuple[int, list[str]]:
     """Its exit code, and what it said."""
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert out == b"", out
     said = err.decode("utf-8", "surrogateescape").splitlines()
     assert all(line.startswith("diffres: ") for line in said), said

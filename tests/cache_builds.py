@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from audio_files import Samples, noise, write
+from patience import PATIENCE
 
 from diffres_cli.audio import open_recording
 from diffres_cli.datasets.clip import Clip
@@ -118,7 +119,7 @@ def begin(
 
 def end(process: Popen[bytes]) -> list[str]:
     """What it said."""
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert err == b"", err.decode()
     return out.decode().splitlines()
 

@@ -11,6 +11,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from patience import PATIENCE
+
 from diffres_cli.cli.main import run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,7 +58,7 @@ def spawn(*arguments: str | Path, code: str = "", **how: Any) -> Result:
     """Run a command line in a process of its own, after `code`. Standard input is empty, or `input`."""
     main = f"{code}\nfrom diffres_cli.__main__ import main\nmain()"
     program = [sys.executable, "-c", main] if code else PROGRAM
-    how = {"input": b"", "capture_output": True, "timeout": 60} | how
+    how = {"input": b"", "capture_output": True, "timeout": PATIENCE} | how
     done = subprocess.run([*program, *arguments], **how)
     out, err = ((text or b"").decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr))
     return Result(done.returncode, out, err)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from hub_commands import Done
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 # A runner started in the background by a shell ignores Ctrl-C, and its children would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# An example may take as long as it likes: a busy machine, or the first use of a library, is no failure.
+settings.register_profile("diffres", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("diffres")
 
 # Torch's threads fight over the cores with ONNX Runtime's and with whatever else runs: one is faster here.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hub_server import Fault
+from patience import PATIENCE
 
 
 @dataclass
@@ -120,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._write(body[: fault.after], chunked, whole=fault.after is None)
         if fault.after is not None:
             if fault.hold:
-                fault.hold.wait(30)
+                fault.hold.wait(PATIENCE)
             self.close_connection = True
 
     def _pour(self) -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from patience import PATIENCE
+
 LARGE = (".onnx", ".safetensors")  # kept outside git, on another host, under their SHA-256
 TOKEN = "hf_of_the_owner"
 
@@ -277,7 +279,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _cut(self, trouble: Fault) -> None:
         if trouble.hold:
-            trouble.hold.wait(30)
+            trouble.hold.wait(PATIENCE)
         if trouble.reset:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True

@@ -21,7 +21,7 @@ from diffres_cli.audio.sources import OpenFile
 
 NOISE = noise(0.5)[:11024]  # a number of samples that needs no padding in any format
 EVERY = pytest.mark.parametrize("container", CONTAINERS.values(), ids=CONTAINERS)
-many = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(autouse=True)

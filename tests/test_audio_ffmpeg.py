@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 from audio_files import ffmpeg, noise, python, read, truth, write
+from patience import PATIENCE
 
 from diffres_cli.audio import open_recording
 from diffres_cli.errors import AudioError
@@ -274,11 +275,11 @@ def test_standard_input_without_room_to_spool(tmp_path: Path) -> None:
 
 
 def test_reading_starts_before_ffmpeg_is_done(m4a: Path, on_path: Path) -> None:
-    with_script(on_path, f'{FFMPEG} "$@"; exec sleep 30')
+    with_script(on_path, f'{FFMPEG} "$@"; exec sleep {2 * PATIENCE}')
     begun = time.monotonic()
     with open_recording(m4a) as recording:
         next(recording.blocks(22050))
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < PATIENCE
 
 
 @pytest.mark.usefixtures("on_path")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from audio_files import Samples, noise, python, read, truth, write
+from patience import PATIENCE
 
 from diffres_cli.audio import open_recording
 from diffres_cli.audio.sndfile import SndfileDecoder
@@ -235,7 +236,7 @@ def test_a_closed_standard_error_is_left_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp3", noise(1, 44100), 44100)
     command = ["sh", "-c", 'exec "$0" "$@" 2>&-', sys.executable, "-c", script, str(path)]
     result = subprocess.run(
-        command, stdout=subprocess.PIPE, check=True, cwd=Path(__file__).parent, timeout=60
+        command, stdout=subprocess.PIPE, check=True, cwd=Path(__file__).parent, timeout=PATIENCE
     )
     assert result.stdout == b"44100\n"
 

@@ -42,7 +42,7 @@ def test_what_the_new_rate_cannot_hold_is_gone_instead_of_folded(rate: int, freq
     assert np.abs(got[3200:-3200]).max() < 1e-5  # -100 dB
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.sampled_from(RATES), st.lists(st.integers(0, 9000), max_size=8), st.integers(0, 2**32 - 1))
 def test_how_a_stream_is_cut_makes_no_difference(rate: int, lengths: list[int], seed: int) -> None:
     samples = np.random.default_rng(seed).standard_normal(sum(lengths)).astype(np.float32)

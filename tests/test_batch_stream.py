@@ -11,8 +11,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from batch_runs import begin, clips, silence, wait_until, workers_of
+from batch_runs import begin, clips, silence, workers_of
 from command import EXAMPLES, invoke, spawn
+from patience import PATIENCE, wait_until
 
 from diffres_cli.audio import find_recordings
 from diffres_cli.batch.plan import Task, plan
@@ -57,6 +58,7 @@ class Counted(list[Task]):
 
 
 def test_few_are_begun_ahead_of_a_slow_one(folder: Path) -> None:
+    silence(folder / "!long.wav", 2000)  # the other worker has time to start
     tasks = Counted(item for item in plan(find_recordings([folder]), [str(folder)]) if isinstance(item, Task))
     with Workers(2, Setup("audioset-small", Settings())) as workers:
         outcomes = in_order(workers, tasks)
@@ -99,8 +101,8 @@ def test_stopped_it_leaves_neither_files_nor_processes(
     process = begin(folder, "-j", "2", "-o", tmp_path / "all.csv")
     workers = wait_until(lambda: len(found := workers_of(process)) == 2 and found, process)
     os.killpg(process.pid, number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == code
-    _, alive = psutil.wait_procs(workers, timeout=30)
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE)
     assert alive == []
     assert [path.name for path in tmp_path.iterdir()] == ["in"]

@@ -11,8 +11,9 @@ import time
 import numpy as np
 import psutil
 import pytest
-from batch_runs import silence, wait_until, workers_of
+from batch_runs import silence, workers_of
 from cache_builds import assert_holds, begin, build, clip_of, debris, end, shards, some, wait_for
+from patience import PATIENCE, wait_until
 from places import open_to_all, unprivileged
 
 from diffres_cli.locks import locked
@@ -44,7 +45,7 @@ def test_killed_and_begun_again(tmp_path):
     workers = workers_of(process)
     process.kill()
     process.communicate()
-    _, alive = psutil.wait_procs(workers, timeout=30)
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE)
     assert not alive
     before = shards(cache)
     assert 2 <= len(before) < 7
@@ -134,7 +135,7 @@ def test_stopped_without_a_trace(tmp_path, number, group, when):
     (os.killpg if group else os.kill)(process.pid, number)
     said = end(process)
     assert (said[-1:] == ["stopped"]) == (number == signal.SIGINT)
-    _, alive = psutil.wait_procs(workers, timeout=30)
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE)
     assert not alive
     assert not list(tmp_path.rglob(".diffres-*.part"))
 

@@ -17,6 +17,7 @@ from typing import IO, NamedTuple
 import pytest
 from audio_files import noise, write
 from command import EXAMPLES, PROGRAM, invoke
+from patience import PATIENCE
 
 SIREN, RAIN = EXAMPLES / "siren.ogg", EXAMPLES / "rain.ogg"
 COLUMNS, LINES = 100, 40
@@ -54,7 +55,7 @@ def on_terminal(*arguments: str | Path, out: bool = True, err: bool = True, **en
         )
         os.close(theirs)
         shown = read_all(ours)
-        code = process.wait(timeout=60)
+        code = process.wait(timeout=PATIENCE)
         return Screen(code, shown, *map(content, (out_file, err_file)))
 
 
@@ -173,7 +174,7 @@ def test_no_bar_when_it_is_not_wanted_or_there_is_no_terminal(long: Path, hidden
 
 def test_audio_is_not_read_from_a_terminal() -> None:
     ours, theirs = pty.openpty()
-    result = subprocess.run([*PROGRAM, "tag", "-"], stdin=theirs, capture_output=True, timeout=60)
+    result = subprocess.run([*PROGRAM, "tag", "-"], stdin=theirs, capture_output=True, timeout=PATIENCE)
     os.close(theirs)
     os.close(ours)
     assert result.returncode == 3

@@ -13,13 +13,12 @@ import psutil
 import pytest
 from command import invoke, spawn, start
 from comparison_runs import TINY
+from patience import PATIENCE, wait_until
 from training_runs import facts, write_clips
 
 from diffres_cli.comparison.child import Slot, launch
 
 pytestmark = pytest.mark.usefixtures("one_cache")
-
-PATIENCE = 240  # seconds: other work may leave us little of the machine
 
 PLAN = f"""
 title = "Tiny"
@@ -65,7 +64,7 @@ def test_a_cell_that_crashes_is_reported_and_the_others_go_on(
     words: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     command = words('[grid]\nvariant = ["diverging", "full"]\n')
-    result = spawn(*command, "-j", "2", "--threads", "1", timeout=PATIENCE)
+    result = spawn(*command, "-j", "2", "--threads", "1")
     assert result.code == 1, result.err
     *_, failed, last = result.err.splitlines()
     assert last == "diffres: 1 cell done, 1 failed"
@@ -126,7 +125,7 @@ def test_interrupted_robbed_of_a_process_and_killed_it_goes_on(
     assert not child.is_running()
     assert facts(one_run(tmp_path))["status"] == "stopped"
 
-    result = spawn(*command, timeout=PATIENCE)
+    result = spawn(*command)
     assert result.code == 0, result.err
     held = facts(one_run(tmp_path))
     assert (held["status"], len(held["sessions"])) == ("finished", 4)
@@ -195,13 +194,9 @@ def test_a_process_sees_the_gpu_it_is_given_and_the_threads(monkeypatch: pytest.
 
 def _wait_for_progress(process: subprocess.Popen[bytes], tmp_path: Path) -> None:
     """Until a checkpoint is newer than now."""
-    began, deadline = time.time_ns(), time.monotonic() + PATIENCE
-    while process.poll() is None and time.monotonic() < deadline:
-        for path in (tmp_path / "out").glob("cells/*/run/last.safetensors"):
-            if path.stat().st_mtime_ns > began:
-                return
-        time.sleep(0.02)
-    pytest.fail(f"no checkpoint; exit code {process.returncode}")
+    began, checkpoints = time.time_ns(), (tmp_path / "out").glob
+    pattern = "cells/*/run/last.safetensors"
+    wait_until(lambda: any(path.stat().st_mtime_ns > began for path in checkpoints(pattern)), process)
 
 
 def test_a_process_imports_nothing_from_the_working_directory(
@@ -210,6 +205,6 @@ def test_a_process_imports_nothing_from_the_working_directory(
     (tmp_path / "platform.py").write_text("print('a stranger')")
     monkeypatch.chdir(tmp_path)
     child = launch("platform", "", Slot(), tmp_path / "log")
-    assert child.process.wait(60) == 0
+    assert child.process.wait(PATIENCE) == 0
     child.close()
     assert "a stranger" not in (tmp_path / "log").read_text()

@@ -17,6 +17,7 @@ from audio_files import noise, write
 from command import EXAMPLES, Result, invoke
 from data_archives import DATASETS, SOURCES, program, small
 from file_server import FileServer
+from patience import PATIENCE
 from places import names
 from test_cli_terminal import BAR, on_terminal
 
@@ -168,7 +169,7 @@ def test_ctrl_c_stops_a_download_which_goes_on_later(server, tmp_path):
     while not (part := list(root.glob(f"{STAGE}/*.part"))) or not part[0].stat().st_size:
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert said.endswith(b"\ndiffres: stopped: the same command goes on from here\n")
     assert data("check", "esc50", "--data", root).code == 2

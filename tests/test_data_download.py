@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from command import invoke
 from data_archives import DATASETS, SOURCES, program, small, tarred, zipped
 from file_server import FileServer
+from patience import PATIENCE, wait_until
 from places import names, small_disk
 
 from diffres_cli.datasets.download.archive import MIRROR, ArchiveError
@@ -186,11 +186,11 @@ def test_one_process_downloads_into_a_folder_at_a_time(server, tmp_path):
     (path,) = files
     held = server.fail(path, after=len(files[path]) // 2, hold=threading.Event())
     process = started("data", "download", "esc50", "--data", tmp_path / "esc50")
-    wait_for(lambda: part_of(tmp_path / "esc50") > 0)
+    wait_until(lambda: part_of(tmp_path / "esc50") > 0)
     with pytest.raises(OutputError, match="another process is downloading into it"):
         download(source, tmp_path / "esc50")
     held.hold.set()
-    assert process.communicate(timeout=30)[0].startswith(b"esc50")
+    assert process.communicate(timeout=PATIENCE)[0].startswith(b"esc50")
     assert process.returncode == 0
 
 
@@ -202,13 +202,6 @@ def part_of(root: Path) -> int:
     """Bytes of the archive that is coming."""
     part = root / STAGE / "ESC-50-master.zip.part"
     return part.stat().st_size if part.exists() else 0
-
-
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 20
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert condition()
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
@@ -223,7 +216,7 @@ def test_a_download_killed_while_bytes_come_goes_on_with_the_next(server, tmp_pa
     server.fail(path, after=len(data) // 2, hold=threading.Event())
     root = tmp_path / "esc50"
     process = started("data", "download", "esc50", "--data", root)
-    wait_for(lambda: part_of(root) > len(data) // 4)
+    wait_until(lambda: part_of(root) > len(data) // 4)
     kill(process)
     kept = part_of(root)
     assert is_unfinished(root)
@@ -232,7 +225,7 @@ def test_a_download_killed_while_bytes_come_goes_on_with_the_next(server, tmp_pa
     assert checked.code == 2
     assert "diffres data download esc50" in checked.err
     process = started("data", "download", "esc50", "--data", root)
-    assert process.communicate(timeout=30)[0].startswith(b"esc50")
+    assert process.communicate(timeout=PATIENCE)[0].startswith(b"esc50")
     assert process.returncode == 0
     assert server.requests[-1].range == f"bytes={kept}-"
     assert names(root) == ["ESC-50-master"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+from patience import PATIENCE
 from repository import loaded_by
 
 from diffres_cli.cli.main import run
@@ -124,6 +125,6 @@ def test_torch_that_is_missing_is_said_so(tmp_path: Path) -> None:
     found = subprocess.run(
         [sys.executable, "-S", "-c", code],  # -S: no other packages
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True, text=True, check=True, timeout=60,
+        capture_output=True, text=True, check=True, timeout=PATIENCE,
     )  # fmt: skip
     assert found.stdout.count("not installed: pip install 'diffres[train]'") == 2

@@ -112,19 +112,22 @@ class Clockwork:
 
     def run(self, waveform: Floats, output_frames: int, outputs: Sequence[str]) -> dict[str, Floats]:
         self.seen.append((len(waveform), output_frames))
-        time.sleep(output_frames / 1000)
         shape = (len(waveform), len(self.card.classes))
         return {"probabilities": np.full(shape, output_frames / 1000, np.float32)}
 
 
-def test_each_rate_gets_its_frames_and_its_time(waveforms: WaveformCache) -> None:
+def test_each_rate_gets_its_frames_and_its_time(
+    waveforms: WaveformCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runtime = Clockwork(replace(CARD, sample_duration=10.0))
+    # A real clock would measure what else the machine does.
+    monkeypatch.setattr(time, "perf_counter", lambda: sum(frames for _, frames in runtime.seen) / 1000)
     clips = [0, 1, 4, 5, 8, 9]  # of 2 s
     slow, fast = score(runtime, waveforms, clips, [100.0, 20.0], 2)
     assert runtime.seen == [(2, 200), (2, 40)] * 4  # the first batch twice
     assert slow.probabilities.max() == np.float32(0.2)
-    assert 0.1 <= slow.seconds < 0.19  # two clips share 200 ms, and a busy machine's delays
-    assert 0.02 <= fast.seconds < slow.seconds
+    assert slow.seconds == pytest.approx(0.1)  # two clips share 200 ms
+    assert fast.seconds == pytest.approx(0.02)
 
 
 def test_scores_that_are_no_numbers_are_refused(run: Path, waveforms: WaveformCache, tmp_path: Path) -> None:

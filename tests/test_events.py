@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from diffres_cli import Tagger, load_tagger
@@ -122,7 +122,6 @@ def heard(made: list[tuple[WindowPrediction, np.ndarray]], index: int, time: flo
 
 
 @given(windows(), st.sampled_from([0.125, 0.5, 0.875]))
-@settings(deadline=None)
 def test_an_event_is_where_any_window_hears_the_label(card, made, threshold):
     events = join(event for window, classes in made for event in runs(window, classes, card, threshold))
     points = sorted({float(time) for window, _ in made for time in window.framewise_times})

@@ -226,6 +226,12 @@ def test_ci_runs_the_readmes_test_command():
     assert script.read_text("utf-8").splitlines()[-1] == "exec python3 scripts/check.py"
 
 
+def test_no_test_is_less_patient_than_the_others():
+    limit = re.compile(r"""(?:timeout["']?[=:] ?|\b(?:wait|join)\()[1-9]""")
+    files = [path for path in (ROOT / "tests").glob("*.py") if path != Path(__file__)]
+    assert [path.name for path in files if limit.search(path.read_text("utf-8"))] == []  # see patience.py
+
+
 @pytest.mark.parametrize(
     "page",
     [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")],

@@ -3,13 +3,13 @@
 import signal
 import subprocess
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hub_cache import MODEL, NAME, SHIPPED, assert_nothing_usable, command, partial
 from hub_server import Hub
+from patience import wait_until
 
 from diffres_cli.checkpoint.find import find_model, install_model, read_model
 from diffres_cli.errors import ModelError, OutputError
@@ -51,9 +51,7 @@ def test_a_server_that_knows_no_ranges_starts_over(hub: Hub) -> None:
 def test_a_download_killed_goes_on_with_the_next(hub: Hub, cache: Path) -> None:
     held = hub.fail("/cdn/", after=PART, hold=threading.Event())
     process = subprocess.Popen(command("models", "install", NAME))
-    deadline = time.monotonic() + 20
-    while partial(cache) < PART // 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: partial(cache) >= PART // 2, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     held.hold.set()

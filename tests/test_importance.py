@@ -32,7 +32,7 @@ def clips(draw: st.DrawFn) -> tuple[Tensor, int]:
 
 
 @given(clips())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_importance_fills_the_slots_and_no_frame_more_than_one(clip: tuple[Tensor, int]) -> None:
     scores, output_frames = clip
     importance = rescale(scores, output_frames)
@@ -42,7 +42,7 @@ def test_importance_fills_the_slots_and_no_frame_more_than_one(clip: tuple[Tenso
 
 
 @given(clips())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_higher_score_never_means_less_importance(clip: tuple[Tensor, int]) -> None:
     scores, output_frames = clip
     by_score = rescale(scores, output_frames)[0, scores[0].argsort(stable=True)]
@@ -50,7 +50,7 @@ def test_a_higher_score_never_means_less_importance(clip: tuple[Tensor, int]) ->
 
 
 @given(clips())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_at_full_rate_every_frame_matters_fully(clip: tuple[Tensor, int]) -> None:
     scores, _ = clip
     torch.testing.assert_close(
@@ -59,7 +59,7 @@ def test_at_full_rate_every_frame_matters_fully(clip: tuple[Tensor, int]) -> Non
 
 
 @given(clips())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_scores_give_a_gradient_that_is_not_a_number(clip: tuple[Tensor, int]) -> None:
     scores, output_frames = clip
     scores = scores.requires_grad_()
@@ -122,7 +122,7 @@ def test_a_padded_clip_is_seen_at_its_batch_s_rate(output_frames: int, share: in
 
 
 @given(st.integers(1, 50), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_share_is_the_nearest_row_between_one_and_what_the_clip_has(length: int, data: st.DataObject) -> None:
     output_frames, held = data.draw(st.integers(1, length)), data.draw(st.integers(1, length))
     share = shares((torch.arange(length) < held).double()[None], output_frames).item()

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from patience import PATIENCE
 from scipy.stats import norm
 from torch import Tensor
 
@@ -193,6 +194,6 @@ def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
         )
         for rank in range(2)
     ]  # fmt: skip
-    said = [process.communicate(timeout=120)[0].splitlines()[-1] for process in processes]
+    said = [process.communicate(timeout=PATIENCE)[0].splitlines()[-1] for process in processes]
     alone = measured(*material(41, 5, single=True, empty=1), multi_label=False)
     assert said == 2 * [str(sorted((name, round(value, 5)) for name, value in alone.items()))]

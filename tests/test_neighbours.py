@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from command import EXAMPLES, invoke, start
+from patience import PATIENCE
 from places import names
 
 SIREN = EXAMPLES / "siren.ogg"
@@ -49,7 +50,7 @@ def test_a_run_that_starts_leaves_the_live_output_of_another_alone(
     waiting: subprocess.Popen[bytes], sounds: Path, tmp_path: Path
 ) -> None:
     assert invoke("tag", sounds, "-r", "-o", tmp_path / "out", "-q").code == 0
-    out, err = waiting.communicate(SIREN.read_bytes(), timeout=30)
+    out, err = waiting.communicate(SIREN.read_bytes(), timeout=PATIENCE)
     assert (waiting.returncode, out, err) == (0, b"", b"")
     lines = (tmp_path / "out" / "live.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line)["file"] for line in lines] == [str(SIREN), "-"]

@@ -19,6 +19,7 @@ import pytest
 from batch_runs import begin, clips, end, silence
 from command import EXAMPLES, invoke, spawn
 from file_server import FileServer
+from patience import PATIENCE
 
 from diffres_cli.audio import find_recordings
 from diffres_cli.batch.plan import plan
@@ -57,14 +58,14 @@ def cluster() -> Iterator[str]:
             host.wait()
         assert address
         yield address
-        host.communicate("\n", timeout=60)
+        host.communicate("\n", timeout=PATIENCE)
 
 
 @pytest.fixture
 def tag(cluster: str) -> Callable[..., object]:
     """Run a command line on the cluster. In a process of its own: Ray looks for a token as it is imported."""
     where = ["--engine", "ray", "--ray-address", cluster, "-j", "2"]
-    return lambda *arguments: spawn("tag", *arguments, *where, timeout=300)
+    return lambda *arguments: spawn("tag", *arguments, *where)
 
 
 def table(where: Path) -> list[tuple[object, ...]]:
@@ -95,7 +96,7 @@ def kill_whoever_reads(recording: Path, times: int) -> tuple[threading.Thread, l
                 if "MapWorker" in " ".join(process.info["cmdline"] or ()) and _reads(process, recording):
                     process.kill()
                     killed.append(process.pid)
-                    psutil.wait_procs([process], 10)
+                    psutil.wait_procs([process], PATIENCE)
             time.sleep(0.02)
 
     killer = threading.Thread(target=kill, daemon=True)
@@ -145,7 +146,7 @@ def test_a_worker_killed_costs_nothing(tmp_path, tag):
     long = silence(sounds / "long.wav", 120)
     killer, killed = kill_whoever_reads(long, times=1)
     result = tag(sounds, "-o", tmp_path / "out")
-    killer.join(10)
+    killer.join(PATIENCE)
     assert len(killed) == 1
     assert (result.code, result.err) == (0, "diffres: 9 tagged\n")
     assert table(tmp_path / "out") == local(tmp_path, sounds)
@@ -157,7 +158,7 @@ def test_a_recording_that_kills_its_workers_is_reported(tmp_path, tag):
     deadly = silence(tmp_path / "in" / "!deadly.wav", 3 * 3600)
     killer, killed = kill_whoever_reads(deadly, times=2)
     result = tag(tmp_path / "in", "-o", tmp_path / "out")
-    killer.join(10)
+    killer.join(PATIENCE)
     assert len(set(killed)) == 2
     assert (result.code, result.err.splitlines()) == (
         1, [f"diffres: {deadly}: the worker tagging it died twice", "diffres: 23 tagged, 1 failed"]
@@ -197,7 +198,7 @@ fsspec.register_implementation("elsewhere", type("Elsewhere", (LocalFileSystem,)
 
 def test_workers_that_cannot_reach_the_output_say_so_in_one_line(tmp_path, cluster):
     where = ["-o", f"elsewhere://{tmp_path / 'out'}", "--engine", "ray", "--ray-address", cluster]
-    result = spawn("tag", EXAMPLES, *where, "-j", "2", code=REGISTER, timeout=300)  # here, and not there
+    result = spawn("tag", EXAMPLES, *where, "-j", "2", code=REGISTER)  # here, and not there
     assert result.code == 2
     assert re.match(r"elsewhere://.*/out: Protocol not known: elsewhere \(on .+\)$", result.complaint)
 
@@ -221,7 +222,7 @@ def test_told_to_stop_and_begun_again(tmp_path, cluster, tag):
 
 
 def test_without_an_address_ray_is_started_here_and_says_nothing(tmp_path):
-    result = spawn("tag", EXAMPLES / "rain.ogg", "--engine", "ray", "-o", tmp_path / "out", timeout=300)
+    result = spawn("tag", EXAMPLES / "rain.ogg", "--engine", "ray", "-o", tmp_path / "out")
     assert (result.code, result.out, result.err) == (0, "", "diffres: 1 tagged\n")
     assert len(pq.read_table(tmp_path / "out")) > 0
 

@@ -44,7 +44,7 @@ def test_edges_equal_a_walk_through_the_frames(length: int, output_frames: int, 
 
 
 @given(st.integers(1, 100), st.integers(0, 10**6), st.floats(0, 20), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_edges_run_from_start_to_end_and_never_back(
     length: int, seed: int, power: float, data: st.DataObject
 ) -> None:

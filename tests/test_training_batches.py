@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from diffres_cli.recipes.files import RECIPES, read_recipe
@@ -137,7 +137,6 @@ def test_mixing_happens_as_often_as_asked() -> None:
     assert (mixup_shares(random, 100, Augment(mixup=0.0)) == 1).all()
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-12, 12), min_size=1, max_size=4))
 def test_shifts_against_a_loop(shifts: list[int]) -> None:
     waveform = torch.arange(1.0, 1 + 10 * len(shifts)).reshape(len(shifts), 10)

@@ -50,7 +50,7 @@ def test_out_of_memory_names_the_knob(clips: Path, tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_AS, (most, most))"
     )
     much = {"data__seconds": 300.0, "training__batch_size": 15}
-    result = spawn(*options(clips, tmp_path / "run", **much), code=limit, timeout=120)
+    result = spawn(*options(clips, tmp_path / "run", **much), code=limit)
     assert result.code == 3
     assert result.err.splitlines()[-1] == (
         "diffres: out of memory with training.batch_size=15 and training.accumulate=1: begin another run "

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from command import PROGRAM, ROOT, invoke
+from patience import PATIENCE
 from training_runs import differing, facts, options, write_clips
 
 SLURM = {
@@ -68,7 +69,7 @@ def test_what_is_around_a_run_does_not_change_it(clips: Path, tmp_path: Path) ->
     cwd.mkdir()
     shutil.copy(tmp_path / "other" / "last.safetensors", cwd / "hpc_ckpt_1.ckpt")
     process = start(*options(clips, tmp_path / "run", training__epochs=1), cwd=cwd, **SLURM, **LIGHTNING)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert not differing(tmp_path / "alone", tmp_path / "run")
     assert [path.name for path in cwd.iterdir()] == ["hpc_ckpt_1.ckpt"]
@@ -79,7 +80,7 @@ def test_slurms_signal_stops_a_run_as_sigterm_does(clips: Path, tmp_path: Path) 
     process = start(*options(clips, run, training__epochs=500), cwd=cwd, **SLURM)
     wait_for(run / "last.safetensors", process)
     process.send_signal(signal.SIGUSR1)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, facts(run)["status"]) == (3, "stopped")
     assert f"told to stop: `diffres train --resume {run}`" in err.splitlines()[-1]
     assert not list(cwd.iterdir())
@@ -92,7 +93,7 @@ def test_stopped_while_it_decodes_it_says_how_to_go_on(number: int, clips: Path,
     process = start(*options(clips, run), cwd=tmp_path / "cwd")
     wait_for(run / "run.json", process)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, facts(run)["status"]) == (3, "decoding")
     assert f"--resume {run}`" in err.splitlines()[-1]
 

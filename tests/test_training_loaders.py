@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from command import PROGRAM
+from patience import PATIENCE
 from training_runs import facts, options, write_clips
 
 from diffres_cli.errors import DataError
@@ -76,6 +77,6 @@ def test_workers_need_no_room_in_dev_shm(tmp_path: Path, monkeypatch: pytest.Mon
     clips = write_clips(tmp_path / "clips")
     more: dict[str, Any] = {"training__workers": 2, "training__epochs": 1}
     command = small_shared_memory([*PROGRAM, *options(clips, tmp_path / "run", **more)])
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     assert facts(tmp_path / "run")["status"] == "finished"

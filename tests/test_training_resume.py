@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from command import PROGRAM, invoke, spawn
+from patience import PATIENCE
 from training_runs import differing, facts, options, write_clips
 
 from diffres_cli.nn.weights import load_network
@@ -62,7 +63,7 @@ def test_killed_three_times_it_ends_where_an_uninterrupted_run_ends(clips: Path,
         command = ["train", "--resume", str(tmp_path / "cut")]
     assert facts(tmp_path / "cut")["status"] == "running"
     process = begin(*command)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert not differing(tmp_path / "whole", tmp_path / "cut")
     assert facts(tmp_path / "cut")["best"] == facts(tmp_path / "whole")["best"]
@@ -138,7 +139,7 @@ def test_a_full_disk_leaves_the_checkpoint_that_stood(clips: Path, tmp_path: Pat
     size = len(stood) * 2 // 3
     limit = f"import resource, signal; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
     full = f"{limit}; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)"
-    result = spawn("train", "--resume", run, code=full, timeout=120)
+    result = spawn("train", "--resume", run, code=full)
     assert result.code == 3
     assert result.err.splitlines()[-1] == (
         f"diffres: cannot write {run}/last.safetensors: File too large; free some room, and `diffres train "
@@ -174,7 +175,7 @@ def test_told_to_stop_it_says_how_to_go_on(clips: Path, tmp_path: Path) -> None:
     other = invoke("train", "--resume", run)
     assert (other.code, "another process is at work on this run" in other.err) == (2, True)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert err.splitlines()[-1] == f"diffres: told to stop: `diffres train --resume {run}` goes on"
     assert process.returncode == 3
     assert facts(run)["status"] == "stopped"
@@ -185,7 +186,7 @@ def test_interrupted_it_is_said_in_one_line(clips: Path, tmp_path: Path) -> None
     process = begin(*options(clips, run, training__epochs=500))
     wait_for_a_newer(run / "last.safetensors", 0, process)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err.splitlines()[-1]) == (130, "diffres: interrupted")
     assert "Traceback" not in err
 
@@ -202,7 +203,7 @@ def test_two_processes_give_what_one_gives(clips: Path, tmp_path: Path) -> None:
     }
     for name, devices in (("one", "1"), ("two", "2")):
         process = begin(*options(clips, tmp_path / name, **more), "--devices", devices)
-        out, err = process.communicate(timeout=180)
+        out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err
         assert out == f"{tmp_path / name}\n"
         assert len([line for line in err.splitlines() if "epoch 2" in line]) == 1

@@ -96,7 +96,7 @@ def test_float32_stays_close_at_ten_thousand_frames() -> None:
 
 
 @given(importances())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_frames_weight_is_spent_and_every_row_is_full(clip: tuple[Tensor, int]) -> None:
     importance, output_frames = clip
     warp = matrix(overlaps(importance, output_frames))
@@ -106,7 +106,7 @@ def test_every_frames_weight_is_spent_and_every_row_is_full(clip: tuple[Tensor, 
 
 
 @given(importances())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_order_is_kept(clip: tuple[Tensor, int]) -> None:
     importance, output_frames = clip
     # No row holds a frame from before the last frame of the row above.
@@ -118,7 +118,7 @@ def test_order_is_kept(clip: tuple[Tensor, int]) -> None:
 
 
 @given(importances(), st.floats(1e-6, 1e6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_constant_survives_the_mean(clip: tuple[Tensor, int], level: float) -> None:
     importance, output_frames = clip
     constant = torch.full((1, 3, importance.shape[1]), level, dtype=torch.float64)
@@ -150,7 +150,7 @@ def test_flat_importance_is_ordinary_pooling(group: int) -> None:
 
 
 @given(importances())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_merged_power_is_negative(clip: tuple[Tensor, int]) -> None:
     # A rounding error of -1e-9 would be NaN after the logarithm.
     importance, output_frames = clip

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from patience import PATIENCE
 
 from diffres_cli.audio.quiet import quiet_stderr
 from diffres_cli.errors import OverdueError
@@ -25,13 +26,13 @@ def test_work_without_progress_is_given_up_and_told_to_stop() -> None:
 
     def work() -> bool:
         on_stop("it", stopped.set)
-        return stopped.wait(60)
+        return stopped.wait(PATIENCE)
 
     began = time.monotonic()
     with pytest.raises(OverdueError, match=r"0\.1 s without progress"):
         watched(work, 0.1)
     assert stopped.is_set()
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < PATIENCE / 2
 
 
 def test_progress_and_waiting_for_somebody_else_take_as_long_as_they_take() -> None:
@@ -80,8 +81,8 @@ def test_a_signal_is_heard_while_work_is_deaf() -> None:
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        watched(lambda: threading.Event().wait(60))
-    assert time.monotonic() - began < 20
+        watched(lambda: threading.Event().wait(PATIENCE))
+    assert time.monotonic() - began < PATIENCE / 2
 
 
 def test_a_library_that_never_returns_does_not_silence_the_process() -> None:
@@ -89,7 +90,7 @@ def test_a_library_that_never_returns_does_not_silence_the_process() -> None:
 
     def work() -> None:
         with quiet_stderr():
-            never.wait(60)
+            never.wait(PATIENCE)
 
     with pytest.raises(OverdueError):
         watched(work, 0.1)
