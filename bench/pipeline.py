@@ -30,7 +30,7 @@ from processor import processor
 from diffres_cli.cores import available_cores
 from diffres_cli.datasets import Clip
 from diffres_cli.datasets.waveforms.cache import WaveformCache, build_cache
-from diffres_cli.datasets.waveforms.decoding import key_of
+from diffres_cli.datasets.waveforms.decoding import clip_key
 from diffres_cli.datasets.waveforms.shards import ShardWriter
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -155,7 +155,7 @@ def many(folder: Path, rounds: int) -> Time:
         with (place / f"{first}.shard").open("wb") as file:
             shard = ShardWriter(file)
             for clip in clips[first:]:
-                shard.add(key_of(clip), np.ones(1, np.float32))
+                shard.add(clip_key(clip), np.ones(1, np.float32))
             shard.finish("")
     return median([timed(lambda: open_finished(clips, folder / "cache")) for _ in range(rounds)])
 

@@ -11,6 +11,7 @@ The map, in the order the data flows:
     watch.py        work in a thread: given up when it makes no progress, or a signal comes
     cores.py        how many cores this process may keep busy
     processes.py    worker processes that end with their parent
+    pool.py         a pool of them: results as they come, one retry when a worker dies
     transfer.py     one file from an address: resumed, verified, of the stated size
     config.py       settings from diffres.toml and DIFFRES_* variables: found, read, checked
     audio/          file, bytes or array -> mono float32 [N] at a stated rate (Hz), in windows, streamed

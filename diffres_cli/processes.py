@@ -82,7 +82,7 @@ def _serve(pipe: Connection, work: Callable[..., None], arguments: tuple[Any, ..
         sys.exit(1)  # rather than die at once: a half-written file is removed on the way out
 
     signal.signal(signal.SIGTERM, stop)
-    end_with_parent()
+    _end_with_parent()
     try:
         work(pipe, *arguments)
     except BaseException:
@@ -93,7 +93,7 @@ def _serve(pipe: Connection, work: Callable[..., None], arguments: tuple[Any, ..
         raise
 
 
-def end_with_parent() -> None:
+def _end_with_parent() -> None:
     """Have this worker stopped by SIGTERM when its parent is gone, killed say."""
 
     def wait_for_parent() -> None:

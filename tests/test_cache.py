@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from diffres_cli.datasets.waveforms.cache import build_cache
-from diffres_cli.datasets.waveforms.decoding import Form, key_of
-from diffres_cli.datasets.waveforms.lookup import look_up
-from diffres_cli.datasets.waveforms.plan import plan
-from diffres_cli.datasets.waveforms.shards import ShardWriter, quantized
+from diffres_cli.datasets.waveforms.decoding import WaveformFormat, clip_key
+from diffres_cli.datasets.waveforms.lookup import locate_clips
+from diffres_cli.datasets.waveforms.missing import plan_jobs
+from diffres_cli.datasets.waveforms.shards import ShardWriter, quantize
 from diffres_cli.errors import UsageError
 
 RECORDINGS = sorted(path for path in EXAMPLES.iterdir() if path.suffix in {".flac", ".ogg"})
@@ -75,7 +75,7 @@ def test_a_recording_of_16_bits_comes_back_bit_for_bit(tmp_path):
 @given(arrays(np.float32, st.integers(1, 50), elements=st.floats(-(2.0**31), 2.0**31, width=32)))
 @example(np.array([0.99999], np.float32))
 def test_nothing_is_clipped_and_no_error_exceeds_half_a_step(samples):
-    pcm, step = quantized(samples)
+    pcm, step = quantize(samples)
     exact = samples.astype(np.float64)
     assert np.abs(pcm * np.float64(step) - exact).max() <= step / 2
     assert np.log2(step) % 1 == 0
@@ -149,12 +149,12 @@ def test_parts_of_a_list_in_any_order_are_found(tmp_path):
 def test_what_is_missing_is_planned_as_the_whole_list_would_be(tmp_path):
     clips = [clip_of(tmp_path / f"{i:04}.wav") for i in range(1000)]
     keys = [f"{i:032x}".encode() for i in range(1000)]
-    nothing = look_up(tmp_path, keys)
-    jobs = plan(tmp_path, Form(8000, None), clips, keys, nothing)
+    nothing = locate_clips(tmp_path, keys)
+    jobs = plan_jobs(tmp_path, WaveformFormat(8000, None), clips, keys, nothing)
     assert [key for job in jobs for key in job.keys] == keys
     first = len(jobs[0].keys)
     nothing.shards[: first + 1] = 0  # the first job was done, and a clip of the second
-    rest = plan(tmp_path, Form(8000, None), clips, keys, nothing)
+    rest = plan_jobs(tmp_path, WaveformFormat(8000, None), clips, keys, nothing)
     assert rest[0].keys == jobs[1].keys[1:]
     assert [job.name for job in rest[1:]] == [job.name for job in jobs[2:]]
 
@@ -219,7 +219,7 @@ def test_more_shards_than_files_may_be_open(tmp_path):
     for number, clip in enumerate(clips):
         with (folder / f"{number}.shard").open("wb") as file:
             shard = ShardWriter(file)
-            shard.add(key_of(clip), direct(clip, 8000))
+            shard.add(clip_key(clip), direct(clip, 8000))
             shard.finish("libsndfile")
     cache, decoded = build(clips, tmp_path / "cache")
     assert decoded == 0

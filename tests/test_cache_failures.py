@@ -9,7 +9,13 @@ from audio_files import ffmpeg, noise, write
 from cache_builds import assert_holds, build, clip_of, shards, some
 from places import open_to_all, small_disk, unprivileged
 
-from diffres_cli.datasets.waveforms.decoding import Done, Form, Job, do, key_of
+from diffres_cli.datasets.waveforms.decoding import (
+    ShardJob,
+    ShardResult,
+    WaveformFormat,
+    clip_key,
+    write_shard,
+)
 from diffres_cli.errors import DataError, OutputError
 
 
@@ -34,9 +40,9 @@ def test_clips_that_fail_cost_only_themselves(tmp_path):
         "001.wav": "a text file, not audio",
         "002.wav": "the file is empty (0 bytes)",
         "003.wav": "it holds no samples",
-        "004.wav": "from 0.2 s to 0.1 s is no stretch of time",
+        "004.wav": "from 0.2 s to 0.1 s is not a stretch of time",
         "005.wav": "the recording ends before this clip begins",
-        "nan": "from nan s to None s is no stretch of time",
+        "nan": "from nan s to None s is not a stretch of time",
         "silent.wav": "it holds no samples",
         "nowhere.wav": "there is no such file",
         "folder": "a folder, not a recording; name the files in it",
@@ -67,13 +73,15 @@ def test_what_is_before_the_damage_is_kept(tmp_path):
 def test_a_file_out_of_reach_is_tried_again(tmp_path):
     clips = some(open_to_all(tmp_path) / "in", 3)
     clips[1].path.chmod(0)
-    keys = [key_of(clip) for clip in clips]
+    keys = [clip_key(clip) for clip in clips]
     folder = tmp_path / "cache" / "8000hz-whole-v1"
     folder.mkdir(parents=True)
     folder.chmod(0o777)
     with unprivileged():  # in this process: a new one could not read our libraries
-        done = do(Job(folder, Form(8000, None), tuple(clips), tuple(keys)), lambda keys: None)
-    assert done == Done(failures={keys[1]: "no permission to read it"})
+        done = write_shard(
+            ShardJob(folder, WaveformFormat(8000, None), tuple(clips), tuple(keys)), lambda keys: None
+        )
+    assert done == ShardResult(failures={keys[1]: "no permission to read it"})
     clips[1].path.chmod(0o644)
     cache, decoded = build(clips, tmp_path / "cache")
     assert decoded == 1
@@ -82,7 +90,7 @@ def test_a_file_out_of_reach_is_tried_again(tmp_path):
 
 def test_a_file_that_changes_while_it_is_read_is_no_part_of_the_cache(tmp_path):
     clips = some(tmp_path / "in", 3)
-    keys = [key_of(clip) for clip in clips]
+    keys = [clip_key(clip) for clip in clips]
 
     def starting(now: tuple[bytes, ...]) -> None:
         if keys[1] in now:
@@ -90,8 +98,8 @@ def test_a_file_that_changes_while_it_is_read_is_no_part_of_the_cache(tmp_path):
 
     folder = tmp_path / "cache" / "8000hz-whole-v1"
     folder.mkdir(parents=True)
-    done = do(Job(folder, Form(8000, None), tuple(clips), tuple(keys)), starting)
-    assert done == Done(failures={keys[1]: "it changed or went away while it was read: run again"})
+    done = write_shard(ShardJob(folder, WaveformFormat(8000, None), tuple(clips), tuple(keys)), starting)
+    assert done == ShardResult(failures={keys[1]: "it changed or went away while it was read: run again"})
     cache, decoded = build(clips, tmp_path / "cache")
     assert decoded == 1
     assert_holds(cache, clips)

@@ -194,7 +194,7 @@ def test_a_full_disk_leaves_what_is_finished(tmp_path):
     said = end(process)[-1]
     assert said == (
         f"cannot write waveforms to {folder_of(tmp_path / 'cache')}: File too large; "
-        "what is finished stays, and the next run goes on from there"
+        "what is finished stays, and the next run resumes there"
     )
     assert len(shards(tmp_path)) == 2
     assert not list(tmp_path.rglob(".diffres-*.part"))

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from diffres_cli.audio import open_recording
 from diffres_cli.datasets.clip import Clip, Dataset
-from diffres_cli.errors import AudioError, DataError, DependencyError, OverdueError
-from diffres_cli.processes import end_with_parent
+from diffres_cli.errors import AudioError, DependencyError, OverdueError
+from diffres_cli.pool import Died, Report, WorkerPool
 from diffres_cli.watch import watched
 
-_CHUNK = 64  # recordings a worker is given at once
+_CHUNK = 64  # recordings in a task: a header takes no longer to read than a message to another process
 
 
 class Problem(NamedTuple):
@@ -48,10 +44,9 @@ def problems(
     Args:
         deep: decode everything, not only the headers. Without it, only damage to a header is found.
         jobs: worker processes.
-        on_done: told how many recordings have been looked at.
+        on_done: called with how many recordings have been checked.
 
-    Raises:
-        DataError: a recording takes the process that decodes it down.
+    A recording that kills the process decoding it is undecodable.
     """
     for split, names in dataset.absent.items():
         yield from (Problem(name, split, "missing", "no such file") for name in names)
@@ -72,35 +67,40 @@ def _problem(clip: Clip, finding: _Finding) -> Problem | None:
     return None
 
 
-def _findings(paths: Sequence[Path], deep: bool, jobs: int) -> Iterable[_Finding]:
-    look = partial(_look, deep=deep)
+def _findings(paths: Sequence[Path], deep: bool, jobs: int) -> Iterator[_Finding]:
     if jobs <= 1:
-        yield from map(look, paths)
+        yield from (_check(path, deep) for path in paths)
         return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, _begin)
-    try:
-        yield from pool.map(look, paths, chunksize=_CHUNK)
-    except BrokenProcessPool as error:
-        raise DataError("a process died of a recording: check again with -j 1 to see after which") from error
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # who is told to stop waits for nobody
+    chunks = [paths[first : first + _CHUNK] for first in range(0, len(paths), _CHUNK)]
+    with WorkerPool(jobs, _prepare, (deep,)) as pool:
+        for chunk, found in pool.run(chunks):
+            if not isinstance(found, Died):
+                yield from found
+            elif len(chunk) == 1:
+                reason = f"the process decoding it died twice ({found.reason})"
+                yield _Finding(chunk[0], "undecodable", reason, None)
+            else:
+                for path in chunk:
+                    pool.submit([path])
 
 
-def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    end_with_parent()
+def _prepare(deep: bool) -> Callable[[Sequence[Path], Report], list[_Finding]]:
+    return partial(_check_all, deep)
 
 
-def _look(path: Path, deep: bool) -> _Finding:
+def _check_all(deep: bool, paths: Sequence[Path], report: Report) -> list[_Finding]:
+    return [_check(path, deep) for path in paths]
+
+
+def _check(path: Path, deep: bool) -> _Finding:
     """What is wrong with a recording, by its header or by all of it."""
     try:
-        return watched(partial(_looked, path, deep))
+        return watched(partial(_read, path, deep))
     except OverdueError as error:
         return _Finding(path, "undecodable", str(error), None)
 
 
-def _looked(path: Path, deep: bool) -> _Finding:
+def _read(path: Path, deep: bool) -> _Finding:
     try:
         with open_recording(path) as recording:
             if deep:

@@ -2,9 +2,9 @@
 
 shards.py    the file format
 lookup.py    which shard has which clip
-excerpts.py  recordings -> the clips cut from them
+excerpts.py  a recording -> the clips cut from it
 decoding.py  one job: recordings -> a shard
-plan.py      what is missing -> jobs
-pool.py      jobs -> worker processes
-cache.py     the whole: build_cache, WaveformCache
+missing.py   clips that are not cached yet -> jobs
+workers.py   jobs -> worker processes
+cache.py     all of it: build_cache, WaveformCache
 """

@@ -10,7 +10,7 @@ for its state every time: a folder's modification time says nothing of a file ov
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from diffres_cli.cores import available_cores
 from diffres_cli.datasets.clip import Clip
 from diffres_cli.datasets.places import cache_folder
-from diffres_cli.datasets.waveforms.decoding import CHANGED, Form, key_of
-from diffres_cli.datasets.waveforms.lookup import Places, look_up
-from diffres_cli.datasets.waveforms.plan import plan, refuse_too_large
-from diffres_cli.datasets.waveforms.pool import Pool
-from diffres_cli.datasets.waveforms.shards import samples_of
+from diffres_cli.datasets.waveforms.decoding import CHANGED, WaveformFormat, clip_key
+from diffres_cli.datasets.waveforms.lookup import Locations, locate_clips
+from diffres_cli.datasets.waveforms.missing import check_room, plan_jobs
+from diffres_cli.datasets.waveforms.shards import map_samples
+from diffres_cli.datasets.waveforms.workers import write_shards
 from diffres_cli.errors import DataError, UsageError
 from diffres_cli.files import make_folder, sweep
 
@@ -47,7 +47,7 @@ class WaveformCache:
     lengths: NDArray[np.int64]
     failures: dict[str, str]
     sample_rate: int
-    _places: Places
+    _locations: Locations
 
     def read(
         self, indices: Sequence[int], samples: int, offsets: Sequence[int] | None = None
@@ -60,27 +60,25 @@ class WaveformCache:
         Raises:
             DataError: the files of the cache are gone. ValueError: a negative offset, or not one for each.
         """
-        places = self._places.at(np.asarray(indices, np.intp))
-        starts = np.zeros_like(places.firsts) if offsets is None else np.asarray(offsets, np.int64)
-        if starts.shape != places.firsts.shape or (starts < 0).any():
-            raise ValueError(f"offsets must be {len(places.firsts)} numbers >= 0, not {offsets!r}")
-        counts = np.clip(places.lengths - starts, 0, samples)
-        firsts = places.firsts + starts
+        locations = self._locations.select(np.asarray(indices, np.intp))
+        starts = np.zeros_like(locations.firsts) if offsets is None else np.asarray(offsets, np.int64)
+        if starts.shape != locations.firsts.shape or (starts < 0).any():
+            raise ValueError(f"offsets must be {len(locations.firsts)} numbers >= 0, not {offsets!r}")
+        counts = np.clip(locations.lengths - starts, 0, samples)
+        firsts = locations.firsts + starts
         batch = np.zeros((len(counts), samples), np.float32)
         for i in np.flatnonzero(counts):
-            stored = _stored(*places.files[places.shards[i]])
+            stored = _stored(*locations.files[locations.shards[i]])
             batch[i, : counts[i]] = stored[firsts[i] : firsts[i] + counts[i]]
-        batch *= places.steps[:, None]
+        batch *= locations.steps[:, None]
         return batch
 
 
 def _stored(path: str, checksum: int) -> NDArray[np.int16]:
     try:
-        return samples_of(path, checksum)
+        return map_samples(path, checksum)
     except OSError as error:
-        raise DataError(
-            f"cached waveforms are gone: {path}; start again to have them decoded again"
-        ) from error
+        raise DataError(f"cached waveforms are gone: {path}; run again to decode them again") from error
 
 
 def build_cache(
@@ -99,43 +97,43 @@ def build_cache(
 
     Args:
         seconds: the longest excerpt that is kept, None for all of a clip.
-        folder: where caches are kept, `places.cache_folder()` unless told.
+        folder: where caches are kept, `places.cache_folder()` by default.
         workers: processes that decode; 0 for one on every core. They are spawned: a script that calls this
             needs `if __name__ == "__main__"`.
-        on_progress: told how many clips are done, and of how many.
+        on_progress: called with how many clips are done, and of how many.
 
     Raises:
         UsageError: a rate, a length or a number of workers that cannot be.
         OutputError: the cache cannot be written: the disk is full, or has too little room from the start.
     """
-    form = _form(sample_rate, seconds, workers)
-    place = (folder or cache_folder()) / f"{form.sample_rate}hz-{form.most or 'whole'}-v{VERSION}"
+    format_ = _format(sample_rate, seconds, workers)
+    name = f"{format_.sample_rate}hz-{format_.max_samples or 'whole'}-v{VERSION}"
+    place = (folder or cache_folder()) / name
     make_folder(place)
     sweep([place])
-    keys = [key_of(clip) for clip in clips]
-    places = look_up(place, keys)
-    jobs = plan(place, form, clips, keys, places)
+    keys = [clip_key(clip) for clip in clips]
+    locations = locate_clips(place, keys)
+    jobs = plan_jobs(place, format_, clips, keys, locations)
     failures: dict[bytes, str] = {}
     if jobs:
-        refuse_too_large(jobs)
-        told = _told(len(clips), sum(len(job.clips) for job in jobs), on_progress)
-        with Pool(workers or available_cores(), told) as pool:
-            failures = pool.run(jobs)
-        places = look_up(place, keys)
+        check_room(jobs)
+        on_decoded = _count_up(len(clips), sum(len(job.clips) for job in jobs), on_progress)
+        failures = write_shards(jobs, workers or available_cores(), on_decoded)
+        locations = locate_clips(place, keys)
     elif on_progress is not None:
         on_progress(len(clips), len(clips))
-    return _cache(clips, keys, places, {**places.failures, **failures}, sample_rate)
+    return _cache(clips, keys, locations, {**locations.failures, **failures}, sample_rate)
 
 
-def _form(sample_rate: int, seconds: float | None, workers: int) -> Form:
+def _format(sample_rate: int, seconds: float | None, workers: int) -> WaveformFormat:
     if sample_rate < 1 or workers < 0 or (seconds is not None and not 0 < seconds < float("inf")):
         given = f"{sample_rate=}, {seconds=}, {workers=}"
         raise UsageError(f"a cache needs sample_rate >= 1 Hz, seconds > 0 or None, workers >= 0, not {given}")
-    return Form(sample_rate, None if seconds is None else max(1, round(seconds * sample_rate)))
+    return WaveformFormat(sample_rate, None if seconds is None else max(1, round(seconds * sample_rate)))
 
 
-def _told(total: int, missing: int, on_progress: Progress | None) -> Callable[[int], None]:
-    """What adds up newly decoded clips for `on_progress`."""
+def _count_up(total: int, missing: int, on_progress: Progress | None) -> Callable[[int], None]:
+    """A function that adds newly decoded clips and calls `on_progress` with the total."""
     done = total - missing
 
     def add(count: int) -> None:
@@ -149,9 +147,13 @@ def _told(total: int, missing: int, on_progress: Progress | None) -> Callable[[i
 
 
 def _cache(
-    clips: Sequence[Clip], keys: Sequence[bytes], places: Places, failures: dict[bytes, str], sample_rate: int
+    clips: Sequence[Clip],
+    keys: Sequence[bytes],
+    locations: Locations,
+    failures: dict[bytes, str],
+    sample_rate: int,
 ) -> WaveformCache:
-    absent = (i for i, length in enumerate(places.lengths.tolist()) if not length)
+    absent = (i for i, length in enumerate(locations.lengths.tolist()) if not length)
     why = {clips[i].name: failures.get(keys[i], CHANGED) if keys[i] else MISSING for i in absent}
-    kept = Places(places.files, places.shards, places.firsts, places.lengths, places.steps, {})
-    return WaveformCache(tuple(clip.name for clip in clips), places.lengths, why, sample_rate, kept)
+    kept = replace(locations, failures={})
+    return WaveformCache(tuple(clip.name for clip in clips), kept.lengths, why, sample_rate, kept)

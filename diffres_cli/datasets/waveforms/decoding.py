@@ -1,4 +1,4 @@
-"""Clips into shards: the work one worker process does."""
+"""One job: recordings -> a shard."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from diffres_cli.datasets.clip import Clip
-from diffres_cli.datasets.waveforms.excerpts import Failure, Samples, Span, excerpts
+from diffres_cli.datasets.waveforms.excerpts import Failure, Samples, Span, read_excerpts
 from diffres_cli.datasets.waveforms.shards import KEY_DIGITS, SUFFIX, ShardWriter, read_index
 from diffres_cli.errors import OutputError
 from diffres_cli.files import atomic_file, lock_path, reason
@@ -23,11 +24,11 @@ Starting = Callable[[tuple[bytes, ...]], None]
 
 
 @dataclass(frozen=True)
-class Form:
-    """What a waveform is kept as: mono at `sample_rate` Hz, its first `most` samples, None for all."""
+class WaveformFormat:
+    """What a waveform is kept as: mono at `sample_rate` Hz, its first `max_samples`, None for all."""
 
     sample_rate: int
-    most: int | None
+    max_samples: int | None
 
     def span(self, clip: Clip) -> Span:
         """Which samples of the recording a clip is; an empty span where its times make no sense."""
@@ -35,11 +36,13 @@ class Form:
             return 0, 0
         first = round(clip.start * self.sample_rate)
         ends = [] if clip.end in (None, float("inf")) else [round(clip.end * self.sample_rate)]
-        return first, min(ends if self.most is None else [*ends, first + self.most], default=None)
+        if self.max_samples is not None:
+            ends.append(first + self.max_samples)
+        return first, min(ends, default=None)
 
 
 @dataclass(frozen=True)
-class Job:
+class ShardJob:
     """Clips that become one shard of `folder`, those of one recording next to each other.
 
     Attributes:
@@ -48,7 +51,7 @@ class Job:
     """
 
     folder: Path
-    form: Form
+    format: WaveformFormat
     clips: tuple[Clip, ...]
     keys: tuple[bytes, ...]
     skip: frozenset[bytes] = frozenset()
@@ -56,20 +59,32 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The same for every process that has the same to do."""
+        """The same in every process that has the same job."""
         return _digest(b"".join(self.keys))
 
 
+class Progress(NamedTuple):
+    """The keys of the clips that are decoded next, and how many of the job's are decoded."""
+
+    keys: tuple[bytes, ...]
+    decoded: int
+
+
 @dataclass
-class Done:
-    """A job's outcome: `busy` when another process is at it; else why clips are not in the shard although
-    they may be another time. What will last is noted in the shard."""
+class ShardResult:
+    """What became of a job.
+
+    Attributes:
+        busy: another process does the same job.
+        failures: by key, why clips are not in the shard although they may be another time. Permanent
+            failures are noted in the shard.
+    """
 
     busy: bool = False
     failures: dict[bytes, str] = field(default_factory=dict)
 
 
-def key_of(clip: Clip) -> bytes:
+def clip_key(clip: Clip) -> bytes:
     """What a clip is: which stretch of which state of which file, in hex. b"" where there is no such file."""
     # os.path, not pathlib: a million of these count
     try:
@@ -82,12 +97,12 @@ def key_of(clip: Clip) -> bytes:
     return _digest(os.fsencode(text)).encode()
 
 
-def decoders() -> str:
-    """What can be decoded here: a recording that fails may not once there is an ffmpeg."""
+def available_decoders() -> str:
+    """Names of what decodes on this machine. A recording that fails now may not fail with ffmpeg."""
     return "libsndfile, ffmpeg" if shutil.which("ffmpeg") else "libsndfile"
 
 
-def do(job: Job, starting: Starting) -> Done:
+def write_shard(job: ShardJob, starting: Starting) -> ShardResult:
     """Make the shard of a job, whole or not at all, unless another process makes it or has made it.
 
     Args:
@@ -100,15 +115,15 @@ def do(job: Job, starting: Starting) -> Done:
     try:
         with locked(lock_file, wait=job.wait) as held:
             if not held:
-                return Done(busy=True)
+                return ShardResult(busy=True)
             try:
-                path = _vacancy(job)
-                return Done() if path is None else _make(job, path, starting)
+                path = _next_path(job)
+                return ShardResult() if path is None else _decode_into(job, path, starting)
             finally:
                 lock_file.unlink(missing_ok=True)
     except OutputError as error:
         why = reason(error.__cause__) if isinstance(error.__cause__, OSError) else str(error)
-        kept = "what is finished stays, and the next run goes on from there"
+        kept = "what is finished stays, and the next run resumes there"
         raise OutputError(f"cannot write waveforms to {job.folder}: {why}; {kept}") from error
 
 
@@ -116,42 +131,42 @@ def _digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=KEY_DIGITS // 2).hexdigest()
 
 
-def _vacancy(job: Job) -> Path | None:
-    """Where the shard is to go; None where there is one with all of the job's clips.
+def _next_path(job: ShardJob) -> Path | None:
+    """A free path for the shard; None where a shard has all of the job's clips.
 
-    One that lacks some, which failed when it was made, stays: other processes may be reading from it.
+    A shard that lacks some, which failed when it was made, stays: other processes may be reading from it.
     """
     for number in itertools.count():
         path = job.folder / f"{job.name}-{number}{SUFFIX}"
         index = read_index(path)
         if index is None:
             return path
-        failures = index.failures if index.decoders == decoders() else {}
+        failures = index.failures if index.decoders == available_decoders() else {}
         if {*index.records["key"].tolist(), *failures} >= set(job.keys):
             return None
     raise AssertionError("a folder holds finitely many files")
 
 
-def _make(job: Job, path: Path, starting: Starting) -> Done:
-    done = Done(failures=dict.fromkeys(job.skip, DIED))
+def _decode_into(job: ShardJob, path: Path, starting: Starting) -> ShardResult:
+    done = ShardResult(failures=dict.fromkeys(job.skip, DIED))
     with atomic_file(path) as file:
         shard = ShardWriter(file)
         for clips, keys in _recordings(job):
             starting(keys)
-            for clip, key, result in zip(clips, keys, _decode(job.form, clips), strict=True):
-                if key_of(clip) != key:
+            for clip, key, result in zip(clips, keys, _decode(job.format, clips), strict=True):
+                if clip_key(clip) != key:
                     done.failures[key] = CHANGED
                 elif not isinstance(result, Failure):
                     shard.add(key, result)
-                elif result.lasting:
+                elif result.permanent:
                     shard.fail(key, result.reason)
                 else:
                     done.failures[key] = result.reason
-        shard.finish(decoders())
+        shard.finish(available_decoders())
     return done
 
 
-def _recordings(job: Job) -> Iterator[tuple[tuple[Clip, ...], tuple[bytes, ...]]]:
+def _recordings(job: ShardJob) -> Iterator[tuple[tuple[Clip, ...], tuple[bytes, ...]]]:
     """The clips and keys of each recording: one that many clips are cut from is decoded once."""
     pairs = ((clip, key) for clip, key in zip(job.clips, job.keys, strict=True) if key not in job.skip)
     for _, group in itertools.groupby(pairs, lambda pair: pair[0].path):
@@ -159,10 +174,10 @@ def _recordings(job: Job) -> Iterator[tuple[tuple[Clip, ...], tuple[bytes, ...]]
         yield clips, keys
 
 
-def _decode(form: Form, clips: Sequence[Clip]) -> list[Samples | Failure]:
-    spans = [form.span(clip) for clip in clips]
-    results = excerpts(clips[0].path, spans, form.sample_rate)
+def _decode(format_: WaveformFormat, clips: Sequence[Clip]) -> list[Samples | Failure]:
+    spans = [format_.span(clip) for clip in clips]
+    results = read_excerpts(clips[0].path, spans, format_.sample_rate)
     for i, (clip, (first, end)) in enumerate(zip(clips, spans, strict=True)):
         if first == end:
-            results[i] = Failure(f"from {clip.start} s to {clip.end} s is no stretch of time")
+            results[i] = Failure(f"from {clip.start} s to {clip.end} s is not a stretch of time")
     return results

@@ -19,13 +19,13 @@ Span = tuple[int, int | None]  # first sample and the one after the last; None: 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why there are no samples, in one line; `lasting` when that will not change unless the file does."""
+    """Why there are no samples, in one line; `permanent` when that will not change unless the file does."""
 
     reason: str
-    lasting: bool = True
+    permanent: bool = True
 
 
-def excerpts(path: Path, spans: Sequence[Span], sample_rate: int) -> list[Samples | Failure]:
+def read_excerpts(path: Path, spans: Sequence[Span], sample_rate: int) -> list[Samples | Failure]:
     """The samples of each span at `sample_rate` Hz, mono, [n], n > 0.
 
     A span that reaches beyond the end is shorter. One that was complete before decoding failed is kept.
@@ -64,5 +64,5 @@ def _explain(error: Exception, path: Path) -> Failure:
     """A recording that is damaged stays so; one that is out of reach, or too large today, may not."""
     if isinstance(error, AudioError):
         reason = str(error).removeprefix(f"{printable(str(path))}: ")
-        return Failure(reason, lasting=not isinstance(error.__cause__, OSError))
-    return Failure(" ".join(f"{type(error).__name__}: {error}".split()), lasting=False)
+        return Failure(reason, permanent=not isinstance(error.__cause__, OSError))
+    return Failure(" ".join(f"{type(error).__name__}: {error}".split()), permanent=False)

@@ -50,7 +50,7 @@ class ShardWriter:
 
     def add(self, key: bytes, samples: Samples) -> None:
         """Append a clip, [n] with n >= 1."""
-        pcm, step = quantized(samples)
+        pcm, step = quantize(samples)
         self.file.write(pcm.tobytes())
         self._records.append((key, self._samples, len(pcm), step))
         self._samples += len(pcm)
@@ -104,7 +104,7 @@ def _index(data: bytes, records: int, checksum: int) -> Index:
 
 
 @lru_cache(maxsize=_MAPS)
-def samples_of(path: str, checksum: int) -> NDArray[np.int16]:
+def map_samples(path: str, checksum: int) -> NDArray[np.int16]:
     """All samples in a shard, mapped into memory.
 
     Args:
@@ -121,12 +121,12 @@ def samples_of(path: str, checksum: int) -> NDArray[np.int16]:
         return np.asarray(np.memmap(file, _PCM, "r", shape=(count,)))
 
 
-def quantized(samples: Samples) -> tuple[NDArray[np.int16], float]:
+def quantize(samples: Samples) -> tuple[NDArray[np.int16], float]:
     """(int16 multiples, step): the step is the smallest power of two with which nothing is clipped.
 
-    >>> quantized(np.array([0.5, -1, 0.25], np.float32))
+    >>> quantize(np.array([0.5, -1, 0.25], np.float32))
     (array([ 16384, -32768,   8192], dtype=int16), 3.0517578125e-05)
-    >>> quantized(np.array([3, 0], np.float32))[1] * 2**15
+    >>> quantize(np.array([3, 0], np.float32))[1] * 2**15
     4.0
     """
     low, high = float(samples.min()), float(samples.max())

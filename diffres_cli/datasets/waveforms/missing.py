@@ -1,4 +1,4 @@
-"""What remains to be decoded as jobs, one shard each, and whether there is room for it."""
+"""Clips that are not cached yet -> jobs, one shard each; and whether the disk has room for them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from diffres_cli.audio import open_recording
 from diffres_cli.datasets.clip import Clip
-from diffres_cli.datasets.waveforms.decoding import Form, Job
-from diffres_cli.datasets.waveforms.lookup import NOWHERE, Places
+from diffres_cli.datasets.waveforms.decoding import ShardJob, WaveformFormat
+from diffres_cli.datasets.waveforms.lookup import NO_SHARD, Locations
 from diffres_cli.errors import OutputError
 
 _MOST, _LEAST, _SHARDS = 256, 16, 32  # clips in a shard; shards of a small cache, to keep all cores busy
@@ -19,14 +19,16 @@ _PROBES = 32  # recordings looked at to estimate how much room is needed
 _SAMPLE_BYTES = 2
 
 
-def plan(folder: Path, form: Form, clips: Sequence[Clip], keys: Sequence[bytes], places: Places) -> list[Job]:
-    """Jobs for the clips that are nowhere yet, each clip once, those of one recording together.
+def plan_jobs(
+    folder: Path, format_: WaveformFormat, clips: Sequence[Clip], keys: Sequence[bytes], locations: Locations
+) -> list[ShardJob]:
+    """Jobs for the clips that are in no shard yet, each clip once, those of one recording together.
 
-    A clip's job depends on the whole list and not on what is missing, so that processes that start one after
-    the other agree on jobs, and share them.
+    A clip's job depends on the whole list, not on what is missing: so processes that start one after the
+    other have the same jobs, and share them.
     """
-    missing = {int(i) for i in np.flatnonzero(places.shards == NOWHERE)}
-    missing = {i for i in missing if keys[i] and keys[i] not in places.failures}
+    missing = {int(i) for i in np.flatnonzero(locations.shards == NO_SHARD)}
+    missing = {i for i in missing if keys[i] and keys[i] not in locations.failures}
     if not missing:
         return []
     unique = {key: i for i, key in enumerate(keys)}.values()
@@ -35,39 +37,39 @@ def plan(folder: Path, form: Form, clips: Sequence[Clip], keys: Sequence[bytes],
     groups = (order[first : first + size] for first in range(0, len(order), size))
     wanted = ([i for i in group if i in missing] for group in groups)
     return [
-        Job(folder, form, tuple(clips[i] for i in group), tuple(keys[i] for i in group))
+        ShardJob(folder, format_, tuple(clips[i] for i in group), tuple(keys[i] for i in group))
         for group in wanted
         if group
     ]
 
 
-def refuse_too_large(jobs: Sequence[Job]) -> None:
-    """See that there is room for what will be decoded, going by a sample of the recordings.
+def check_room(jobs: Sequence[ShardJob]) -> None:
+    """Check that the disk has room for what will be decoded, estimated from a sample of the recordings.
 
     Raises:
-        OutputError: there is not.
+        OutputError: it has not.
     """
-    form, folder = jobs[0].form, jobs[0].folder
+    format_, folder = jobs[0].format, jobs[0].folder
     clips = [clip for job in jobs for clip in job.clips]
     probes = clips[:: -(-len(clips) // _PROBES)]
-    lengths = [length for clip in probes for length in _length(clip, form)]
+    lengths = [length for clip in probes for length in _length(clip, format_)]
     need = round(np.mean(lengths) * len(clips) * _SAMPLE_BYTES) if lengths else 0
     free = shutil.disk_usage(folder).free
     if need > free:
         raise OutputError(
             f"the waveform cache {folder} needs about {_size(need)} for {len(clips)} clips, but "
-            f"{_size(free)} are free there: make room, or name another folder with DIFFRES_DATA"
+            f"{_size(free)} are free there: make room, or set DIFFRES_DATA to another folder"
         )
 
 
-def _length(clip: Clip, form: Form) -> Iterator[int]:
+def _length(clip: Clip, format_: WaveformFormat) -> Iterator[int]:
     """How many samples a clip will take; nothing where its header does not say."""
-    first, end = form.span(clip)
+    first, end = format_.span(clip)
     try:
         with open_recording(clip.path) as recording:
             if recording.frames is None:
                 return
-            total = round(recording.frames / recording.sample_rate * form.sample_rate)
+            total = round(recording.frames / recording.sample_rate * format_.sample_rate)
     except Exception:  # it will be reported when it is decoded
         return
     yield max(0, (total if end is None else min(end, total)) - first)

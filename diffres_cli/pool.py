@@ -1,0 +1,192 @@
+"""A pool of worker processes: results as they come, and one dead worker costs one task at most.
+
+A task whose worker dies is tried once more in a fresh process; then the caller learns of it. Workers ignore
+Ctrl-C, stop at once when the pool is left, and end with this process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from diffres_cli.errors import DiffresError
+from diffres_cli.processes import Worker, kill, start, stop
+
+T = TypeVar("T")
+R = TypeVar("R")
+Report = Callable[[Any], None]
+
+_ATTEMPTS = 2
+_DEATHS = 10  # in a row, with nothing done in between: the tasks are not to blame
+
+
+@dataclass(frozen=True)
+class Died:
+    """In place of a result: the workers of a task died.
+
+    Attributes:
+        reason: how, such as "signal SIGKILL". progress: what the last of them reported last; None: nothing.
+    """
+
+    reason: str
+    progress: Any = None
+
+
+@dataclass
+class _Busy(Worker, Generic[T]):
+    task: T | None = None
+    attempts: int = 0
+    progress: Any = None
+
+
+@dataclass
+class WorkerPool(Generic[T, R]):
+    """Worker processes, at most one task in flight each. A context manager; leaving it stops them at once.
+
+    Attributes:
+        count: how many processes.
+        prepare: called once in each process, with `arguments`; returns function(task, report) -> result.
+            What the function reports is passed to `on_progress`. They are pickled, as tasks and results are.
+        on_progress: called with a task and what its worker reports.
+        is_stuck: whether a worker is to be replaced after this result.
+        environment: variables that the processes start with.
+    """
+
+    count: int
+    prepare: Callable[..., Callable[[T, Report], R]]
+    arguments: tuple[Any, ...] = ()
+    on_progress: Callable[[T, Any], None] = lambda task, progress: None
+    is_stuck: Callable[[R], bool] = lambda result: False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    _workers: list[_Busy[T]] = field(default_factory=list)
+    _submitted: deque[T] = field(default_factory=deque)
+    _deaths: int = 0
+
+    def run(
+        self, tasks: Iterable[T], may_start: Callable[[], bool] = lambda: True
+    ) -> Iterator[tuple[T, R | Died]]:
+        """Each task with its result, in the order they finish.
+
+        Args:
+            may_start: asked before each task; False lets idle workers wait for the next result.
+
+        Raises:
+            DiffresError: one raised in a worker, or the workers die whatever they are given.
+        """
+        source = iter(tasks)
+        while True:
+            self._fill(source, may_start)
+            busy = {worker.pipe: worker for worker in self._workers if worker.task is not None}
+            if not busy:
+                return
+            for pipe in wait(list(busy)):
+                yield from self._receive(busy[pipe])  # type: ignore[index]
+
+    def submit(self, task: T) -> None:
+        """Add a task to the `run` that goes on, after all others."""
+        self._submitted.append(task)
+
+    def _fill(self, source: Iterator[T], may_start: Callable[[], bool]) -> None:
+        """Give every idle worker a task; processes start as they are needed."""
+        idle = [worker for worker in self._workers if worker.task is None]
+        for number in range(len(idle) + self.count - len(self._workers)):
+            if not may_start():
+                return
+            task = next(source, None) or (self._submitted.popleft() if self._submitted else None)
+            if task is None:
+                return
+            if number >= len(idle):
+                idle.append(self._start())
+                self._workers.append(idle[number])
+            self._send(idle[number], task, 1)
+
+    def _send(self, worker: _Busy[T], task: T, attempts: int) -> None:
+        worker.task, worker.attempts, worker.progress = task, attempts, None
+        with suppress(OSError):  # it died idle: `_receive` finds its end of the pipe closed
+            worker.pipe.send(task)
+
+    def _receive(self, worker: _Busy[T]) -> Iterator[tuple[T, R | Died]]:
+        task = worker.task
+        assert task is not None
+        try:
+            is_result, content = worker.pipe.recv()
+        except (EOFError, OSError):
+            yield from self._replace_dead(worker, task)
+            return
+        if isinstance(content, DiffresError):
+            raise content
+        if is_result or worker.progress is not None:
+            self._deaths = 0
+        if not is_result:
+            worker.progress = content
+            self.on_progress(task, content)
+            return
+        worker.task = None
+        if self.is_stuck(content):
+            self._restart(worker)
+        yield task, content
+
+    def _replace_dead(self, worker: _Busy[T], task: T) -> Iterator[tuple[T, Died]]:
+        died = Died(worker.death, worker.progress)
+        self._deaths += 1
+        if self._deaths >= _DEATHS:
+            raise DiffresError(
+                f"{self._deaths} worker processes died one after the other ({died.reason}): try a single one"
+            )
+        self._restart(worker)
+        if worker.attempts < _ATTEMPTS:
+            self._send(worker, task, worker.attempts + 1)
+        else:
+            worker.task = None
+            yield task, died
+
+    def _restart(self, worker: _Busy[T]) -> None:
+        kill(worker)
+        fresh = self._start()
+        worker.process, worker.pipe = fresh.process, fresh.pipe
+
+    def _start(self) -> _Busy[T]:
+        with _environment(self.environment):
+            return _Busy(*start(_work, self.prepare, self.arguments))
+
+    def __enter__(self) -> WorkerPool[T, R]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        stop(self._workers)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """A process that starts within this block inherits the variables; some are read as a library loads."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _work(
+    pipe: Connection, prepare: Callable[..., Callable[[Any, Report], Any]], arguments: tuple[Any, ...]
+) -> None:
+    """Do tasks until the pipe closes. Sends (whether it is the result, content)."""
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
+        try:
+            function = prepare(*arguments)
+            while True:
+                pipe.send((True, function(pipe.recv(), lambda content: pipe.send((False, content)))))
+        except DiffresError as error:
+            pipe.send((True, error))
