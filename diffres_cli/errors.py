@@ -24,7 +24,8 @@ class SettingError(UsageError):
     spells it as what set it: --fps 200, DIFFRES_FPS=200, or a line of diffres.toml.
 
     Args:
-        setting: its name in Python, such as "top_k". value: what was given. problem: what is allowed.
+        setting: its name in Python, such as "top_k". value: what was given, "" to leave it out.
+        problem: what is allowed.
 
     >>> str(SettingError("fps", 200.0, "must be 20 to 100"))
     'fps 200: must be 20 to 100'

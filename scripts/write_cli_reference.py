@@ -97,7 +97,7 @@ def commands(command: Any, parent: Any, name: str) -> Iterator[tuple[Any, Any]]:
 def section(command: Any, context: Any) -> str:
     """A command: what it does, its arguments, its options."""
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
-    parts = [f"## {context.command_path}", f"```\n{usage}\n```", command.help.strip()]
+    parts = [f"## {context.command_path}", f"```\n{usage}\n```", prose(command.help)]
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     options = [each for each in command.params if each.param_type_name == "option"]
     if arguments:
@@ -109,17 +109,23 @@ def section(command: Any, context: Any) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def prose(text: str) -> str:
+    """A command's help in Markdown: a paragraph that keeps its line breaks (\\b) becomes code."""
+    blocks = text.strip().split("\n\n")
+    return "\n\n".join(f"```\n{each[2:]}\n```" if each.startswith("\b\n") else each for each in blocks)
+
+
 def row(option: Any, context: Any) -> tuple[str, str, str, str]:
     """All spellings of an option, what it does, its default, and the variable that sets it."""
     metavar = "" if option.is_flag else f" {option.make_metavar(ctx=context)}"
     *short, last = sorted(option.opts, key=len) + option.secondary_opts
     names = [*short, last + metavar]
-    text, _, told = option.help.partition(" [default: ")
+    text, _, stated = option.help.partition(" [default: ")
     variable = f"`{option.envvar}`" if option.envvar else ""
     return (
         cell(", ".join(f"`{name}`" for name in names)),
         cell(text),
-        told.rstrip("]") or default(option),
+        stated.rstrip("]") or default(option),
         variable,
     )
 

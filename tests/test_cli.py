@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 from command import EXAMPLES, Result, invoke, spawn
@@ -45,6 +47,27 @@ def test_help_names_every_option_with_its_purpose() -> None:
     options = [line for line in invoke("tag", "-h").out.splitlines() if line.lstrip().startswith("-")]
     assert len(options) >= 17
     assert all(len(line.split()) >= 3 or len(line) > 28 for line in options)
+
+
+def test_the_help_of_tag_is_grouped_with_at_most_25_options_before_the_rest() -> None:
+    text = invoke("tag", "--help").out
+    headings = re.findall(r"^(\w+):$", text, re.MULTILINE)
+    assert headings == ["Arguments", "Input", "Output", "Labels", "Model", "Scale", "More"]
+    options = re.findall(r"^  (?:-\w, )?--[\w-]+", text.partition("\nMore:")[0], re.MULTILINE)
+    assert 15 < len(options) <= 25
+
+
+def test_the_examples_in_the_help_of_tag_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = invoke("tag", "--help").out.partition("\nArguments:")[0]
+    commands = [line.split("  ")[2].split() for line in text.splitlines() if "  diffres tag" in line]
+    assert len(commands) == 3
+    monkeypatch.chdir(tmp_path)
+    for path in (Path("siren.ogg"), Path("recordings", "below", "siren.ogg")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(SIREN)
+    for _, *arguments in commands:
+        assert invoke(*arguments).code == 0
+    assert Path("results", "below", "siren.ogg.csv").exists()
 
 
 def test_help_without_rich_or_colours_in_a_pipe() -> None:

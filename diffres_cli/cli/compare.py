@@ -14,6 +14,7 @@ from diffres_cli.cli import options
 from diffres_cli.cli.console import emit, emit_table, say
 from diffres_cli.cli.folder import INTERRUPTED, TERMINATED, Terminated, terminable
 from diffres_cli.cli.livebar import LiveBar
+from diffres_cli.cli.options import DATA, OUTPUT, RUN, option
 from diffres_cli.cores import available_cores
 from diffres_cli.errors import UsageError
 from diffres_cli.imports import required
@@ -37,64 +38,50 @@ class Where:
 @required("diffres compare", "diffres[train]")
 def compare(
     plan: Annotated[
-        str,
-        typer.Argument(
-            metavar="[PLAN]", help="A TOML file, or the name of a plan of --plans.", show_default=False
-        ),
+        str, typer.Argument(metavar="[PLAN]", help="A TOML file, or the name of a plan of --plans.")
     ] = "",
     output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="OUT", help="The folder of cells and tables."),
+        Path, option("--output", "-o", panel=RUN, metavar="OUT", help="The folder of cells and tables.")
     ] = Path("comparisons"),
     data: Annotated[
         list[str] | None,
-        typer.Option(
-            "--data",
+        option(
+            panel=DATA,
             metavar="NAME=DIR",
             help="A dataset's folder; again for each. [default: where it is downloaded to]",
-            show_default=False,
         ),
     ] = None,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="FIELD=VALUE",
-            help="A field of every cell's recipe, such as training.epochs=2; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    setting: options.Set = None,
     jobs: Annotated[
         int | None,
-        typer.Option(
+        option(
             "--jobs",
             "-j",
+            panel=RUN,
             min=0,
             help="Cells at once; 0: one after another in this process. [default: one for each device]",
-            show_default=False,
         ),
     ] = None,
     devices: Annotated[
-        str, typer.Option("--devices", metavar="LIST", help="auto, cpu, cuda, or cuda:0,cuda:1.")
+        str, option(panel=RUN, metavar="LIST", help="auto, cpu, cuda, or cuda:0,cuda:1.")
     ] = "auto",
     threads: Annotated[
-        int | None,
-        typer.Option(
-            "--threads", min=1, help="Of each process. [default: cores by jobs]", show_default=False
-        ),
+        int | None, option(panel=RUN, min=1, help="Of each process. [default: cores by jobs]")
     ] = None,
     format_: Annotated[
-        str, typer.Option("--format", "-f", help="On standard output: markdown, csv or latex.")
+        str, option("--format", "-f", panel=OUTPUT, help="On standard output: markdown, csv or latex.")
     ] = "markdown",
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="List the cells, what is done of them and where data is missing."),
+        option(
+            "--dry-run", panel=OUTPUT, help="List the cells, what is done of them and where data is missing."
+        ),
     ] = False,
     table_only: Annotated[
-        bool, typer.Option("--table-only", help="Only tables, of the cells that are there.")
+        bool, option("--table-only", panel=OUTPUT, help="Only tables, of the cells that are there.")
     ] = False,
     plans: Annotated[
-        bool, typer.Option("--plans", help="List the plans that come with the program.")
+        bool, option("--plans", panel=OUTPUT, help="List the plans that come with the program.")
     ] = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,

@@ -37,6 +37,21 @@ class SettableCommand(TyperCommand):
         with _origins_named(ctx):
             return super().parse_args(ctx, args)
 
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options under their headings, those without one last."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            kind = "Arguments" if parameter.param_type_name == "argument" else ""
+            heading = getattr(parameter, "rich_help_panel", None) or kind
+            if record := parameter.get_help_record(ctx):
+                groups.setdefault(heading, []).append(record)
+        rest = groups.pop("", [])
+        groups["More" if groups.keys() - {"Arguments"} else "Options"] = rest
+        width = max(len(name) for records in groups.values() for name, _ in records)
+        for heading, records in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(min(width, 30)), text) for name, text in records])
+
     def invoke(self, ctx: Any) -> Any:
         """As any command, but a message that starts with an option starts with what set it.
 
@@ -89,9 +104,7 @@ def config(
     context: typer.Context,
     command: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[COMMAND [OPTIONS]]", help="tag, or as typed: viz --fps 25.", show_default=False
-        ),
+        typer.Argument(metavar="[COMMAND [OPTIONS]]", help="tag, or as typed: viz --fps 25."),
     ] = None,
 ) -> None:
     """Show the settings of a command, `tag` unless another is named, and where each comes from.

@@ -22,15 +22,7 @@ if TYPE_CHECKING:
 _WORTH_A_WORKER = 500  # recordings: starting a process takes as long as reading about this many headers
 _SHOWN = 5  # problems told one by one where no report is asked for
 
-Name = Annotated[
-    str, typer.Argument(help="As `diffres data list` names it, or package.module:NAME.", show_default=False)
-]
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        "--data", metavar="DIR", help="Its folder. [default: as `diffres data info` says]", show_default=False
-    ),
-]
+Name = Annotated[str, typer.Argument(help="As `diffres data list` names it, or package.module:NAME.")]
 
 data_app = typer.Typer(
     help="List the datasets, download them, and check what is here.",
@@ -69,7 +61,7 @@ def info(name: Name, debug: options.Debug = False) -> None:
 @data_app.command()
 def download(
     name: Name,
-    data: Data = None,
+    data: options.Data = None,
     keep_archives: Annotated[
         bool,
         typer.Option("--keep-archives", help="Keep them, in DIR/.download; else each goes once unpacked."),
@@ -102,11 +94,11 @@ def download(
 @data_app.command()
 def check(
     name: Name,
-    data: Data = None,
+    data: options.Data = None,
     deep: Annotated[bool, typer.Option("--deep", help="Decode everything, not only headers.")] = False,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", min=1, help="Worker processes. [default: by cores]", show_default=False),
+        typer.Option("--jobs", "-j", min=1, help="Worker processes. [default: by cores]"),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A CSV file of all problems: clip, split, why.")

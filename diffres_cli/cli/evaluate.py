@@ -12,6 +12,7 @@ import typer
 from diffres_cli.cli import options
 from diffres_cli.cli.console import say
 from diffres_cli.cli.livebar import LiveBar
+from diffres_cli.cli.options import DATA, MODEL, OUTPUT, option
 from diffres_cli.errors import OutputError, UsageError
 from diffres_cli.files import write_atomically
 from diffres_cli.imports import required
@@ -32,104 +33,70 @@ def evaluate(
         typer.Argument(
             metavar="[RUN]...",
             help="Folders of training runs, for folds or seeds: dataset, split and fold are their recipes'.",
-            show_default=False,
         ),
     ] = None,
-    dataset: Annotated[
+    dataset: options.Dataset = None,
+    data: options.Data = None,
+    split: Annotated[
         str | None,
-        typer.Option(
-            "--dataset",
-            metavar="NAME",
-            help="See `diffres data list`; or package.module:NAME.",
-            show_default=False,
+        option(panel=DATA, metavar="NAME", help="Or all. [default: test, or every fold]"),
+    ] = None,
+    fold: Annotated[str | None, option(panel=DATA, metavar="N|all", help="Of a dataset with folds.")] = None,
+    map_: Annotated[
+        Path | None,
+        option(
+            "--map",
+            panel=DATA,
+            metavar="FILE",
+            help="CSV of label,model_label, for a model with other labels.",
         ),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            metavar="DIR",
-            help="The dataset's folder. [default: where it is downloaded to]",
-            show_default=False,
+    limit: Annotated[int | None, option(panel=DATA, help="Only so many clips, evenly spread.")] = None,
+    max_missing: Annotated[
+        float | None,
+        option(
+            panel=DATA,
+            metavar="SHARE",
+            help="Of clips that may be missing or unreadable. [default: the run's, or 0.05]",
         ),
     ] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             "--model",
             "-m",
+            panel=MODEL,
             help="A name, hf:ORG/NAME, folder or file; again for each seed. [default: the run's]",
-            show_default=False,
         ),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            "--split", metavar="NAME", help="Or all. [default: test, or every fold]", show_default=False
-        ),
-    ] = None,
-    fold: Annotated[
-        str | None,
-        typer.Option("--fold", metavar="N|all", help="Of a dataset with folds.", show_default=False),
     ] = None,
     fps: Annotated[
         str | None,
-        typer.Option(
-            "--fps",
+        option(
+            panel=MODEL,
             metavar="LIST",
             help="Frame rates. [default: of 25,50,75,100 those the model serves]",
-            show_default=False,
         ),
-    ] = None,
-    map_: Annotated[
-        Path | None,
-        typer.Option(
-            "--map",
-            metavar="FILE",
-            help="CSV of label,model_label, for a model with other labels.",
-            show_default=False,
-        ),
-    ] = None,
-    backend: Annotated[
-        str | None,
-        typer.Option("--backend", help="onnx or torch. [default: by the file]", show_default=False),
     ] = None,
     device: options.Device = "auto",
-    batch_size: Annotated[int, typer.Option("--batch-size", help="Clips of one length at once.")] = 8,
-    limit: Annotated[
-        int | None, typer.Option("--limit", help="Only so many clips, evenly spread.", show_default=False)
+    backend: Annotated[str | None, option(panel=MODEL, help="onnx or torch. [default: by the file]")] = None,
+    batch_size: Annotated[int, option(panel=MODEL, help="Clips of one length at once.")] = 8,
+    format_: Annotated[
+        str | None,
+        option("--format", "-f", panel=OUTPUT, help="table, json or csv. [default: by -o, or table]"),
     ] = None,
-    max_missing: Annotated[
-        float | None,
-        typer.Option(
-            "--max-missing",
-            metavar="SHARE",
-            help="Of clips that may be missing or unreadable. [default: the run's, or 0.05]",
-            show_default=False,
-        ),
+    output: Annotated[
+        Path | None,
+        option("--output", "-o", panel=OUTPUT, metavar="FILE", help="Not to standard output."),
     ] = None,
     per_class: Annotated[
-        Path | None,
-        typer.Option("--per-class", metavar="FILE", help="CSV of each class's scores.", show_default=False),
+        Path | None, option(panel=OUTPUT, metavar="FILE", help="CSV of each class's scores.")
     ] = None,
     confusion: Annotated[
-        Path | None,
-        typer.Option("--confusion", metavar="FILE", help=".csv, or .png, .pdf, .svg.", show_default=False),
+        Path | None, option(panel=OUTPUT, metavar="FILE", help=".csv, or .png, .pdf, .svg.")
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(
-            "--plot", metavar="FILE", help="Metric and time by rate: .png, .pdf, .svg.", show_default=False
-        ),
-    ] = None,
-    format_: Annotated[
-        str | None,
-        typer.Option(
-            "--format", "-f", help="table, json or csv. [default: by -o, or table]", show_default=False
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Not to standard output.")
+        option(panel=OUTPUT, metavar="FILE", help="Metric and time by rate: .png, .pdf, .svg."),
     ] = None,
     offline: options.Offline = False,
     quiet: options.Quiet = False,
@@ -195,12 +162,12 @@ def _warn_of_training(tested: Sequence[Subject]) -> None:
         if subject.trained:
             known.setdefault(subject.name, {}).update(dict.fromkeys(subject.trained))
     if known:
-        told = "; ".join(f"{name} was trained on {', '.join(splits)}" for name, splits in known.items())
-        say(f"warning: {told}: these are not held-out figures")
+        trained = "; ".join(f"{name} was trained on {', '.join(splits)}" for name, splits in known.items())
+        say(f"warning: {trained}: these are not held-out figures")
 
 
 def _warn(subject: Subject, evaluation: Evaluation) -> None:
-    """Say what was not heard, and where a result went or why it did not."""
+    """Report clips that could not be used, and where the run's result is kept."""
     dataset = subject.dataset
     if missing := len(evaluation.missing):
         total = missing + len(dataset.of(*subject.splits))

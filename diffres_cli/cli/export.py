@@ -20,7 +20,6 @@ def export(
         str,
         typer.Argument(
             help="A training run, a .safetensors checkpoint, or a folder or shipped name with one.",
-            show_default=False,
         ),
     ],
     output: Annotated[
@@ -35,7 +34,6 @@ def export(
             "--notes",
             metavar="FILE",
             help="Markdown for the card above the numbers: what it is for, its limits.",
-            show_default=False,
         ),
     ] = None,
     unevaluated: Annotated[

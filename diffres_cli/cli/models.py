@@ -15,7 +15,7 @@ from diffres_cli.errors import DiffresError, UsageError
 if TYPE_CHECKING:
     from diffres_cli.checkpoint.card import ModelCard
 
-OnHub = Annotated[str, typer.Argument(metavar="hf:ORG/NAME[@REVISION]", show_default=False)]
+OnHub = Annotated[str, typer.Argument(metavar="hf:ORG/NAME[@REVISION]")]
 
 models_app = typer.Typer(
     help="List the installed models, show their facts, and get them from a hub.",
@@ -93,9 +93,7 @@ def remove(model: OnHub, debug: options.Debug = False) -> None:
 
 @models_app.command()
 def check(
-    name: Annotated[
-        str | None, typer.Argument(help="One model only. [default: all]", show_default=False)
-    ] = None,
+    name: Annotated[str | None, typer.Argument(help="One model only. [default: all]")] = None,
     debug: options.Debug = False,
 ) -> int:
     """Verify the checksums of the installed models, the shipped ones too."""
@@ -127,8 +125,8 @@ def providers(debug: options.Debug = False) -> None:
 
 @models_app.command()
 def push(
-    folder: Annotated[Path, typer.Argument(help="As written by `diffres export`.", show_default=False)],
-    model: Annotated[str, typer.Argument(metavar="hf:ORG/NAME", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="As written by `diffres export`.")],
+    model: Annotated[str, typer.Argument(metavar="hf:ORG/NAME")],
     private: Annotated[bool, typer.Option("--private", help="Make it a private model.")] = False,
     debug: options.Debug = False,
 ) -> None:

@@ -4,108 +4,169 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from diffres_cli.checkpoint.find import DEFAULT_MODEL
 from diffres_cli.config import variable
-from diffres_cli.errors import UsageError
+from diffres_cli.errors import SettingError
 from diffres_cli.outputs import FORMATS, formats_with_arrays
 
 if TYPE_CHECKING:
     from diffres_cli.audio import Channel
 
+# Headings of --help; options without one come last.
+INPUT, OUTPUT, LABELS, MODEL, SCALE = "Input", "Output", "Labels", "Model", "Scale"
+DATA, TRAINING, RUN = "Data", "Training", "Run"
+
+
+def option(*names: str, panel: str | None = None, **how: Any) -> Any:
+    """An option of the command line alone.
+
+    Args:
+        names: --long and -s; by default the parameter's name. panel: the heading in --help.
+        how: see `typer.Option`.
+    """
+    return typer.Option(*names, rich_help_panel=panel, **how)
+
 
 def setting(name: str, *short: str, **how: Any) -> Any:
     """An option that a DIFFRES_* variable or diffres.toml can set too: see `diffres_cli.config`."""
     long = name.partition("/")[0].removeprefix("--")
-    return typer.Option(name, *short, envvar=variable(long), show_envvar=False, **how)
+    return option(name, *short, envvar=variable(long), show_envvar=False, **how)
 
 
-def switch(name: str, *short: str, help: str) -> Any:
+def switch(name: str, *short: str, **how: Any) -> Any:
     """A setting that is on or off; --no-... overrules a variable or file that turns it on."""
-    return setting(f"--{name}/--no-{name}", *short, help=help, show_default=False)
+    return setting(f"--{name}/--no-{name}", *short, show_default=False, **how)
 
 
-Recursive = Annotated[bool, switch("recursive", "-r", help="Folders with all the folders below them.")]
-Model = Annotated[
-    str,
-    setting(
-        "--model",
-        "-m",
-        help="A shipped model's name, hf:ORG/NAME[@REVISION], a folder, an .onnx or .safetensors file.",
-    ),
+Recursive = Annotated[
+    bool, switch("recursive", "-r", panel=INPUT, help="Folders with all the folders below them.")
 ]
-Offline = Annotated[bool, switch("offline", help="Never use the network: only models that are installed.")]
-TopK = Annotated[int, setting("--top-k", "-k", help="At most this many labels.")]
-MinConfidence = Annotated[
-    float, setting("--min-confidence", "-c", help="Only labels that score at least this, 0 to 1.")
+FilesFrom = Annotated[
+    str | None,
+    option("--files-from", panel=INPUT, help="Read paths from this file, one a line; - for stdin."),
 ]
-Window = Annotated[
-    float | None,
-    setting("--window", help="Seconds classified at once. [default: the model's]", show_default=False),
-]
-Overlap = Annotated[float, setting("--overlap", help="Seconds that neighbouring windows share.")]
 OneChannel = Annotated[
     str,
     setting(
         "--channel",
+        panel=INPUT,
         metavar="N|mix|each",
         help="The channel to tag: the mean of all, one by its number from 1, or each for itself.",
     ),
 ]
-Labels = Annotated[
-    Path | None,
-    setting(
-        "--labels",
-        metavar="FILE",
-        help="Only the labels in this file, one name or id a line. [default: all]",
-        show_default=False,
-    ),
-]
-Events = Annotated[bool, switch("events", help="When each label is heard, finer than the window.")]
-MergeGap = Annotated[
-    float, setting("--merge-gap", help="Seconds between events of a label, below which they are one.")
-]
-MinDuration = Annotated[float, setting("--min-duration", help="Seconds an event lasts at least.")]
-Importance = Annotated[
-    bool, switch("importance", help=f"The importance of each input frame too: {formats_with_arrays()}.")
-]
-Embeddings = Annotated[
-    bool, switch("embeddings", help=f"Each window's pooled feature too: {formats_with_arrays()}.")
-]
-Device = Annotated[str, setting("--device", help="auto, cpu or cuda.")]
-Backend = Annotated[str, setting("--backend", help="onnx, or torch with the extra `train`.")]
+
 Format = Annotated[
     str | None,
     setting(
         "--format",
         "-f",
+        panel=OUTPUT,
         help=f"{', '.join(FORMATS)}, or package.module:FORMAT. [default: by -o, or table]",
-        show_default=False,
     ),
 ]
 Output = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--output",
         "-o",
+        panel=OUTPUT,
         metavar="PATH|URL",
         help="A file; or a folder that mirrors the inputs' tree, resumable. With --engine ray, a folder of "
         "Parquet files, by path or URL.",
     ),
 ]
 Combined = Annotated[
-    Path | None, typer.Option("--combined", metavar="FILE", help="One file of all results, resumable.")
+    Path | None,
+    option("--combined", panel=OUTPUT, metavar="FILE", help="One file of all results, resumable."),
 ]
+Picture = Annotated[
+    bool, setting("--picture/--no-picture", panel=OUTPUT, help="On a terminal, one recording is drawn too.")
+]
+
+TopK = Annotated[int, setting("--top-k", "-k", panel=LABELS, help="At most this many labels.")]
+MinConfidence = Annotated[
+    float,
+    setting("--min-confidence", "-c", panel=LABELS, help="Only labels that score at least this, 0 to 1."),
+]
+Labels = Annotated[
+    Path | None,
+    setting(
+        "--labels",
+        panel=LABELS,
+        metavar="FILE",
+        help="Only the labels in this file, one name or id a line. [default: all]",
+    ),
+]
+Events = Annotated[
+    bool, switch("events", panel=LABELS, help="When each label occurs, finer than the window.")
+]
+MergeGap = Annotated[
+    float,
+    setting("--merge-gap", panel=LABELS, help="Seconds between events of a label, below which they are one."),
+]
+MinDuration = Annotated[
+    float, setting("--min-duration", panel=LABELS, help="Seconds an event lasts at least.")
+]
+
+Model = Annotated[
+    str,
+    setting(
+        "--model",
+        "-m",
+        panel=MODEL,
+        help="A shipped model's name, hf:ORG/NAME[@REVISION], a folder, an .onnx or .safetensors file.",
+    ),
+]
+Fps = Annotated[
+    str | None,
+    setting(
+        "--fps",
+        panel=MODEL,
+        metavar="NUMBER",
+        help="Output frames per second: fewer is faster. [default: the model's]",
+    ),
+]
+Window = Annotated[
+    float | None, setting("--window", panel=MODEL, help="Seconds classified at once. [default: the model's]")
+]
+Overlap = Annotated[float, setting("--overlap", panel=MODEL, help="Seconds that neighbouring windows share.")]
+Device = Annotated[str, setting("--device", panel=MODEL, help="auto, cpu or cuda.")]
+Backend = Annotated[str, setting("--backend", help="onnx, or torch with the extra `train`.")]
+Offline = Annotated[bool, switch("offline", help="Never use the network: only models that are installed.")]
+
 Jobs = Annotated[
     int | None,
     setting(
         "--jobs",
         "-j",
+        panel=SCALE,
         help="Worker processes. [default: by cores for a folder or --combined, else 1]",
-        show_default=False,
+    ),
+]
+Shard = Annotated[
+    str | None,
+    option("--shard", panel=SCALE, metavar="K/N", help="Only the K-th of N parts, for job arrays."),
+]
+Force = Annotated[bool, option("--force", panel=SCALE, help="Tag again what is done already.")]
+Engine = Annotated[
+    str,
+    setting(
+        "--engine",
+        panel=SCALE,
+        help="local, or ray: a cluster, with the extra `ray`; inputs may be URLs such as s3://.",
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    setting(
+        "--ray-address",
+        panel=SCALE,
+        metavar="ADDRESS",
+        help="The cluster's, for --engine ray. [default: RAY_ADDRESS, or one started here]",
     ),
 ]
 Timeout = Annotated[
@@ -116,30 +177,39 @@ Timeout = Annotated[
         help="Give up a recording of which nothing more is decoded or tagged for this long; 0: never.",
     ),
 ]
-Engine = Annotated[
-    str,
-    setting(
-        "--engine", help="local, or ray: a cluster, with the extra `ray`; inputs may be URLs such as s3://."
-    ),
+Importance = Annotated[
+    bool, switch("importance", help=f"The importance of each input frame too: {formats_with_arrays()}.")
 ]
-RayAddress = Annotated[
+Embeddings = Annotated[
+    bool, switch("embeddings", help=f"Each window's pooled feature too: {formats_with_arrays()}.")
+]
+
+Dataset = Annotated[
     str | None,
-    setting(
-        "--ray-address",
-        metavar="ADDRESS",
-        help="The cluster's, for --engine ray. [default: RAY_ADDRESS, or one started here]",
-        show_default=False,
+    option("--dataset", panel=DATA, metavar="NAME", help="See `diffres data list`; or package.module:NAME."),
+]
+Data = Annotated[
+    Path | None,
+    option(
+        "--data",
+        panel=DATA,
+        metavar="DIR",
+        help="The dataset's folder. [default: as `diffres data info` says]",
     ),
 ]
-Shard = Annotated[
-    str | None, typer.Option("--shard", metavar="K/N", help="Only the K-th of N parts, for job arrays.")
+Set = Annotated[
+    list[str] | None,
+    option(
+        "--set",
+        panel=TRAINING,
+        metavar="FIELD=VALUE",
+        help="A field of the recipe, such as optimizer.lr=1e-3; may be repeated.",
+    ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Tag again what is done already.")]
-Picture = Annotated[
-    bool, setting("--picture/--no-picture", help="On a terminal, one recording is drawn too.")
-]
+
 Quiet = Annotated[bool, switch("quiet", "-q", help="No progress and no warnings.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback when something goes wrong.")]
+Verbose = Annotated[bool, option("--verbose", "-v", help="Print which model runs where.")]
+Debug = Annotated[bool, option("--debug", help="Show a traceback when something goes wrong.")]
 
 DEFAULT = DEFAULT_MODEL
 
@@ -148,15 +218,15 @@ def frame_rate(text: str | None) -> float | None:
     """The number in an --fps option. The model checks its range.
 
     Raises:
-        UsageError: no number.
+        SettingError: no number.
     """
     if text is None:
         return None
     try:
         return float(text)
     except ValueError:
-        raise UsageError(
-            f"--fps {text or repr(text)}: expected a number of frames per second, such as 25"
+        raise SettingError(
+            "fps", text or "''", "expected a number of frames per second, such as 25"
         ) from None
 
 
@@ -164,16 +234,14 @@ def channel_of(text: str) -> Channel:
     """What a --channel option says.
 
     Raises:
-        UsageError: no channel can be meant.
+        SettingError: no channel can be meant.
     """
     from diffres_cli.tagging.settings import CHANNELS
 
-    if text == "mix":
-        return "mix"
-    if text == "each":
-        return "each"
+    if text in ("mix", "each"):
+        return cast("Channel", text)
     if not (text.isascii() and text.isdigit() and int(text)):
-        raise UsageError(f"--channel {text or repr(text)}: {CHANNELS}")
+        raise SettingError("channel", text or "''", CHANNELS)
     return int(text)
 
 
@@ -181,10 +249,10 @@ def time_limit(seconds: float) -> float:
     """The value of --timeout.
 
     Raises:
-        UsageError: negative or not a number.
+        SettingError: negative or not a number.
     """
     if not 0 <= seconds < math.inf:
-        raise UsageError(f"--timeout {seconds:g}: must be 0 (never) or more seconds")
+        raise SettingError("timeout", seconds, "must be 0 (never) or more seconds")
     return seconds
 
 

@@ -35,53 +35,47 @@ def tag(
     context: typer.Context,
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="Files, folders, patterns, or - for audio on standard input.", show_default=False
-        ),
+        typer.Argument(help="Files, folders, patterns, or - for audio on standard input."),
     ] = None,
     recursive: options.Recursive = False,
-    files_from: Annotated[
-        str | None, typer.Option("--files-from", help="Read paths from this file, one a line; - for stdin.")
-    ] = None,
-    model: options.Model = options.DEFAULT,
-    fps: Annotated[
-        str | None,
-        options.setting(
-            "--fps",
-            metavar="NUMBER",
-            help="Output frames per second: fewer is faster. [default: the model's]",
-            show_default=False,
-        ),
-    ] = None,
-    top_k: options.TopK = 5,
-    min_confidence: options.MinConfidence = 0.1,
-    window: options.Window = None,
-    overlap: options.Overlap = 0.0,
+    files_from: options.FilesFrom = None,
     channel: options.OneChannel = "mix",
-    device: options.Device = "auto",
-    backend: options.Backend = "onnx",
     format_: options.Format = None,
     target: options.Output = None,
     combined: options.Combined = None,
+    picture: options.Picture = True,
+    top_k: options.TopK = 5,
+    min_confidence: options.MinConfidence = 0.1,
+    labels: options.Labels = None,
     events: options.Events = False,
     merge_gap: options.MergeGap = 0.0,
     min_duration: options.MinDuration = 0.0,
-    labels: options.Labels = None,
-    importance: options.Importance = False,
-    embeddings: options.Embeddings = False,
+    model: options.Model = options.DEFAULT,
+    fps: options.Fps = None,
+    window: options.Window = None,
+    overlap: options.Overlap = 0.0,
+    device: options.Device = "auto",
     jobs: options.Jobs = None,
-    timeout: options.Timeout = PATIENCE,
-    engine: options.Engine = "local",
-    ray_address: options.RayAddress = None,
     shard: options.Shard = None,
     force: options.Force = False,
+    engine: options.Engine = "local",
+    ray_address: options.RayAddress = None,
+    backend: options.Backend = "onnx",
     offline: options.Offline = False,
-    picture: options.Picture = True,
+    timeout: options.Timeout = PATIENCE,
+    importance: options.Importance = False,
+    embeddings: options.Embeddings = False,
     quiet: options.Quiet = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say which model runs where.")] = False,
+    verbose: options.Verbose = False,
     debug: options.Debug = False,
 ) -> int:
     """Tag recordings and print their labels.
+
+    \b
+    Examples:
+      diffres tag siren.ogg                         the labels of a recording
+      diffres tag siren.ogg --fps 25 --events       faster; when each label occurs
+      diffres tag recordings -r -o results -f csv   a folder: resumable, a file each
 
     Exit code: 0 all done, 1 some inputs failed, 2 usage, 3 nothing succeeded.
     """

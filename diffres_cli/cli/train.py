@@ -1,4 +1,4 @@
-"""`diffres train`: a recipe and a dataset -> a run folder; killed, it goes on with --resume."""
+"""`diffres train`: a recipe and a dataset -> a run folder; --resume resumes one that was stopped."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from diffres_cli.cli import options
 from diffres_cli.cli.console import emit, say
-from diffres_cli.errors import DiffresError, UsageError
+from diffres_cli.cli.options import DATA, MODEL, RUN, TRAINING, option
+from diffres_cli.errors import DiffresError, SettingError, UsageError
 from diffres_cli.imports import required
 
 if TYPE_CHECKING:
@@ -23,100 +22,55 @@ _RUN = "_DIFFRES_RUN"  # tells the processes Lightning starts for further device
 
 @required("diffres train", "diffres[train]")
 def train(
-    dataset: Annotated[
-        str,
-        typer.Option(
-            "--dataset",
-            metavar="NAME",
-            help="See `diffres data list`; or package.module:NAME.",
-            show_default=False,
-        ),
-    ] = "",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            metavar="DIR",
-            help="Its folder. [default: where it is downloaded to]",
-            show_default=False,
-        ),
-    ] = None,
-    recipe: Annotated[
-        Path | None,
-        typer.Option(
-            "--recipe", metavar="FILE", help="A TOML file. [default: the dataset's own]", show_default=False
-        ),
-    ] = None,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="FIELD=VALUE",
-            help="Any field, such as optimizer.lr=1e-3; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    fps: Annotated[
-        str,
-        typer.Option(
-            "--fps",
-            metavar="N or N-M",
-            help="One frame rate, or a range. [default: the recipe's]",
-            show_default=False,
-        ),
-    ] = "",
-    epochs: Annotated[
-        int | None, typer.Option("--epochs", help="[default: the recipe's]", show_default=False)
-    ] = None,
-    init: Annotated[
-        str,
-        typer.Option(
-            "--init",
-            metavar="MODEL",
-            help="Start from a model's weights, or from imagenet.",
-            show_default=False,
-        ),
-    ] = "",
+    dataset: options.Dataset = None,
+    data: options.Data = None,
     soft_labels: Annotated[
         Path | None,
-        typer.Option(
-            "--soft-labels",
+        option(
+            panel=DATA,
             metavar="PATH",
             help="Train against probabilities: a table, or a folder of tables beside their audio.",
-            show_default=False,
         ),
     ] = None,
     fold: Annotated[
-        int | None,
-        typer.Option("--fold", help="The fold to hold out, where a dataset has folds.", show_default=False),
+        int | None, option(panel=DATA, help="The fold to hold out, where a dataset has folds.")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="[default: the recipe's]", show_default=False)
+    recipe: Annotated[
+        Path | None,
+        option(panel=TRAINING, metavar="FILE", help="A TOML file. [default: the dataset's own]"),
     ] = None,
+    setting: options.Set = None,
+    fps: Annotated[
+        str,
+        option(
+            panel=TRAINING,
+            metavar="N or N-M",
+            help="One frame rate, or a range. [default: the recipe's]",
+        ),
+    ] = "",
+    epochs: Annotated[int | None, option(panel=TRAINING, help="[default: the recipe's]")] = None,
+    seed: Annotated[int | None, option(panel=TRAINING, help="[default: the recipe's]")] = None,
+    init: Annotated[
+        str,
+        option(panel=TRAINING, metavar="MODEL", help="Start from a model's weights, or from imagenet."),
+    ] = "",
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="RUN",
-            help="A new folder. [default: runs/DATASET-TIME]",
-            show_default=False,
-        ),
+        option("--output", "-o", panel=RUN, metavar="RUN", help="A new folder. [default: runs/DATASET-TIME]"),
     ] = None,
     resume: Annotated[
-        Path | None,
-        typer.Option(
-            "--resume", metavar="RUN", help="Go on with a run that was stopped.", show_default=False
-        ),
+        Path | None, option(panel=RUN, metavar="RUN", help="Resume a run that was stopped.")
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-    devices: Annotated[int, typer.Option("--devices", min=1, help="How many, on each machine.")] = 1,
-    nodes: Annotated[int, typer.Option("--nodes", min=1, help="How many machines.")] = 1,
-    show: Annotated[bool, typer.Option("--show", help="Print the recipe in effect, and do nothing.")] = False,
+    show: Annotated[
+        bool, option("--show", panel=RUN, help="Print the recipe in effect, and do nothing.")
+    ] = False,
+    device: options.Device = "auto",
+    devices: Annotated[int, option(panel=MODEL, min=1, help="How many, on each machine.")] = 1,
+    nodes: Annotated[int, option(panel=MODEL, min=1, help="How many machines.")] = 1,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Train a tagger that serves any frame rate, or go on with a run that was stopped.
+    """Train a tagger that serves any frame rate, or resume a run that was stopped.
 
     The run folder holds the recipe, the best network (weights.safetensors), the last checkpoint, logs, and
     what is needed to repeat it. `diffres eval RUN` tests it, `diffres export RUN -o FOLDER` makes it ready
@@ -155,14 +109,14 @@ def train(
 
 
 def _fields(
-    dataset: str, data: Path | None, setting: list[str] | None, fps: str, epochs: int | None, init: str,
-    soft_labels: Path | None, fold: int | None, seed: int | None,
+    dataset: str | None, data: Path | None, setting: list[str] | None, fps: str, epochs: int | None,
+    init: str, soft_labels: Path | None, fold: int | None, seed: int | None,
 ) -> dict[str, Any]:  # fmt: skip
     """What was asked for, as fields of a recipe: each option is the shorter way to say a --set."""
     from diffres_cli.recipes.files import parse_settings
 
     given = {
-        "data.dataset": dataset or None,
+        "data.dataset": dataset,
         "data.root": str(data.resolve()) if data else None,
         "data.fold": fold,
         "data.soft_labels": str(soft_labels.resolve()) if soft_labels else None,
@@ -187,13 +141,13 @@ def _rates(fps: str) -> dict[str, Any]:
     try:
         low, high = float(first), float(last if dash else first)
     except ValueError:
-        raise UsageError(f"--fps {fps}: give one rate, such as 25, or a range, such as 15-100") from None
+        raise SettingError("fps", fps, "give one rate, such as 25, or a range, such as 15-100") from None
     if not 0 < low <= high:
-        raise UsageError(f"--fps {fps}: must lie above 0, the lower rate first")
+        raise SettingError("fps", fps, "must be above 0, the lower rate first")
     return rate_fields(low, high)
 
 
-def _recipe(path: Path | None, dataset: str, fields: dict[str, Any]) -> Recipe:
+def _recipe(path: Path | None, dataset: str | None, fields: dict[str, Any]) -> Recipe:
     from diffres_cli.recipes.files import completed, read_recipe, recipe_for
     from diffres_cli.recipes.rules import checked
     from diffres_cli.training.start import inherited_fields
@@ -219,7 +173,7 @@ def _folder(output: Path | None, recipe: Recipe) -> Path:
 
 def _device(device: str) -> str:
     if device not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"--device {device}: choose auto, cpu or cuda")
+        raise SettingError("device", device, "choose auto, cpu or cuda")
     return device
 
 

@@ -12,6 +12,7 @@ import typer
 
 from diffres_cli.cli import options
 from diffres_cli.cli.console import emit, say, show
+from diffres_cli.cli.options import INPUT, MODEL, OUTPUT, option, setting
 from diffres_cli.errors import AudioError, OverdueError, UsageError
 from diffres_cli.text import printable
 from diffres_cli.watch import PATIENCE, watched
@@ -28,45 +29,41 @@ FEWEST_LINES = 16
 
 
 def viz(
-    input_: Annotated[
-        str, typer.Argument(metavar="INPUT", help="A recording, or - for standard input.", show_default=False)
-    ],
+    input_: Annotated[str, typer.Argument(metavar="INPUT", help="A recording, or - for standard input.")],
+    start: Annotated[float, option(panel=INPUT, help="Begin here, in seconds.")] = 0.0,
+    duration: Annotated[
+        float | None,
+        option(panel=INPUT, help="Draw this many seconds, at most 600. [default: all]"),
+    ] = None,
+    channel: options.OneChannel = "mix",
+    output: Annotated[
+        Path | None,
+        option(
+            "--output",
+            "-o",
+            panel=OUTPUT,
+            help="A .png, .svg or .pdf. [default: NAME.diffres.png in this folder]",
+        ),
+    ] = None,
+    terminal: Annotated[bool, option("--terminal", panel=OUTPUT, help="Draw in the terminal.")] = False,
+    width: Annotated[float, setting("--width", panel=OUTPUT, help="Of the figure, in inches.")] = 3.5,
+    top_k: options.TopK = 3,
+    min_confidence: options.MinConfidence = 0.1,
     model: options.Model = options.DEFAULT,
     fps: Annotated[
         str | None,
-        options.setting(
+        setting(
             "--fps",
+            panel=MODEL,
             help="One rate or several to compare: 25,50,100. [default: the model's]",
-            show_default=False,
         ),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="A .png, .svg or .pdf. [default: NAME.diffres.png in this folder]",
-            show_default=False,
-        ),
-    ] = None,
-    terminal: Annotated[bool, typer.Option("--terminal", help="Draw in the terminal.")] = False,
-    start: Annotated[float, typer.Option("--start", help="Begin here, in seconds.")] = 0.0,
-    duration: Annotated[
-        float | None,
-        typer.Option(
-            "--duration", help="Draw this many seconds, at most 600. [default: all]", show_default=False
-        ),
-    ] = None,
-    width: Annotated[float, options.setting("--width", help="Of the figure, in inches.")] = 3.5,
-    top_k: options.TopK = 3,
-    min_confidence: options.MinConfidence = 0.1,
     window: options.Window = None,
     overlap: options.Overlap = 0.0,
-    channel: options.OneChannel = "mix",
-    timeout: options.Timeout = PATIENCE,
     device: options.Device = "auto",
     backend: options.Backend = "onnx",
     offline: options.Offline = False,
+    timeout: options.Timeout = PATIENCE,
     debug: options.Debug = False,
 ) -> None:
     """Draw mel spectrogram, frame importance, warp and merged spectrogram on one time axis.
