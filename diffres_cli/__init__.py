@@ -40,18 +40,42 @@ from typing import TYPE_CHECKING, Any
 os.environ.update(ORT_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_TELEMETRY="1", RAY_USAGE_STATS_ENABLED="0")
 
 __version__ = "0.1.0"
-__all__ = ["DiffresError", "Prediction", "Tagger", "__version__", "load_tagger"]
+__all__ = [
+    "AdaptiveSpectrogram", "AudioError", "DependencyError", "DiffresError", "Event", "Label",
+    "MissingDependencyError", "ModelError", "OutputError", "Prediction", "SettingError", "Settings", "Tagger",
+    "UsageError", "WindowPrediction", "__version__", "draw", "load_tagger",
+]  # fmt: skip
 
 if TYPE_CHECKING:
-    from diffres_cli.errors import DiffresError
-    from diffres_cli.tagging.prediction import Prediction
+    from diffres_cli.errors import (
+        AudioError,
+        DependencyError,
+        DiffresError,
+        MissingDependencyError,
+        ModelError,
+        OutputError,
+        SettingError,
+        UsageError,
+    )
+    from diffres_cli.figure import draw
+    from diffres_cli.tagging.prediction import (
+        AdaptiveSpectrogram,
+        Event,
+        Label,
+        Prediction,
+        WindowPrediction,
+    )
+    from diffres_cli.tagging.settings import Settings
     from diffres_cli.tagging.tagger import Tagger, load_tagger
 
+_RESULTS = ("AdaptiveSpectrogram", "Event", "Label", "Prediction", "WindowPrediction")
 _HOMES = {
-    "DiffresError": "diffres_cli.errors",
-    "Prediction": "diffres_cli.tagging.prediction",
+    **{name: "diffres_cli.errors" for name in __all__ if name.endswith("Error")},
+    **dict.fromkeys(_RESULTS, "diffres_cli.tagging.prediction"),
+    "Settings": "diffres_cli.tagging.settings",
     "Tagger": "diffres_cli.tagging.tagger",
     "load_tagger": "diffres_cli.tagging.tagger",
+    "draw": "diffres_cli.figure",
 }
 
 
@@ -62,3 +86,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

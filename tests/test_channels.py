@@ -202,10 +202,8 @@ def test_pictures_of_channels(tmp_path: Path) -> None:
 
 
 def test_a_stream_of_windows_is_of_one_channel(tagger: Tagger) -> None:
-    from diffres_cli.audio import open_recording
-
-    with open_recording("two.wav") as recording, pytest.raises(UsageError, match="tag_channels"):
-        list(tagger.windows(recording, Settings(channel="each")))
-    with open_recording("two.wav") as recording:
-        (window,) = tagger.windows(recording, Settings(channel=2))
+    samples, rate = soundfile.read("two.wav", dtype="float32")
+    with pytest.raises(UsageError, match="channel each"):
+        tagger.stream([samples], rate, channel="each")
+    (window,) = tagger.stream([samples], rate, channel=2)
     assert window.labels[0].label == "Church bell"

@@ -16,7 +16,7 @@
     chain.py      several streams as one
     quiet.py      silence for a library that writes to standard error
     ffmpeg.py     everything else, through an ffmpeg on the PATH
-    arrays.py     a NumPy array
+    arrays.py     a NumPy array, or blocks of samples as they come
     scale.py      floats on the scale of integers
     mixdown.py    the mean of the channels, one of them or each; and whether the mean loses sound
     resample.py   blocks at one rate -> blocks at another
@@ -29,7 +29,7 @@ Importing this package loads NumPy only; libsndfile and soxr come in when a file
 
 from diffres_cli.audio.find import MEDIA_EXTENSIONS, find_files, find_recordings, paths_from
 from diffres_cli.audio.mixdown import Channel
-from diffres_cli.audio.recording import Recording, Source, open_recording
+from diffres_cli.audio.recording import Recording, Source, open_blocks, open_recording
 from diffres_cli.audio.windows import excerpt, windows
 from diffres_cli.text import printable
 
@@ -41,6 +41,7 @@ __all__ = [
     "excerpt",
     "find_files",
     "find_recordings",
+    "open_blocks",
     "open_recording",
     "paths_from",
     "printable",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from diffres_cli.audio.arrays import ArrayDecoder
+from diffres_cli.audio.arrays import ArrayDecoder, BlocksDecoder
 from diffres_cli.audio.decoder import Decoder, Samples
 from diffres_cli.audio.mixdown import Channel, Mixdown
 from diffres_cli.audio.resample import resampled
@@ -167,6 +167,18 @@ def open_recording(source: Source, sample_rate: int | None = None, name: str | N
     except BaseException:
         file.stream.close()
         raise
+
+
+def open_blocks(blocks: Iterable[NDArray[Any]], sample_rate: int, name: str = "stream") -> Recording:
+    """Blocks of samples that come one after another, as one recording. It waits for the first.
+
+    Args:
+        blocks: arrays [n] or [n, channels], as `open_recording` takes them, any n. sample_rate: Hz.
+
+    Raises:
+        UsageError: no sample rate. AudioError: a block is no array of samples.
+    """
+    return _checked(Recording(name, BlocksDecoder(blocks, sample_rate, name)))
 
 
 def _checked(recording: Recording) -> Recording:

@@ -13,9 +13,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from diffres_cli.errors import UsageError
+from diffres_cli.errors import SettingError
 from diffres_cli.tagging.prediction import Prediction
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Where there is no home folder, matplotlib warns that it keeps its list of fonts elsewhere.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
@@ -30,20 +34,29 @@ def check_width(width: float) -> None:
     """Refuse a width that a picture cannot have, before any work is done.
 
     Raises:
-        UsageError: it is out of range.
+        SettingError: it is out of range.
     """
     if not _NARROWEST <= width <= _WIDEST:
-        raise UsageError(f"--width {width:g}: must be {_NARROWEST:g} to {_WIDEST:g} inches")
+        raise SettingError("width", width, f"must be {_NARROWEST:g} to {_WIDEST:g} inches")
 
 
-def draw(predictions: Sequence[Prediction], path: Path, *, width: float = COLUMN, dpi: int = 300) -> None:
-    """Draw a recording tagged at one or more frame rates, one prediction each, to PNG, SVG or PDF.
+def draw(
+    predictions: Sequence[Prediction],
+    path: str | Path | None = None,
+    *,
+    width: float = COLUMN,
+    dpi: int = 300,
+) -> Figure:
+    """Draw a recording tagged at one or more frame rates, one prediction each, and write PNG, SVG or PDF.
 
     The mel spectrogram comes first; every rate adds its importance, its warp and its merged
     spectrogram at the original times. A single rate also shows the frames the classifier sees.
     Of several channels each begins with its own mel spectrogram.
     Text is 6 to 8 pt at `width` inches: choose the width at which the picture will be printed.
     Equal predictions give equal bytes; nothing of pyplot or of the user's matplotlib style is used.
+
+    Args:
+        path: what to write; None: only return the figure. dpi: pixels per inch.
 
     Raises:
         UsageError: no prediction, one without spectrograms, another suffix than the three, or a width
@@ -53,7 +66,12 @@ def draw(predictions: Sequence[Prediction], path: Path, *, width: float = COLUMN
     from diffres_cli.figure.layout import compose
     from diffres_cli.figure.write import check_suffix, style, write
 
-    check_suffix(path)
+    target = None if path is None else Path(path)
+    if target is not None:
+        check_suffix(target)
     check_width(width)
     with style():
-        write(compose(predictions, width, dpi), path, dpi)
+        figure = compose(predictions, width, dpi)
+        if target is not None:
+            write(figure, target, dpi)
+    return figure

@@ -11,7 +11,7 @@ import numpy as np
 from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import ModelFile, read_model
-from diffres_cli.errors import ModelError, UsageError
+from diffres_cli.errors import ModelError, SettingError
 from diffres_cli.inference.devices import CPU, CUDA, cuda_is_offered, cuda_problem
 from diffres_cli.inference.engine import message_of, open_session, stoppable
 
@@ -144,9 +144,9 @@ class OnnxRuntime(Runtime):
 
 def _providers(device: str) -> list[str]:
     if device not in DEVICES:
-        raise UsageError(f"--device {device}: choose {', '.join(DEVICES)}")
+        raise SettingError("device", device, f"choose {', '.join(DEVICES)}")
     if device == "cuda" and not cuda_is_offered():
-        raise UsageError(_no_cuda(cuda_problem()))
+        raise SettingError("device", "cuda", _no_cuda(cuda_problem()))
     return [CUDA, CPU] if device != "cpu" and cuda_is_offered() else [CPU]
 
 
@@ -154,12 +154,12 @@ def _without_cuda(device: str) -> tuple[str, ...]:
     """What to say when CUDA is offered and does not work: an error where it was asked for, else a warning."""
     problem = cuda_problem() or "ONNX Runtime cannot start on it"
     if device == "cuda":
-        raise UsageError(_no_cuda(problem))
+        raise SettingError("device", "cuda", _no_cuda(problem))
     return (f"running on the CPU, although this ONNX Runtime knows CUDA: {problem}",)
 
 
 def _no_cuda(problem: str) -> str:
-    return f"--device cuda: {problem}; or use --device cpu (`diffres models providers` shows what there is)"
+    return f"{problem}; or choose cpu (`diffres models providers` shows what there is)"
 
 
 def read_card(path: Path) -> ModelCard:

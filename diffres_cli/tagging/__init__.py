@@ -6,5 +6,7 @@ labels.py      scores -> ranked labels, of all or of a list; window scores -> th
 events.py      framewise scores -> events: a label's starts and ends in seconds
 settings.py    how to tag: frame rate, windows, which labels, what to keep
 assemble.py    what a model computes -> predictions of windows -> the recording's
-tagger.py      recordings -> windows -> batches -> predictions: the whole job
+windows.py     an open recording -> windows -> batches -> their predictions
+many.py        many recordings, one after another or in several processes
+tagger.py      a loaded model: tag one recording, many of them, or a stream
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.card import ModelCard
-from diffres_cli.errors import UsageError
+from diffres_cli.errors import SettingError
 from diffres_cli.files import reason
 from diffres_cli.tagging.prediction import Label
 from diffres_cli.text import NotTextError, read_text
@@ -48,7 +48,7 @@ def best(probabilities: Floats, top_k: int, min_confidence: float, allowed: Indi
 
 
 def pool(so_far: Floats | None, probabilities: Floats) -> Floats:
-    """A recording's scores from its windows': the largest, since a sound heard once was heard.
+    """A recording's scores from its windows': the largest, since a sound in one window is in the recording.
 
     Shape: [classes] and [classes] -> [classes].
     """
@@ -59,39 +59,54 @@ def select(card: ModelCard, names: Sequence[str]) -> Indices:
     """The classes that a list names, by label or by id, ascending.
 
     Raises:
-        UsageError: an empty list, or a name the model does not know, with those nearest to it.
+        SettingError: an empty list, or a name the model does not know, with those nearest to it.
     """
     if not names:
-        raise UsageError("--labels: the list is empty; write one label or id a line")
+        raise SettingError("labels", "", "the list is empty; give labels or ids, in a file one a line")
     places: dict[str, list[int]] = {}
     for names_of in (card.classes, card.class_ids):
         for index, name in enumerate(names_of):
             places.setdefault(name, []).append(index)
     unknown = [name for name in dict.fromkeys(names) if name not in places]
     if unknown:
-        raise UsageError(_unknown(unknown, card))
+        raise SettingError("labels", "", _describe_unknown(unknown, card))
     return np.unique(np.concatenate([places[name] for name in names]))
 
 
-def read_names(path: Path) -> tuple[str, ...]:
-    """The names in a file, one a line; blank lines count for nothing, nor does space around a name.
+def check_names(names: object) -> tuple[str, ...]:
+    """Label names from any iterable of them.
 
     Raises:
-        UsageError: the file cannot be read, or is not text.
+        SettingError: a single string, which would be read letter by letter, or anything but strings.
+    """
+    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
+        raise SettingError("labels", names, "expected a list of names, such as ['Dog', 'Siren']")
+    listed = tuple(names)
+    for name in listed:
+        if not isinstance(name, str):
+            raise SettingError("labels", "", f"expected names, found {name!r} among them")
+    return listed
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """The names in a file, one a line. Blank lines and space around a name are ignored.
+
+    Raises:
+        SettingError: the file cannot be read, or is not text.
     """
     try:
         lines = read_text(path).splitlines()
     except OSError as error:
-        raise UsageError(f"--labels {path}: {reason(error)}") from error
+        raise SettingError("labels", path, reason(error)) from error
     except NotTextError as error:
-        raise UsageError(f"--labels {path}: expected text, one label or id a line: {error}") from error
+        raise SettingError("labels", path, f"expected text, one label or id a line: {error}") from error
     return tuple(line.strip() for line in lines if line.strip())
 
 
-def _unknown(names: list[str], card: ModelCard) -> str:
+def _describe_unknown(names: list[str], card: ModelCard) -> str:
     shown = "; ".join(f"{name!r} ({_nearest(name, card)})" for name in names[:_SHOWN])
     more = f"; and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"--labels: {card.name} has no label {shown}{more}"
+    return f"{card.name} has no label {shown}{more}"
 
 
 def _nearest(name: str, card: ModelCard) -> str:

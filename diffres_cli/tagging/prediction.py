@@ -1,18 +1,26 @@
-"""The result types: what a tagger says about a recording, and what DiffRes did to hear it."""
+"""The result types: the labels of a recording, and what DiffRes did to its spectrogram."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from diffres_cli.arrays import Floats, Seconds
-from diffres_cli.tagging.record import Record, make_record
+from diffres_cli.imports import required
+from diffres_cli.tagging.record import Record, make_record, table_rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
 class Label:
-    """A class the model heard, with its score in [0, 1]. `id` is the ontology's (AudioSet: a MID)."""
+    """A class the model found, with its score in [0, 1]. `id` is the ontology's (AudioSet: a MID)."""
 
     label: str
     id: str
@@ -21,10 +29,10 @@ class Label:
 
 @dataclass(frozen=True)
 class Event:
-    """A label heard from `start` to `end`, in seconds of the recording.
+    """A label from `start` to `end`, in seconds of the recording.
 
-    `score`, in [0, 1], is the largest framewise score in between: it says where the label stands out,
-    and is no probability that compares with a window's.
+    `score`, in [0, 1], is the largest framewise score in between: it shows where the label stands
+    out, and cannot be compared with a window's probability.
     """
 
     label: str
@@ -55,6 +63,10 @@ class AdaptiveSpectrogram:
     edges: Seconds
     mel_frequencies: Floats
 
+    def __repr__(self) -> str:
+        shapes = f"mel {list(self.mel.shape)} -> merged {list(self.merged.shape)}"
+        return f"<AdaptiveSpectrogram {self.edges[0]:g} to {self.edges[-1]:g} s: {shapes}>"
+
 
 @dataclass(frozen=True, eq=False)
 class WindowPrediction:
@@ -80,6 +92,9 @@ class WindowPrediction:
     importance: Floats | None = None
     embedding: Floats | None = None
 
+    def __repr__(self) -> str:
+        return f"<WindowPrediction {self.start:g} to {self.end:g} s: {_list_labels(self.labels)}>"
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
@@ -104,12 +119,45 @@ class Prediction:
     frame_rate: float | None = None
     channel: int | None = None
 
+    def __repr__(self) -> str:
+        channel = "" if self.channel is None else f", channel {self.channel}"
+        settings = f"{self.file!r}{channel}, {self.duration:.4g} s at {self.fps:g} fps"
+        return f"<Prediction {settings}: {_list_labels(self.labels)}>"
+
     def to_dict(self) -> Record:
         """The documented JSON record of the prediction, as `diffres tag -f json` writes it.
 
         Times are rounded to the millisecond, scores to four decimals; see `diffres_cli.tagging.record`.
         """
         return make_record(self)
+
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame with one row a label of a window, or an event, in the columns of `-f csv`.
+
+        Importance (with its `frame_rate`, Hz) and embedding, where they were kept, are lists in the window's
+        first row.
+
+        Raises:
+            MissingDependencyError: pandas is not installed.
+        """
+        with required("to_pandas()", "pandas"):
+            pandas = import_module("pandas")
+        return pandas.DataFrame(table_rows(self.to_dict(), arrays=True))
+
+    def plot(self, path: str | Path | None = None, *, width: float = 3.5, dpi: int = 300) -> Figure:
+        """Draw mel spectrogram, importance, warp and merged spectrogram; see `diffres_cli.draw`.
+
+        Args:
+            path: a .png, .svg or .pdf to write; None: only return the figure, which a notebook shows.
+            width: in inches. dpi: pixels per inch of what is not letters and lines.
+
+        Raises:
+            UsageError: tagged without spectrograms; another suffix; a width out of range.
+            OutputError: the file cannot be written.
+        """
+        import diffres_cli  # its front door: what draws predictions stands above them
+
+        return diffres_cli.draw([self], path, width=width, dpi=dpi)
 
     @property
     def importance(self) -> Floats:
@@ -132,3 +180,7 @@ class Prediction:
         if not views:
             raise AttributeError("tagged without spectrograms: call tag(..., spectrogram=True)")
         return views
+
+
+def _list_labels(labels: Sequence[Label]) -> str:
+    return ", ".join(f"{label.label} {label.score:.2f}" for label in labels) or "no labels"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
+from typing import Any
 
 from diffres_cli.audio import Channel
 from diffres_cli.checkpoint.card import ModelCard
-from diffres_cli.errors import UsageError
-from diffres_cli.tagging.labels import Indices, select
+from diffres_cli.errors import SettingError
+from diffres_cli.tagging.labels import Indices, check_names, select
 
 CHANNELS = "choose mix, each or the number of a channel, from 1"
 
@@ -35,7 +38,7 @@ class Settings:
     overlap: float = 0.0
     start: float = 0.0
     duration: float | None = None
-    labels: tuple[str, ...] | None = None
+    labels: Sequence[str] | None = None
     events: bool = False
     merge_gap: float = 0.0
     min_duration: float = 0.0
@@ -44,48 +47,78 @@ class Settings:
     channel: Channel = "mix"
 
     def resolve(self, card: ModelCard) -> Settings:
-        """These settings with the model's defaults filled in.
+        """These settings with the model's defaults filled in, all of them checked.
 
         Raises:
-            UsageError: a value out of range, named with the option that sets it.
+            SettingError: a value out of range or of the wrong type.
         """
-        fps = card.default_fps if self.fps is None else self.fps
-        card.check_fps(fps)
-        least = card.mel.minimum_samples / card.sample_rate
-        window = max(least, card.sample_duration) if self.window is None else self.window
-        _require(self.top_k >= 1, f"--top-k {self.top_k}: must be at least 1")
-        _require(0 <= self.min_confidence <= 1, f"--min-confidence {self.min_confidence:g}: must be 0 to 1")
-        _require(least <= window <= 3600, f"--window {window:g}: must be {least:g} to 3600 seconds")
-        _require(
-            0 <= self.overlap <= 0.99 * window,
-            f"--overlap {self.overlap:g}: must be 0 to 99 % of the window ({window:g} seconds)",
+        shortest = card.mel.minimum_samples / card.sample_rate
+        window = max(shortest, card.sample_duration)
+        if self.window is not None:
+            window = check_number("window", self.window, shortest, 3600, f"{shortest:g} to 3600 seconds")
+        longest, one_sample = 0.99 * window, 1 / card.sample_rate
+        overlap = f"0 to 99 % of the window ({window:g} seconds)"
+        fps, duration = self.fps, self.duration
+        if fps is not None:
+            fps = check_number("fps", fps, -math.inf, math.inf, "such as 25")
+        if duration is not None:
+            duration = check_number("duration", duration, one_sample, _LONGEST, "more than 0 seconds")
+        if not _is_channel(self.channel):
+            raise SettingError("channel", self.channel, CHANNELS)
+        settings = replace(
+            self,
+            fps=card.check_fps(card.default_fps if fps is None else fps),
+            top_k=int(check_number("top_k", self.top_k, 1, math.inf, "at least 1", Integral)),
+            min_confidence=check_number("min_confidence", self.min_confidence, 0, 1, "0 to 1"),
+            window=window,
+            overlap=check_number("overlap", self.overlap, 0, longest, overlap),
+            start=check_number("start", self.start, 0, _LONGEST, "0 or more seconds"),
+            duration=duration,
+            channel=self.channel if isinstance(self.channel, str) else int(self.channel),
+            labels=None if self.labels is None else check_names(self.labels),
+            merge_gap=check_number("merge_gap", self.merge_gap, 0, 3600, "0 to 3600 seconds"),
+            min_duration=check_number("min_duration", self.min_duration, 0, 3600, "0 to 3600 seconds"),
         )
-        _require(0 <= self.start < math.inf, f"--start {self.start:g}: must be 0 or more seconds")
-        _require(
-            self.duration is None or 1 / card.sample_rate <= self.duration < math.inf,
-            f"--duration {self.duration or 0:g}: must be more than 0 seconds",
-        )
-        for option, value in (("--merge-gap", self.merge_gap), ("--min-duration", self.min_duration)):
-            _require(0 <= value <= 3600, f"{option} {value:g}: must be 0 to 3600 seconds")
-        _require(_is_channel(self.channel), f"--channel {self.channel}: {CHANNELS}")
-        self.allowed(card)
-        return replace(self, fps=fps, window=window)
+        settings.allowed(card)
+        return settings
 
     def allowed(self, card: ModelCard) -> Indices | None:
         """The classes that `labels` names; None for all.
 
         Raises:
-            UsageError: a name the model does not know.
+            SettingError: a name the model does not know.
         """
         return None if self.labels is None else select(card, self.labels)
+
+
+_LONGEST = 1e9  # seconds: finite, and more than 30 years
+
+
+def check_number(
+    setting: str, value: Any, least: float, most: float, allowed: str, kind: Any = Real
+) -> float:
+    """`value` as a float when it is a number from `least` to `most`.
+
+    Args:
+        allowed: the range in words. kind: `numbers.Integral` where fractions make no sense.
+
+    Raises:
+        SettingError: out of range, or not a number.
+
+    >>> check_number("top_k", 2.5, 1, 9, "1 to 9", Integral)
+    Traceback (most recent call last):
+    diffres_cli.errors.SettingError: top_k 2.5: expected a whole number, 1 to 9
+    """
+    if not isinstance(value, kind) or isinstance(value, bool):
+        what = "a whole number" if kind is Integral else "a number"
+        shown = repr(value) if isinstance(value, str) else value
+        raise SettingError(setting, shown, f"expected {what}, {allowed}")
+    if not least <= value <= most:  # refuses NaN too
+        raise SettingError(setting, value, f"must be {allowed}")
+    return float(value)
 
 
 def _is_channel(channel: object) -> bool:
     if isinstance(channel, str):
         return channel in ("mix", "each")
-    return isinstance(channel, int) and not isinstance(channel, bool) and channel >= 1
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise UsageError(message)
+    return isinstance(channel, Integral) and not isinstance(channel, bool) and int(channel) >= 1

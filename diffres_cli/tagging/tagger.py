@@ -1,46 +1,45 @@
-"""Recordings -> windows -> predictions: the whole job."""
+"""A loaded model and what it does: tag one recording, many of them, or a stream as it comes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, Literal, overload
 
-import numpy as np
+from numpy.typing import NDArray
 
-from diffres_cli.arrays import Floats
-from diffres_cli.audio import Channel, Recording, Source, excerpt, open_recording, windows
+from diffres_cli.audio import Channel, Recording, Source, open_blocks, open_recording
+from diffres_cli.audio.arrays import check_rate
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import DEFAULT_MODEL, ModelFile, find_model, read_model
-from diffres_cli.errors import AudioError, UsageError
+from diffres_cli.errors import AudioError, DiffresError, SettingError
 from diffres_cli.imports import required
 from diffres_cli.inference.runtime import OnnxRuntime, Runtime
-from diffres_cli.inference.timing import output_frames_at
-from diffres_cli.tagging.assemble import Assembler, Windows, given
+from diffres_cli.tagging.assemble import Assembler, Windows
+from diffres_cli.tagging.many import tag_each, tag_in_processes
 from diffres_cli.tagging.prediction import Prediction, WindowPrediction
-from diffres_cli.tagging.settings import Settings
+from diffres_cli.tagging.settings import Settings, check_number
+from diffres_cli.tagging.windows import outputs_for, tag_windows
 from diffres_cli.text import printable
-from diffres_cli.watch import progress
 
 __all__ = ["BACKENDS", "Settings", "Tagger", "load_tagger"]
 
 BACKENDS = ("onnx", "torch")
-_BATCH = {"cpu": 1, "cuda": 16}  # a CPU gains nothing from batches, and memory stays flat
-
-
-class _Piece(NamedTuple):
-    """A window to tag: of which channel, the index of its first sample, and its samples, [n]."""
-
-    channel: int | None
-    first: int
-    samples: Floats
 
 
 class Tagger:
     """A loaded model, ready to tag. Make one with `load_tagger`."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, load: Callable[[], Tagger]) -> None:
+        """`load` makes another one like it, in a process of its own."""
         self._runtime = runtime
+        self._load = load
+
+    def __repr__(self) -> str:
+        return f"<Tagger {self.card.name}: {self.backend} on {self.device}, {len(self.card.classes)} labels>"
 
     @property
     def card(self) -> ModelCard:
@@ -62,36 +61,53 @@ class Tagger:
         """What one should know of where it runs: a GPU that cannot be used, and why."""
         return self._runtime.warnings
 
+    # fmt: off
     @overload
     def tag(
-        self, source: Source, sample_rate: int | None = None, *, channel: Literal["each"], **how: Any
+        self, source: Source, sample_rate: int | None = None, *, channel: Literal["each"],
+        fps: float | None = None, top_k: int = 5, min_confidence: float = 0.1, window: float | None = None,
+        overlap: float = 0.0, start: float = 0.0, duration: float | None = None,
+        labels: Sequence[str] | None = None, events: bool = False, merge_gap: float = 0.0,
+        min_duration: float = 0.0, importance: bool = False, embeddings: bool = False,
+        spectrogram: bool = True, framewise: bool = False,
     ) -> list[Prediction]: ...
 
     @overload
     def tag(
-        self, source: Source, sample_rate: int | None = None, *, channel: Channel = "mix", **how: Any
+        self, source: Source, sample_rate: int | None = None, *,
+        fps: float | None = None, top_k: int = 5, min_confidence: float = 0.1, window: float | None = None,
+        overlap: float = 0.0, start: float = 0.0, duration: float | None = None,
+        labels: Sequence[str] | None = None, events: bool = False, merge_gap: float = 0.0,
+        min_duration: float = 0.0, importance: bool = False, embeddings: bool = False,
+        channel: int | Literal["mix"] = "mix", spectrogram: bool = True, framewise: bool = False,
     ) -> Prediction: ...
 
     def tag(
-        self,
-        source: Source,
-        sample_rate: int | None = None,
-        *,
-        channel: Channel = "mix",
-        spectrogram: bool = True,
-        framewise: bool = False,
-        **settings: Any,
+        self, source: Source, sample_rate: int | None = None, *,
+        fps: float | None = None, top_k: int = 5, min_confidence: float = 0.1, window: float | None = None,
+        overlap: float = 0.0, start: float = 0.0, duration: float | None = None,
+        labels: Sequence[str] | None = None, events: bool = False, merge_gap: float = 0.0,
+        min_duration: float = 0.0, importance: bool = False, embeddings: bool = False,
+        channel: Channel = "mix", spectrogram: bool = True, framewise: bool = False,
     ) -> Prediction | list[Prediction]:
         """Tag one recording.
 
         Args:
             source: a path, a file's bytes, a binary stream, or an array [N] or [N, channels].
-            sample_rate: Hz, for an array. spectrogram: keep importance, warp and spectrograms.
-            channel: "mix" for the mean of all, the number of one, from 1, or "each".
-            framewise: keep class scores along time. settings: the other fields of `Settings`.
+            sample_rate: Hz, for an array.
+            fps: output frames per second; None: the model's default.
+            top_k, min_confidence: at most so many labels, each scoring at least this, 0 to 1.
+            window, overlap: seconds classified at once, None: the model's; and shared by neighbours.
+            start, duration: the part to tag, in seconds; None: to the end.
+            labels: only these, by name or id; None: all the model knows.
+            events: find each label's starts and ends. Events of a label closer than `merge_gap` seconds
+                become one; then those shorter than `min_duration` seconds are dropped.
+            importance, embeddings: keep each window's importance curve, and its pooled feature.
+            channel: "mix" for the mean of all channels, the number of one, from 1, or "each".
+            spectrogram: keep importance, warp and spectrograms. framewise: keep class scores along time.
 
         Returns:
-            One prediction; for "each" a list of one for each channel.
+            One prediction; for the channel "each" a list with one for each channel.
 
         Raises:
             AudioError: the recording cannot be read. UsageError: a setting out of range.
@@ -102,23 +118,91 @@ class Tagger:
         >>> prediction.labels[0].label, prediction.importance.shape, prediction.edges[0].shape
         ('Static', (100,), (26,))
         """
-        chosen = Settings(**settings, channel=channel)
+        settings = Settings(
+            fps, top_k, min_confidence, window, overlap, start, duration, labels, events, merge_gap,
+            min_duration, importance, embeddings, channel,
+        ).resolve(self.card)
         with open_recording(source, sample_rate) as recording:
-            found = self.tag_channels(recording, chosen, spectrogram=spectrogram, framewise=framewise)
+            found = self.tag_channels(recording, settings, spectrogram=spectrogram, framewise=framewise)
         return found if channel == "each" else found[0]
 
-    def tag_recording(self, recording: Recording, settings: Settings, **how: Any) -> Prediction:
-        """Tag an open recording: its labels are its windows' best scores.
+    def tag_many(
+        self, paths: Iterable[str | Path], jobs: int | None = None, *,
+        fps: float | None = None, top_k: int = 5, min_confidence: float = 0.1, window: float | None = None,
+        overlap: float = 0.0, start: float = 0.0, duration: float | None = None,
+        labels: Sequence[str] | None = None, events: bool = False, merge_gap: float = 0.0,
+        min_duration: float = 0.0, importance: bool = False, embeddings: bool = False,
+        channel: int | Literal["mix"] = "mix", spectrogram: bool = False, framewise: bool = False,
+    ) -> Iterator[Prediction | DiffresError]:
+        """Tag many recordings, one result for each path, in the order of the paths.
+
+        The result of a recording that cannot be tagged is its error, as an object: it ends nothing. The
+        paths are taken as results are asked for, so that both may be endless.
 
         Args:
-            settings: of one channel, or the mix. how: as `tag_channels` takes it.
+            jobs: how many processes; None: this one alone. A script that asks for more starts its work
+                below `if __name__ == "__main__":`, as multiprocessing requires.
+            The others are those of `tag`.
 
         Raises:
-            AudioError: it cannot be decoded. UsageError: a setting out of range.
+            UsageError: a setting out of range; at once, before the first result.
+            DependencyError: a package that decodes audio is missing.
+
+        >>> tagger = load_tagger("audioset-small")
+        >>> [type(result).__name__ for result in tagger.tag_many(["examples/rain.ogg", "missing.wav"])]
+        ['Prediction', 'AudioError']
         """
-        _refuse_each(settings)
-        (prediction,) = self.tag_channels(recording, settings, **how)
-        return prediction
+        if isinstance(paths, (str, Path)):
+            raise SettingError("paths", paths, "expected a list of paths; for one recording call tag")
+        if jobs is not None:
+            check_number("jobs", jobs, 1, math.inf, "at least 1", Integral)
+        settings = Settings(
+            fps, top_k, min_confidence, window, overlap, start, duration, labels, events, merge_gap,
+            min_duration, importance, embeddings, self._check_one(channel),
+        ).resolve(self.card)
+        tag = partial(_tag_path, settings=settings, spectrogram=spectrogram, framewise=framewise)
+        if jobs is None or jobs == 1:
+            return tag_each(partial(tag, self), paths)
+        return tag_in_processes(jobs, self._load, tag, paths)
+
+    def stream(
+        self, blocks: Iterable[NDArray[Any]], sample_rate: int, *,
+        fps: float | None = None, top_k: int = 5, min_confidence: float = 0.1, window: float | None = None,
+        overlap: float = 0.0, labels: Sequence[str] | None = None, importance: bool = False,
+        embeddings: bool = False, channel: int | Literal["mix"] = "mix",
+        spectrogram: bool = False, framewise: bool = False,
+    ) -> Iterator[WindowPrediction]:
+        """Tag audio as it comes, window by window, in constant memory.
+
+        A window is tagged as soon as the shortest window the model takes has followed it; the last one when
+        the blocks end.
+
+        Args:
+            blocks: arrays [n] or [n, channels] of any length, as from a microphone. sample_rate: Hz.
+            The others are those of `tag`.
+
+        Raises:
+            UsageError: a setting out of range; at once, before the first block is taken.
+            AudioError: a block is no array of samples, or there is not one sample.
+
+        >>> tagger = load_tagger("audioset-small")
+        >>> noise = np.random.default_rng(0).normal(0, 0.1, (30, 1000, 2))  # 30 blocks of 1/16 s, in stereo
+        >>> [(each.start, each.end) for each in tagger.stream(noise, 16000, window=1.0)]
+        [(0.0, 1.0), (1.0, 1.875)]
+        """
+        settings = Settings(
+            fps, top_k, min_confidence, window, overlap, labels=labels, importance=importance,
+            embeddings=embeddings, channel=self._check_one(channel),
+        ).resolve(self.card)
+        outputs, rate = outputs_for(settings, spectrogram, framewise), check_rate(sample_rate, "stream")
+
+        def predictions() -> Iterator[WindowPrediction]:
+            with open_blocks(blocks, rate) as recording:
+                for _, prediction in tag_windows(self._runtime, recording, settings, outputs, batch=1):
+                    yield prediction
+
+        return predictions()
+    # fmt: on
 
     def tag_channels(
         self,
@@ -132,70 +216,36 @@ class Tagger:
         """Tag an open recording: one prediction, or with `settings.channel` "each" one for each channel.
 
         Args:
-            on_window: told the end of each window, in seconds, once it is tagged.
+            on_window: called with the end of each window, in seconds, once it is tagged.
 
         Raises:
             AudioError: it cannot be decoded. UsageError: a setting out of range.
         """
-        chosen = settings.resolve(self.card)
-        assembler = Assembler(self.card, chosen)
+        settings = settings.resolve(self.card)
+        assembler = Assembler(self.card, settings)
         channels: dict[int | None, Windows] = {}
-        for channel, window in self._windows(recording, chosen, _outputs(chosen, spectrogram, framewise)):
+        outputs = outputs_for(settings, spectrogram, framewise)
+        for channel, window in tag_windows(self._runtime, recording, settings, outputs):
             assembler.add(channels.setdefault(channel, Windows()), window, framewise)
             if on_window:
                 on_window(window.end)
-        if not channels:  # only by `start`: a recording without samples was refused before
-            raise AudioError(
-                f"{printable(recording.name)}: it ends at {recording.duration:.2f} s, "
-                f"--start is {chosen.start:g} s"
-            )
+        if not channels:  # only because of `start`: a recording without samples was refused before
+            ends, start = f"{recording.duration:.2f} s", f"{settings.start:g} s"
+            raise AudioError(f"{printable(recording.name)}: it ends at {ends}, start is {start}")
         return [assembler.prediction(recording, windows, channel) for channel, windows in channels.items()]
 
-    def windows(
-        self, recording: Recording, settings: Settings, *, spectrogram: bool = False, framewise: bool = False
-    ) -> Iterator[WindowPrediction]:
-        """Tag an open recording window by window, as a stream, in constant memory.
+    @staticmethod
+    def _check_one(channel: Channel) -> Channel:
+        if channel == "each":
+            raise SettingError("channel", channel, "only `tag` takes it; choose mix or a number")
+        return channel
 
-        Only windows of equal length share a batch, so no score depends on its neighbours.
 
-        Raises:
-            AudioError: it cannot be decoded. UsageError: a setting out of range, or the channel "each".
-        """
-        _refuse_each(settings)
-        chosen = settings.resolve(self.card)
-        for _, window in self._windows(recording, chosen, _outputs(chosen, spectrogram, framewise)):
-            yield window
-
-    def _windows(
-        self, recording: Recording, settings: Settings, outputs: Sequence[str]
-    ) -> Iterator[tuple[int | None, WindowPrediction]]:
-        """Windows with their channels, which is None for the mix."""
-        assembler, mel = Assembler(self.card, settings), self.card.mel
-        for batch in _batches(self._cut(recording, settings), _BATCH[self.device]):
-            waveform = np.stack([piece.samples for piece in batch])
-            output_frames = output_frames_at(
-                given(settings.fps), mel.frames(waveform.shape[1]), mel.frame_rate
-            )
-            found = self._runtime.run(waveform, output_frames, outputs)
-            progress()
-            for row, piece in enumerate(batch):
-                values = {name: value[row] for name, value in found.items()}
-                yield piece.channel, assembler.window(values, output_frames, piece.first, len(piece.samples))
-
-    def _cut(self, recording: Recording, settings: Settings) -> Iterator[_Piece]:
-        rate = self.card.sample_rate
-        size = round(given(settings.window) * rate)
-        hop = size - round(settings.overlap * rate)
-        first = round(settings.start * rate)
-        count = None if settings.duration is None else round(settings.duration * rate)
-        part = excerpt(recording.blocks(rate, settings.channel), first, count)
-        for offset, samples in windows(part, size, hop, self.card.mel.minimum_samples):
-            if settings.channel == "each":
-                for channel, own in enumerate(samples.T, start=1):
-                    yield _Piece(channel, first + offset, own)
-            else:
-                number = None if settings.channel == "mix" else settings.channel
-                yield _Piece(number, first + offset, samples)
+def _tag_path(
+    tagger: Tagger, path: str | Path, settings: Settings, spectrogram: bool, framewise: bool
+) -> Prediction:
+    with open_recording(path) as recording:
+        return tagger.tag_channels(recording, settings, spectrogram=spectrogram, framewise=framewise)[0]
 
 
 def load_tagger(
@@ -220,7 +270,8 @@ def load_tagger(
         DependencyError: torch is asked for and not installed, or does not load.
     """
     if backend not in BACKENDS:
-        raise UsageError(f"--backend {backend}: choose {' or '.join(BACKENDS)}")
+        raise SettingError("backend", backend, f"choose {' or '.join(BACKENDS)}")
+    check_number("threads", threads, 0, math.inf, "0 (one a core) or more", Integral)
     file = find_model(model, weights=backend == "torch", offline=offline)
     return tagger_of(read_model(file), device, threads)
 
@@ -232,38 +283,16 @@ def tagger_of(model: ModelFile, device: str = "auto", threads: int = 1) -> Tagge
         UsageError, ModelError, DependencyError: see `load_tagger`.
     """
     if model.is_onnx:
-        return Tagger(OnnxRuntime(model, device, threads))
-    return Tagger(_torch_runtime(model, device, threads))
+        runtime: Runtime = OnnxRuntime(model, device, threads)
+    else:
+        runtime = _torch_runtime(model, device, threads)
+    load = partial(
+        load_tagger, model.path, backend=runtime.backend, device=device, threads=threads, offline=True
+    )
+    return Tagger(runtime, load)
 
 
 def _torch_runtime(model: ModelFile, device: str, threads: int) -> Runtime:
     with required(f"running {model.path.name} on torch", "diffres[train]"):
         from diffres_cli.nn.backend import TorchRuntime
     return TorchRuntime(model, device, threads)
-
-
-def _outputs(settings: Settings, spectrogram: bool, framewise: bool) -> Sequence[str]:
-    framewise = framewise or settings.events
-    return (
-        "probabilities",
-        *(("framewise",) if framewise else ()),
-        *(("importance",) if framewise or spectrogram or settings.importance else ()),
-        *(("mel", "merged") if spectrogram else ()),
-        *(("embedding",) if settings.embeddings else ()),
-    )
-
-
-def _batches(cut: Iterable[_Piece], size: int) -> Iterator[list[_Piece]]:
-    batch: list[_Piece] = []
-    for piece in cut:
-        if batch and (len(batch) == size or len(batch[0].samples) != len(piece.samples)):
-            yield batch
-            batch = []
-        batch.append(piece)
-    if batch:
-        yield batch
-
-
-def _refuse_each(settings: Settings) -> None:
-    if settings.channel == "each":
-        raise UsageError("--channel each gives a prediction for each channel: call tag_channels")
