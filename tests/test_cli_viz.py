@@ -164,7 +164,7 @@ def test_a_recording_that_cannot_be_read(here: Path) -> None:
     assert refused(here, "nowhere.wav", code=3) == "nowhere.wav: no such file or folder"
     assert refused(here, "a.wav", code=3) == "a.wav: a text file, not audio"
     assert refused(here, "folder", code=3).startswith("folder: a folder, not a recording")
-    assert refused(here, SIREN, "--start", "9", code=3).endswith("it ends at 8.00 s, --start is 9 s")
+    assert refused(here, SIREN, "--start", "9", code=3).endswith("it ends at 8.00 s, start is 9 s")
 
 
 def test_a_picture_that_cannot_be_written_leaves_the_old_one(here: Path) -> None:

@@ -90,12 +90,12 @@ def test_a_file_has_a_name_a_line(tmp_path, data):
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(UsageError, match=r"--labels .*nothing\.txt: No such file"):
+    with pytest.raises(UsageError, match=r"^labels .*nothing\.txt: No such file"):
         read_names(tmp_path / "nothing.txt")
-    with pytest.raises(UsageError, match=r"--labels .*: Is a directory"):
+    with pytest.raises(UsageError, match=r"^labels .*: Is a directory"):
         read_names(tmp_path)
     (tmp_path / "noise.wav").write_bytes(bytes(range(256)))
-    with pytest.raises(UsageError, match=r"--labels .*noise\.wav: expected text, one label or id a line"):
+    with pytest.raises(UsageError, match=r"^labels .*noise\.wav: expected text, one label or id a line"):
         read_names(tmp_path / "noise.wav")
 
 

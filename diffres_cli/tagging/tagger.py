@@ -112,6 +112,7 @@ class Tagger:
         Raises:
             AudioError: the recording cannot be read. UsageError: a setting out of range.
 
+        >>> import numpy as np
         >>> tagger = load_tagger("audioset-small")
         >>> noise = np.random.default_rng(0).normal(0, 0.1, 32000).astype(np.float32)
         >>> prediction = tagger.tag(noise, sample_rate=32000, fps=25)
@@ -185,6 +186,7 @@ class Tagger:
             UsageError: a setting out of range; at once, before the first block is taken.
             AudioError: a block is no array of samples, or there is not one sample.
 
+        >>> import numpy as np
         >>> tagger = load_tagger("audioset-small")
         >>> noise = np.random.default_rng(0).normal(0, 0.1, (30, 1000, 2))  # 30 blocks of 1/16 s, in stereo
         >>> [(each.start, each.end) for each in tagger.stream(noise, 16000, window=1.0)]
