@@ -56,8 +56,7 @@ def stop(workers: Iterable[Worker]) -> None:
     """Stop them all, at once."""
     stopped = list(workers)
     for worker in stopped:
-        worker.pipe.close()
-        worker.process.terminate()
+        worker.process.terminate()  # and only then close the pipe: a worker would wonder at that
     for worker in stopped:
         worker.process.join(_PATIENCE)
         kill(worker)

@@ -158,8 +158,9 @@ def test_the_help_of_download_tells_of_mirrors():
     assert f"{MIRROR}=http://" in result.out
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no Ctrl-C to send there")
-def test_ctrl_c_stops_a_download_which_goes_on_later(server, tmp_path):
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals to send there")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_a_download_which_goes_on_later(server, tmp_path, number, code):
     ((path, archive),) = small("esc50")[1].items()
     server.fail(path, after=len(archive) // 2, hold=threading.Event())
     root = tmp_path / "esc50"
@@ -168,10 +169,12 @@ def test_ctrl_c_stops_a_download_which_goes_on_later(server, tmp_path):
     )
     while not (part := list(root.glob(f"{STAGE}/*.part"))) or not part[0].stat().st_size:
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130
-    assert said.endswith(b"\ndiffres: stopped: the same command goes on from here\n")
+    assert process.returncode == code
+    assert b"Traceback" not in said
+    told = said.endswith(b"\ndiffres: stopped: the same command goes on from here\n")
+    assert told == (number == signal.SIGINT)
     assert data("check", "esc50", "--data", root).code == 2
     assert data("download", "esc50", "--data", root).code == 0
     assert server.requests[-1].range

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
-from batch_runs import leftovers, noted, results, workers_of
+from batch_runs import leftovers, noted, results, silence, workers_of
 from command import EXAMPLES, Result, invoke, spawn, start
 from dataset_trees import sound
 from hostile import endless_model, ffmpegs, silent_ffmpeg, sounds, unknown_format
@@ -213,6 +213,19 @@ def test_a_signal_is_heard_while_ffmpeg_hangs(tmp_path: Path, command: str) -> N
     assert "Traceback" not in result.err
     assert not leftovers(tmp_path)
     wait_until(lambda: not ffmpegs(tmp_path))
+
+
+def test_a_check_in_processes_ends_with_its_signal(tmp_path: Path) -> None:
+    (tmp_path / "in" / "rain").mkdir(parents=True)
+    for i in range(8):
+        silence(tmp_path / "in" / "rain" / f"{i}.wav", 36_000)
+    with running("data", "check", "folder", "--data", tmp_path / "in", "--deep", "-j", "2") as process:
+        wait_until(lambda: workers_of(process), process)
+        time.sleep(1)  # into the first recordings, of ten hours each
+        workers = workers_of(process)
+        result = ended(process)
+    assert (result.code, result.err) == (143, "")
+    assert not psutil.wait_procs(workers, timeout=PATIENCE)[1]
 
 
 @pytest.mark.parametrize("stuck", [True, False])

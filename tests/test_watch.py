@@ -95,5 +95,19 @@ def test_a_library_that_never_returns_does_not_silence_the_process() -> None:
     with pytest.raises(OverdueError):
         watched(work, 0.1)
     assert os.path.samestat(os.fstat(2), before)
-    watched(lambda: quiet_stderr().__enter__(), 5)  # another one gets its turn
     never.set()
+
+
+def test_a_library_called_when_all_is_given_up_does_not_silence_the_process() -> None:
+    before, given_up, over = os.fstat(2), threading.Event(), threading.Event()
+
+    def work() -> None:
+        on_stop("work", given_up.set)
+        given_up.wait(PATIENCE)
+        with quiet_stderr():
+            over.wait(PATIENCE)
+
+    with pytest.raises(OverdueError):
+        watched(work, 0.1)
+    assert os.path.samestat(os.fstat(2), before)
+    over.set()

@@ -29,11 +29,11 @@ def quiet_stderr() -> Iterator[None]:
             os.close(original)
             _lock.release()
 
-    on_stop("silence", restore)  # a library that never returns would keep the whole process silent
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
         os.close(nowhere)
+        on_stop("silence", restore)  # a library that never returns would keep the whole process silent
         yield
     finally:
         restore()

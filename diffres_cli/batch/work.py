@@ -102,7 +102,8 @@ def do(
         try:
             _write(mirrored(setup.mirror, task, setup.format), records, setup)
         except OutputError as error:
-            if _stops_all(error, setup.mirror):
+            _refuse_gone(setup.mirror)
+            if _is_full(error):
                 raise
             return Outcome(task, error=f"{printable(task.path)}: {error}")
     return Outcome(task, records, warnings=tagger.warnings)
@@ -131,17 +132,19 @@ def _refuse_changed(task: Task) -> None:
         raise AudioError(f"{printable(task.path)}: changed since this run began: run again to tag it")
 
 
-def _stops_all(error: OutputError, mirror: Path) -> bool:
+def _is_full(error: OutputError) -> bool:
     """Whether no other result could be written either; a name too long, say, is one recording's matter."""
     cause = error.__cause__
-    return not mirror.is_dir() or (isinstance(cause, OSError) and cause.errno in _DISK)
+    return isinstance(cause, OSError) and cause.errno in _DISK
+
+
+def _refuse_gone(mirror: Path) -> None:
+    if not mirror.is_dir():
+        raise OutputError(f"the output folder {mirror} is gone: bring it back and run the same command again")
 
 
 def _write(path: Path, records: tuple[Record, ...], setup: Setup) -> None:
     assert setup.mirror is not None
-    if not setup.mirror.is_dir():
-        raise OutputError(
-            f"the output folder {setup.mirror} is gone: bring it back and run the same command again"
-        )
+    _refuse_gone(setup.mirror)
     make_folder(path.parent)
     write_atomically(path, b"".join(make_writer(setup.format).format_file(records)), durable=False)
