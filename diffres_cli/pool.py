@@ -22,6 +22,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 Report = Callable[[Any], None]
 
+_AHEAD = 4  # tasks a worker that have started, or are done and wait for one before them
 _ATTEMPTS = 2
 _DEATHS = 10  # in a row, with nothing done in between: the tasks are not to blame
 
@@ -87,6 +88,28 @@ class WorkerPool(Generic[T, R]):
                 return
             for pipe in wait(list(busy)):
                 yield from self._receive(busy[pipe])  # type: ignore[index]
+
+    def run_in_order(self, tasks: Iterable[T]) -> Iterator[tuple[T, R | Died]]:
+        """Each task with its result, in the order of the tasks. Few start ahead of a slow one.
+
+        Args:
+            tasks: hashable, no two of them equal.
+
+        Raises:
+            DiffresError: see `run`.
+        """
+        started, finished = deque[T](), dict[T, R | Died]()
+
+        def source() -> Iterator[T]:
+            for task in tasks:
+                started.append(task)
+                yield task
+
+        for task, result in self.run(source(), lambda: len(started) < _AHEAD * self.count):
+            finished[task] = result
+            while started and started[0] in finished:
+                first = started.popleft()
+                yield first, finished.pop(first)
 
     def submit(self, task: T) -> None:
         """Add a task to the `run` that goes on, after all others."""

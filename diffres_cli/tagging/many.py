@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffres_cli.errors import AudioError, DependencyError, DiffresError
 from diffres_cli.imports import required
-from diffres_cli.processes import Worker, kill, start, stop
+from diffres_cli.pool import Died, Report, WorkerPool
 from diffres_cli.tagging.prediction import Prediction
 from diffres_cli.text import printable
 
@@ -43,66 +38,28 @@ def tag_each(tag: Callable[[str | Path], Prediction], paths: Iterable[str | Path
 
 
 def tag_in_processes(
-    count: int,
-    load: Callable[[], Tagger],
-    tag: _Tag,
-    paths: Iterable[str | Path],
+    count: int, load: Callable[[], Tagger], tag: _Tag, paths: Iterable[str | Path]
 ) -> Iterator[Result]:
-    """The same in `count` processes, each with one path at a time.
-
-    Results are taken from the processes in turn, which keeps them in order and memory bounded. A process that
-    dies costs the recording it was tagging; another takes its place.
+    """The same in `count` processes. One that dies is replaced, and its recording tried once more.
 
     Args:
         load: makes the tagger of a process.
+
+    Raises:
+        DiffresError: the model does not load, or processes die whatever they are given.
     """
-    remaining = iter(paths)
-    idle, busy = list[Worker](), deque[tuple[Worker, str | Path]]()
-    try:
-        while True:
-            for path in islice(remaining, count - len(busy)):
-                worker = idle.pop() if idle else Worker(*start(_serve, load, tag))
-                busy.append((worker, path))
-                with suppress(OSError):  # it died idle: receiving finds out
-                    worker.pipe.send(path)
-            if not busy:
-                return
-            result = _receive(*busy[0])
-            worker, _ = busy.popleft()
-            if not worker.pipe.closed:
-                idle.append(worker)
-            if isinstance(result, _Failure):
-                raise result.error
-            yield result
-    finally:
-        stop([*idle, *(worker for worker, _ in busy)])
+    with WorkerPool(count, _prepare, (load, tag)) as pool:
+        for (_, path), result in pool.run_in_order(enumerate(paths)):
+            if isinstance(result, Died):
+                yield AudioError(f"{printable(str(path))}: the process tagging it died ({result.reason})")
+            else:
+                yield result[0]
 
 
-@dataclass(frozen=True)
-class _Failure:
-    """What keeps a process from tagging anything."""
-
-    error: DiffresError
-
-
-def _receive(worker: Worker, path: str | Path) -> Result | _Failure:
-    try:
-        result: Result | _Failure = worker.pipe.recv()
-        return result
-    except (EOFError, OSError):
-        kill(worker)
-        return AudioError(f"{printable(str(path))}: the process tagging it died ({worker.death})")
-
-
-def _serve(pipe: Connection, load: Callable[[], Tagger], tag: _Tag) -> None:
-    """Tag each path that comes through the pipe, until it closes."""
-    try:
-        with required():
-            tagger = load()
-        while True:
-            (result,) = tag_each(partial(tag, tagger), [pipe.recv()])
-            pipe.send(result)
-    except DiffresError as error:
-        pipe.send(_Failure(error))
-    except (EOFError, BrokenPipeError):
-        pass
+def _prepare(
+    load: Callable[[], Tagger], tag: _Tag
+) -> Callable[[tuple[int, str | Path], Report], tuple[Result]]:
+    with required():
+        tagger = load()
+    # In a tuple: an error by itself would end the pool.
+    return lambda task, _: (next(tag_each(partial(tag, tagger), [task[1]])),)

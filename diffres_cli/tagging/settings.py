@@ -60,7 +60,7 @@ class Settings:
         overlap = f"0 to 99 % of the window ({window:g} seconds)"
         fps, duration = self.fps, self.duration
         if fps is not None:
-            fps = check_number("fps", fps, -math.inf, math.inf, "such as 25")
+            fps = check_type("fps", fps, "such as 25")
         if duration is not None:
             duration = check_number("duration", duration, one_sample, _LONGEST, "more than 0 seconds")
         if not _is_channel(self.channel):
@@ -109,13 +109,19 @@ def check_number(
     Traceback (most recent call last):
     diffres_cli.errors.SettingError: top_k 2.5: expected a whole number, 1 to 9
     """
-    if not isinstance(value, kind) or isinstance(value, bool):
-        what = "a whole number" if kind is Integral else "a number"
-        shown = repr(value) if isinstance(value, str) else value
-        raise SettingError(setting, shown, f"expected {what}, {allowed}")
+    check_type(setting, value, allowed, kind)
     if not least <= value <= most:  # refuses NaN too
         raise SettingError(setting, value, f"must be {allowed}")
     return float(value)
+
+
+def check_type(setting: str, value: Any, allowed: str, kind: Any = Real) -> float:
+    """`value` as a float when it is a number, be it out of range; see `check_number`."""
+    if isinstance(value, kind) and not isinstance(value, bool):
+        return float(value)
+    what = "a whole number" if kind is Integral else "a number"
+    shown = repr(value) if isinstance(value, str) else value
+    raise SettingError(setting, shown, f"expected {what}, {allowed}")
 
 
 def _is_channel(channel: object) -> bool:
