@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv1d, pad
 
 from diffres_cli.checkpoint.frontend import AUDIOSET_SMALL as CONFIG
+from diffres_cli.nn.diffres import DiffRes
 from diffres_cli.nn.frontends.dft import PowerSpectrum
 from diffres_cli.nn.frontends.mel import FilterGroup, MelSpectrogram, filter_groups, mel_filters
 from diffres_cli.nn.importance import rescale
@@ -163,7 +164,8 @@ class Importance(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         """[B, F, T] -> [B, T]."""
-        return self.network.importance_logits(mel)
+        assert isinstance(self.network.reduction, DiffRes)
+        return self.network.reduction.logits(mel)
 
 
 class Warp(nn.Module):

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from diffres_cli.audio import excerpt, find_recordings, open_recording
-from diffres_cli.checkpoint.frontend import FRONT_ENDS, PAPER
+from diffres_cli.checkpoint.frontend import PAPER
+from diffres_cli.checkpoint.parts import FRONT_ENDS
 from diffres_cli.nn.frontends import build_front_end
 from diffres_cli.nn.objectives import empty_frames, frame_rms
 from diffres_cli.recipes.recipe import Loss
@@ -49,7 +50,7 @@ def waveform(path: Path, seconds: float) -> Tensor:
 
 
 def table(waveforms: list[Tensor]) -> str:
-    front_end = build_front_end(*FRONT_ENDS["paper"])
+    front_end = build_front_end(*FRONT_ENDS["paper"][:2])
     levels = [frame_rms(each, PAPER) for each in waveforms]
     with torch.no_grad():
         powers = [front_end(each).mean(1).sqrt() for each in waveforms]

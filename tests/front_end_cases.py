@@ -27,6 +27,9 @@ CASES = {
        for kind in ("leaf", "sincnet", "td-filterbanks")
        for name, config in (("odd", TINY), ("even", EVEN), ("sparse", SPARSE))},
     "stft": ("stft", dataclasses.replace(EVEN, mel_bins=32)),
+    "trainable-stft": ("trainable-stft", dataclasses.replace(EVEN, mel_bins=32)),
+    "trainable-stft odd": ("trainable-stft", dataclasses.replace(TINY, mel_bins=32)),
+    "trainable-stft sparse": ("trainable-stft", dataclasses.replace(SPARSE, mel_bins=32)),
     "cqt": ("cqt", dataclasses.replace(TINY, window=40, low=500.0, high=2000.0)),
     "cqt, every semitone": ("cqt", dataclasses.replace(
         EVEN, window=274, low=500.0, high=1000.0, mel_bins=12, minimum_samples=150)),

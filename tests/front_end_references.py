@@ -101,6 +101,18 @@ def stft(waveform: Array, config: MelConfig, learned: Parameters) -> Array:
     return np.array([spectrum(signal, i, config) for i in range(0, len(signal) + 1, config.hop)]).T
 
 
+def trainable_stft(waveform: Array, config: MelConfig, learned: Parameters) -> Array:
+    """Power of each learned wave, a real row and an imaginary one, over windows of a mirrored signal."""
+    signal, count = prepared(waveform, config), config.mel_bins
+    rows = np.zeros((count, len(signal) // config.hop + 1))
+    for i in range(rows.shape[1]):
+        first = i * config.hop - config.window // 2
+        frame = np.array([mirror(signal, first + k) for k in range(config.window)])
+        for f in range(count):
+            rows[f, i] = (learned["kernels"][f] @ frame) ** 2 + (learned["kernels"][count + f] @ frame) ** 2
+    return rows
+
+
 def at(waveform: Array, config: MelConfig, output_frames: int) -> Array:
     """The linear spectrum where `output_frames` frames share what the frames of one hop cover."""
     signal = prepared(waveform, config)

@@ -18,7 +18,8 @@ from test_cli_terminal import on_terminal
 
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import shipped_models
-from diffres_cli.checkpoint.frontend import FRONT_ENDS, PAPER, MelConfig
+from diffres_cli.checkpoint.frontend import PAPER, MelConfig
+from diffres_cli.checkpoint.parts import FRONT_ENDS
 from diffres_cli.checkpoint.variant import Variant
 from diffres_cli.datasets import load_dataset
 from diffres_cli.errors import DataError, ModelError
@@ -86,7 +87,7 @@ def test_numbers_of_a_front_end_that_contradict_each_other(mel: dict[str, float]
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
 def test_every_front_end_of_ours_is_one(front_end: str) -> None:
-    assert not list(FRONT_ENDS[front_end][1].faults())
+    assert not list(FRONT_ENDS[front_end].config.faults())
 
 
 @pytest.mark.parametrize("value", [0, -1, 1e9, float("nan"), float("inf"), True, "50", None, []], ids=str)
@@ -175,7 +176,7 @@ def test_no_command_shows_a_strangers_control_characters(tmp_path: Path) -> None
 
 
 def test_a_front_end_that_is_not_the_graphs_is_refused(tmp_path: Path) -> None:
-    mel = asdict(FRONT_ENDS["audioset-small"][1]) | {"mel_bins": 64}
+    mel = asdict(FRONT_ENDS["audioset-small"].config) | {"mel_bins": 64}
     result = invoke("models", "info", hostile(tmp_path / "odd.onnx", mel=json.dumps(mel)))
     assert result.code == 3
     assert "64" in result.complaint

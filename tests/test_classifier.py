@@ -13,7 +13,7 @@ from torchvision.models import mobilenet_v3_large
 from torchvision.ops.misc import SqueezeExcitation
 
 from diffres_cli.errors import UsageError
-from diffres_cli.nn.classifier import AttentionPooling, build_classifier
+from diffres_cli.nn.classifier import AttentionPooling, build_backbone
 
 
 def parameters(module: nn.Module) -> int:
@@ -23,12 +23,12 @@ def parameters(module: nn.Module) -> int:
 def unfilled(architecture: str, width: float = 1.0) -> nn.Module:
     """A classifier of shapes only, made at once."""
     with torch.device("meta"):
-        return build_classifier(architecture, 527, width)
+        return build_backbone(architecture, 527, width)
 
 
 @cache
 def classifier(architecture: str) -> nn.Module:
-    return build_classifier(architecture, 7, width=0.4).eval()
+    return build_backbone(architecture, 7, width=0.4).eval()
 
 
 def test_efficientnet_b2_has_13_6_million_parameters() -> None:
@@ -124,13 +124,13 @@ def test_attention_never_says_more_than_1() -> None:
 
 
 def test_an_unknown_architecture_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="'resnet50': choose efficientnet_b0, efficientnet_b2, mobilenet"):
-        build_classifier("resnet50", 10)
+    with pytest.raises(UsageError, match=r"'resnet50'.*efficientnet_b0, efficientnet_b2, mobilenet"):
+        build_backbone("resnet50", 10)
 
 
 @pytest.mark.parametrize("architecture", ["efficientnet_b0", "mobilenet_v3_large"])
 def test_scores_keep_full_precision_under_mixed_precision(architecture: str) -> None:
-    network = build_classifier(architecture, 5, 0.2).eval()
+    network = build_backbone(architecture, 5, 0.2).eval()
     for name, parameter in network.named_parameters():
         if not name.startswith("features"):
             nn.init.normal_(parameter)  # scores that are not all a half

@@ -58,8 +58,8 @@ def untrained() -> DiffResNetwork:
             module.momentum = None  # keep what one batch has
     with torch.no_grad():
         network.train()(bursts(2, 160_000), 250)
-        network.importance[-1].bn1.weight *= 0.3
-        network.importance[-1].bn2.weight *= 0.3
+        network.reduction.importance[-1].bn1.weight *= 0.3
+        network.reduction.importance[-1].bn2.weight *= 0.3
         network.backbone.features[-1][1].weight *= 0.05
     return network.eval()
 
@@ -251,7 +251,7 @@ def test_twins_found_equal(twins: Twins) -> None:
 def test_a_changed_weight_is_a_difference() -> None:
     network = load_network(find_model("audioset-small", weights=True))
     with torch.no_grad():
-        network.importance[2].conv1.bias[0] += 0.1
+        network.reduction.importance[2].conv1.bias[0] += 0.1
     assert largest_difference(network, read_model(SHIPPED).data) > TOLERANCE
 
 

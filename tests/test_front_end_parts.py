@@ -10,7 +10,8 @@ import pytest
 import torch
 from front_end_cases import TINY, noise, trained
 
-from diffres_cli.checkpoint.frontend import LEARNED, SINCNET, frequencies
+from diffres_cli.checkpoint.frontend import LEARNED, SINCNET
+from diffres_cli.checkpoint.parts import frequencies
 from diffres_cli.nn.frontends.filters import FWHM, gabor_start, largest
 from diffres_cli.nn.frontends.leaf import Leaf
 from diffres_cli.nn.frontends.mel import mel_filters

@@ -72,7 +72,7 @@ def test_the_chain_is_its_stages_as_the_paper_has_them(network: DiffResNetwork) 
     waveform, output_frames = noise(1, 30_000), 23
     with torch.no_grad():
         mel = network.front_end(waveform)
-        scores = network.importance_logits(mel).sigmoid()[0].double().numpy()
+        scores = network.reduction.logits(mel).sigmoid()[0].double().numpy()
         importance = slow.rescale_loop(scores, output_frames)
         warp = slow.warp_by_algorithm_1(importance, output_frames)
         x = mel[0].double().numpy()
@@ -174,17 +174,17 @@ def test_every_parameter_learns(untrained: DiffResNetwork) -> None:
     without = [name for name, p in untrained.named_parameters() if p.grad is None]
     assert without == []
     assert all(p.grad.isfinite().all() for p in untrained.parameters())
-    assert sum(p.grad.abs().sum() for p in untrained.importance.parameters()) > 0
+    assert sum(p.grad.abs().sum() for p in untrained.reduction.importance.parameters()) > 0
 
 
 def test_importance_learns_through_the_classifier() -> None:
     """Self-distillation in miniature: at a quarter of the frames, closer to the full-rate scores."""
     network = load_network(find_model("audioset-small", weights=True))
     torch.manual_seed(0)
-    network.importance = ImportanceNetwork()
+    network.reduction.importance = ImportanceNetwork()
     waveform = torch.from_numpy(FIXTURE["wave_odd"])[None]
     target = torch.from_numpy(FIXTURE["prob_odd_100"])[None]
-    optimiser = torch.optim.Adam(network.importance.parameters(), 1e-3)
+    optimiser = torch.optim.Adam(network.reduction.importance.parameters(), 1e-3)
     excess = []
     for _ in range(12):
         probabilities = network(waveform, 50).probabilities

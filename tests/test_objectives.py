@@ -8,7 +8,8 @@ import torch
 from references import activeness_loop, frame_rms_loop, guide_loss_loop
 from torch import Tensor
 
-from diffres_cli.checkpoint.frontend import FRONT_ENDS, PAPER
+from diffres_cli.checkpoint.frontend import PAPER
+from diffres_cli.checkpoint.parts import FRONT_ENDS
 from diffres_cli.nn.frontends import build_front_end
 from diffres_cli.nn.importance import rescale
 from diffres_cli.nn.objectives import activeness, empty_frames, frame_rms, guide_loss
@@ -36,7 +37,7 @@ def test_a_frames_rms_equals_its_loop(samples: int) -> None:
 
 @pytest.mark.parametrize("name", FRONT_ENDS)
 def test_there_is_one_rms_for_each_frame_of_every_front_end(name: str) -> None:
-    kind, config = FRONT_ENDS[name]
+    kind, config = FRONT_ENDS[name][:2]
     waveform = torch.randn(1, config.minimum_samples // 2 + 5000)
     assert frame_rms(waveform, config).shape == (1, build_front_end(kind, config)(waveform).shape[2])
 

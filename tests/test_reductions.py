@@ -15,12 +15,13 @@ from torch.nn.functional import adaptive_avg_pool1d, adaptive_max_pool1d
 
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.frontend import PAPER
-from diffres_cli.checkpoint.variant import REDUCTIONS, Variant
+from diffres_cli.checkpoint.parts import REDUCTIONS
+from diffres_cli.checkpoint.variant import Variant
 from diffres_cli.errors import ModelError
 from diffres_cli.nn.export import checked_onnx
 from diffres_cli.nn.importance import ImportanceNetwork, rescale
 from diffres_cli.nn.network import DiffResNetwork
-from diffres_cli.nn.reductions import ConvolutionBlocks, pick_frames, pooled
+from diffres_cli.nn.reductions import ConvolutionBlocks, EvenReduction, pick_frames
 from diffres_cli.nn.warp import Overlaps, merge_mean, overlaps, resolution_encoding
 from diffres_cli.nn.weights import load_network, save_network
 
@@ -35,6 +36,11 @@ def network(**switches: object) -> DiffResNetwork:
         variant=Variant(**switches),  # type: ignore[arg-type]
     )  # fmt: skip
     return DiffResNetwork(card).eval()
+
+
+def pooled(frames: Tensor, reduction: str, output_frames: int) -> Tensor:
+    module: EvenReduction = REDUCTIONS.load(reduction)(frames.shape[1])
+    return module(frames, output_frames).mean
 
 
 def even(frames: Tensor, output_frames: int) -> Overlaps:
@@ -59,7 +65,7 @@ def test_pooling_shares_time_out_evenly(frames: int, output_frames: int) -> None
         for reduction, expected in {
             "average-pool": mean, "max-pool": largest, "average-max-pool": (mean + largest) / 2
         }.items():  # fmt: skip
-            got = pooled(x, even(x, output_frames), reduction)
+            got = pooled(x, reduction, output_frames)
             assert got.shape == (2, 5, output_frames)
             torch.testing.assert_close(got[..., row], expected, atol=1e-9, rtol=0)
 
@@ -67,7 +73,7 @@ def test_pooling_shares_time_out_evenly(frames: int, output_frames: int) -> None
 @pytest.mark.parametrize(("frames", "output_frames"), [(100, 25), (100, 50), (96, 32), (60, 60)])
 def test_where_frames_divide_it_is_torchs_pooling(frames: int, output_frames: int) -> None:
     x = torch.rand(2, 5, frames)
-    average, largest = (pooled(x, even(x, output_frames), f"{name}-pool") for name in ("average", "max"))
+    average, largest = (pooled(x, f"{name}-pool", output_frames) for name in ("average", "max"))
     torch.testing.assert_close(average, adaptive_avg_pool1d(x, output_frames))
     torch.testing.assert_close(largest, adaptive_max_pool1d(x, output_frames))
 
@@ -188,8 +194,8 @@ def test_a_channel_that_is_switched_off_is_that_of_frames_all_alike(
     full, ablated = network(), network(**switch)
     with torch.no_grad():
         power = full.spectrogram(waveform, 25)
-        importance = rescale(full.importance_logits(power).sigmoid(), 25)
-        features = [net.reduce(power, importance, 25)[1] for net in (full, ablated)]
+        importance = rescale(full.reduction.logits(power).sigmoid(), 25)
+        features = [net.reduction.merge(power, importance, 25).features for net in (full, ablated)]
     even = resolution_encoding(overlaps(torch.full((1, 101), 25 / 101, dtype=torch.float64), 25), 128)
     expected = features[0][:, 0] if channel == 1 else even
     torch.testing.assert_close(features[1][:, channel], expected)
@@ -231,7 +237,7 @@ class Reduction(nn.Module):
         self.net = net
 
     def forward(self, power: Tensor, importance: Tensor, slots: Tensor) -> Tensor:
-        return self.net.reduce(power, importance, slots.shape[0])[1]
+        return self.net.reduction.merge(power, importance, slots.shape[0]).features
 
 
 @pytest.mark.parametrize(
@@ -279,5 +285,5 @@ def test_switches_of_diffres_are_not_those_of_a_rival() -> None:
 def test_mean_of_even_importance_is_the_dense_product() -> None:
     x = torch.rand(1, 3, 101, dtype=torch.float64)
     warp = slow.warp_by_algorithm_1(np.full(101, 25 / 101), 25)
-    got = pooled(x, even(x, 25), "average-pool")
+    got = pooled(x, "average-pool", 25)
     np.testing.assert_allclose(got[0], slow.mean_loop(x[0].numpy(), warp), atol=1e-9)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from diffres_cli.checkpoint.card import ModelCard
-from diffres_cli.checkpoint.frontend import FRONT_ENDS, PAPER
+from diffres_cli.checkpoint.frontend import PAPER
+from diffres_cli.checkpoint.parts import FRONT_ENDS
 from diffres_cli.checkpoint.variant import Variant
 from diffres_cli.errors import TrainingError
 from diffres_cli.nn.network import DiffResNetwork
@@ -167,7 +168,7 @@ def logged(tiny: TrainingModule, batch: Heard) -> dict[str, float]:
 
 @pytest.mark.parametrize("front_end", ["paper", "leaf"])
 def test_silence_is_what_was_silent_before_specaugment(front_end: str) -> None:
-    kind, config = FRONT_ENDS[front_end]
+    kind, config = FRONT_ENDS[front_end][:2]
     card = replace(CARD, mel=config, variant=Variant(kind))
     tiny = TrainingModule(DiffResNetwork(card), Recipe(), Plan(8, 2, 0))
     noise = heard()
@@ -206,7 +207,7 @@ def test_ruined_weights_are_not_worth_a_checkpoint(value: float) -> None:
 def test_an_average_that_has_lost_its_numbers_is_said_to() -> None:
     tiny = module(training__ema=0.9)
     with torch.no_grad():
-        next(tiny.best.importance.parameters()).fill_(math.nan)
+        next(tiny.best.reduction.importance.parameters()).fill_(math.nan)
     with pytest.raises(TrainingError, match="the importance became nan"):
         tiny.best(torch.randn(1, 8000), 25)
 
@@ -214,7 +215,7 @@ def test_an_average_that_has_lost_its_numbers_is_said_to() -> None:
 def test_a_network_that_has_lost_its_numbers_is_said_to() -> None:
     tiny = module()
     with torch.no_grad():
-        next(tiny.network.importance.parameters()).fill_(math.nan)
+        next(tiny.network.reduction.importance.parameters()).fill_(math.nan)
     tiny.log = tiny.log_dict = lambda *_, **__: None  # type: ignore[method-assign,assignment]
     with pytest.raises(TrainingError, match=r"the importance became nan in epoch 1, update 1"):
         tiny.training_step(heard(), 0)

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from diffres_cli.checkpoint.frontend import FASTEST, MelConfig, Range, out_of_range
+from diffres_cli.checkpoint.registry import is_import_path
 from diffres_cli.checkpoint.variant import PLAIN, Variant
 from diffres_cli.errors import ModelError, SettingError
 from diffres_cli.text import UNSAFE, escaped, shortened
@@ -21,7 +22,6 @@ FORMAT = "diffres/1"
 _ON_HUB = re.compile(
     r"mit|apache-2\.0|cc0-1\.0|bsd-[23]-clause|l?gpl-[23]\.[01]|cc-by(-nc)?(-sa|-nd)?-[234]\.[05]"
 )
-ARCHITECTURES = ("efficientnet_b0", "efficientnet_b2", "mobilenet_v3_large")
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,13 @@ class ModelCard:
 
     @property
     def sample_rate(self) -> int:
-        """Rate the model listens at, Hz."""
+        """Rate of the waveforms it takes, Hz."""
         return self.mel.sample_rate
+
+    @property
+    def import_paths(self) -> list[str]:
+        """The parts of its network that are named by import path, which is code from elsewhere."""
+        return [*self.variant.import_paths, *filter(is_import_path, [self.architecture])]
 
     @property
     def hub_license(self) -> str:
@@ -104,7 +109,7 @@ class ModelCard:
             )
         try:
             card = cls(**{field.name: _read(field.name, metadata) for field in fields(cls)})
-            _refuse(card._faults())
+            _check_faults(card._faults())
             return card
         except (KeyError, TypeError, ValueError, RecursionError) as error:  # the last: brackets in brackets
             why = f"{type(error).__name__}: {escaped(str(error))[:_LONGEST_NAME]}"
@@ -153,7 +158,7 @@ def _read(name: str, metadata: Mapping[str, str]) -> Any:
     if name not in ("mel", "variant"):
         return value
     found = MelConfig(**value) if name == "mel" else Variant(**value)
-    _refuse(f"{name}: {fault}" for fault in found.faults())
+    _check_faults(f"{name}: {fault}" for fault in found.faults())
     return found
 
 
@@ -169,7 +174,7 @@ def _names(name: str, value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _refuse(faults: Iterable[str]) -> None:
+def _check_faults(faults: Iterable[str]) -> None:
     found = "; ".join(faults)
     if found:
         raise ValueError(found)

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffres_cli.arrays import Floats
-from diffres_cli.errors import UsageError
 from diffres_cli.text import shortened
 
 Range = tuple[type, float, float]
@@ -37,7 +36,7 @@ FASTEST = 10_000
 
 
 def out_of_range(values: Mapping[str, Any], ranges: Mapping[str, Range]) -> Iterator[str]:
-    """Those of `values` that are no number of their kind, or lie outside their range, in words.
+    """A message for each of `values` that is no number of its kind or outside its range.
 
     >>> list(out_of_range({"hop": True, "low": 20, "high": 10.0}, _RANGES))
     ['hop is True, expected a whole number from 1 to 65536']
@@ -54,7 +53,7 @@ def out_of_range(values: Mapping[str, Any], ranges: Mapping[str, Range]) -> Iter
 
 @dataclass(frozen=True)
 class MelConfig:
-    """A front end in numbers; its kind, which reads them, is named beside it (`FRONT_ENDS`).
+    """A front end in numbers. `parts.FRONT_ENDS` names the classes that read them.
 
     `sample_rate`, `low` and `high` are in Hz; `window`, `hop`, `fft` and `minimum_samples` in samples.
     `mel_bins` is the number of filters or bins of any kind.
@@ -78,7 +77,7 @@ class MelConfig:
     log_scale: float = 5.0
 
     def faults(self) -> Iterator[str]:
-        """What no front end can have, in words; for numbers read from a file."""
+        """What no front end can have, in words, for numbers read from a file."""
         wrong = list(out_of_range(asdict(self), _RANGES))
         yield from wrong
         if not isinstance(self.periodic, bool):
@@ -176,6 +175,12 @@ STFT = replace(PAPER, fft=512, mel_bins=256, log_offset=1e-6, log_shift=6.8)
 A bin holds about a tenth of a mel bin's power; the logarithm makes up for it.
 """
 
+TRAINABLE_STFT = replace(STFT, log_offset=1e-4)
+"""The same with learned waves, whose response float32 computes to about 100 dB below a full tone.
+
+The offset hides what lies less than 20 dB above that.
+"""
+
 CQT = replace(
     PAPER, window=4_486, fft=8_192, mel_bins=84, low=60.0, high=7_680.0, log_offset=1e-7, log_shift=9.1
 )
@@ -184,42 +189,8 @@ CQT = replace(
 A bin holds about a hundredth of a mel bin's power; the logarithm makes up for it.
 """
 
-FRONT_ENDS: dict[str, tuple[str, MelConfig]] = {
-    "paper": ("mel", PAPER),
-    "audioset-small": ("mel", AUDIOSET_SMALL),
-    "leaf": ("leaf", LEARNED),
-    "sincnet": ("sincnet", SINCNET),
-    "td-filterbanks": ("td-filterbanks", LEARNED),
-    "stft": ("stft", STFT),
-    "cqt": ("cqt", CQT),
-}
-"""A recipe's name for a front end -> its kind and its numbers."""
-
-KINDS = ("mel", "leaf", "sincnet", "td-filterbanks", "stft", "cqt")
-"""What can turn a waveform into a spectrogram; `diffres_cli.nn.frontends` builds them."""
-
 SINC_LEAST = 50.0
 """Hz that SincNet adds to every low cut-off and to every band's width, so that neither vanishes."""
-
-
-def frequencies(kind: str, config: MelConfig) -> Floats:
-    """Centre of each bin in Hz, [F]; of learned filters, where training starts.
-
-    >>> frequencies("stft", STFT)[:3].tolist(), frequencies("cqt", CQT)[[0, 12, 24]].tolist()
-    ([0.0, 31.25, 62.5], [60.0, 120.0, 240.0])
-
-    Raises:
-        UsageError: an unknown kind.
-    """
-    check_kind(kind)
-    if kind == "stft":
-        return (np.arange(config.mel_bins) * config.sample_rate / config.fft).astype(np.float32)
-    if kind == "cqt":
-        return config.pitches.astype(np.float32)
-    if kind == "sincnet":
-        bands = sinc_bands(config)
-        return (bands[:, 0] + bands[:, 1] / 2).astype(np.float32)
-    return config.mel_frequencies
 
 
 def wave_lengths(config: MelConfig) -> NDArray[np.int64]:
@@ -229,7 +200,7 @@ def wave_lengths(config: MelConfig) -> NDArray[np.int64]:
 
 
 def cqt_window(config: MelConfig) -> int:
-    """Samples, an even number, that the lowest bin of a constant-Q transform hears at once."""
+    """Samples, an even number, of the longest window of a constant-Q transform."""
     longest = int(wave_lengths(config)[0])
     return longest + longest % 2
 
@@ -246,14 +217,31 @@ def sinc_bands(config: MelConfig) -> NDArray[np.float64]:
     return np.stack([edges[:-1], np.diff(edges)], axis=1) + SINC_LEAST
 
 
-def check_kind(kind: str) -> None:
-    """Refuse a front end that does not exist.
+def no_faults(config: MelConfig) -> Iterator[str]:
+    """For a front end that works with any numbers."""
+    yield from ()
 
-    Raises:
-        UsageError: an unknown kind.
-    """
-    if kind not in KINDS:
-        raise UsageError(f"front end {kind!r}: unknown; choose from {', '.join(KINDS)}")
+
+def stft_faults(config: MelConfig) -> Iterator[str]:
+    """A linear spectrum has a bin for every two points of its DFT."""
+    if 2 * config.mel_bins != config.fft:
+        yield f"{config.mel_bins} bins of {config.fft} points; it has {config.fft // 2} (bins 0: its own)"
+
+
+def cqt_faults(config: MelConfig) -> Iterator[str]:
+    """The longest wave has to fit the window, and half the window the shortest signal."""
+    if not 0 < config.low < config.high <= config.sample_rate / 2:
+        yield (
+            f"{config.low:g} to {config.high:g} Hz at {config.sample_rate} Hz; give 0 < low < high, up to "
+            "half the sample rate"
+        )
+        return
+    wanted = cqt_window(config)
+    if config.window < wanted or config.minimum_samples - 1 <= config.window // 2:
+        yield (
+            f"window {config.window}, at least {config.minimum_samples} samples; {config.mel_bins} bins from "
+            f"{config.low:g} Hz want a window of {wanted} and more samples than half (bins 0: its own)"
+        )
 
 
 def _mels(hertz: NDArray[np.float64]) -> NDArray[np.float64]:

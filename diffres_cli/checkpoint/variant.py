@@ -7,24 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from diffres_cli.checkpoint.frontend import KINDS
+from diffres_cli.checkpoint.parts import IMPORTANCE_NETWORKS, KINDS, REDUCTIONS, spec_of_kind
+from diffres_cli.checkpoint.registry import is_import_path
 from diffres_cli.text import shortened
 
-REDUCTIONS = (
-    "diffres",
-    "hop",
-    "frame-picking",
-    "average-pool",
-    "max-pool",
-    "average-max-pool",
-    "conv-average-pool",
-)
+_REGISTRIES = {"front_end": KINDS, "reduction": REDUCTIONS, "importance": IMPORTANCE_NETWORKS}
+_SWITCHES = ("encoding", "maximum", "algorithm1", "dilation", "importance")
 
 
 @dataclass(frozen=True)
 class Variant:
-    """How a network comes from T input frames to t output frames.
+    """How a network comes from T input frames to t output frames. Names are those of `parts`.
 
     Attributes:
         front_end: what makes the time-frequency representation.
@@ -35,6 +30,7 @@ class Variant:
             or else the encoding of evenly spread frames, and the mean again.
         algorithm1: whether a frame between two rows is split, so that every row is full (Algorithm 1).
         dilation: of the importance network's convolutions, for a context of 40 * dilation + 1 frames.
+        importance: the network that scores the frames.
     """
 
     front_end: str = "mel"
@@ -43,6 +39,7 @@ class Variant:
     maximum: bool = True
     algorithm1: bool = True
     dilation: int = 1
+    importance: str = "resconv1d"
 
     def faults(self) -> Iterator[str]:
         """What makes it no variant of ours, in words."""
@@ -52,16 +49,26 @@ class Variant:
         yield from (f"{name} {shortened(getattr(self, name))} is neither true nor false" for name in wrong)
         if type(self.dilation) is not int or not 1 <= self.dilation <= 1024:
             yield f"dilation {shortened(self.dilation)} is no whole number from 1 to 1024"
-        if self.front_end not in KINDS:
-            yield f"front_end {shortened(self.front_end)} is none of {', '.join(KINDS)}"
-        if self.reduction not in REDUCTIONS:
-            yield f"reduction {shortened(self.reduction)} is none of {', '.join(REDUCTIONS)}"
-        if self.reduction == "hop" and self.front_end not in ("mel", "stft"):
+        for name, registry in _REGISTRIES.items():
+            if not registry.accepts(getattr(self, name)):
+                yield f"{name} {shortened(getattr(self, name))} is none of {registry.describe()}"
+        known = KINDS.accepts(self.front_end)
+        if self.reduction == "hop" and known and not spec_of_kind(self.front_end).any_hop:
             yield f"reduction 'hop' needs mel (front_end paper, audioset-small) or stft, not {self.front_end}"
-        if self.reduction != "diffres" and asdict(self) | {"front_end": ""} != asdict(
-            Variant("", self.reduction)
-        ):
-            yield f"encoding, maximum, algorithm1, dilation are switches of diffres, not of {self.reduction}"
+        if self.switches and self.reduction != "diffres" and not is_import_path(self.reduction):
+            yield f"{', '.join(_SWITCHES)} are switches of diffres, not of {self.reduction}"
+
+    @property
+    def switches(self) -> dict[str, Any]:
+        """The arguments of the reduction that differ from its defaults."""
+        return {
+            name: getattr(self, name) for name in _SWITCHES if getattr(self, name) != getattr(PLAIN, name)
+        }
+
+    @property
+    def import_paths(self) -> list[str]:
+        """The parts that are named by import path."""
+        return [name for name in (self.front_end, self.reduction, self.importance) if is_import_path(name)]
 
     def __str__(self) -> str:
         """Words for a model card: "DiffRes", or what stands in its place.
@@ -72,7 +79,10 @@ class Variant:
         switched = {name: value for name, value in asdict(self).items() if value != getattr(Variant(), name)}
         front = [switched.pop("front_end")] if "front_end" in switched else []
         reduction = switched.pop("reduction", "DiffRes")
-        words = ", ".join(f"{name} {str(value).lower()}" for name, value in switched.items())
+        words = ", ".join(
+            f"{name} {value if isinstance(value, str) else str(value).lower()}"
+            for name, value in switched.items()
+        )
         return ", ".join([*front, f"{reduction} ({words})" if words else reduction])
 
 

@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from diffres_cli.checkpoint.frontend import FRONT_ENDS
+from diffres_cli.checkpoint.parts import FRONT_ENDS
 from diffres_cli.comparison.plan import AXES, FULL, Grid, Plan
 from diffres_cli.datasets.build import USUAL_SECONDS
 from diffres_cli.errors import UsageError
@@ -153,7 +153,7 @@ def _usual(recipe: Recipe) -> Recipe:
     model = recipe.model
     if model.front_end not in FRONT_ENDS:
         return recipe
-    own = FRONT_ENDS[model.front_end][1]
+    own = FRONT_ENDS[model.front_end].config
     hop = 0.0 if model.mel.hop == own.hop else model.hop
     return recipe.changed({"model.hop": hop, "model.bins": model.bins * (model.bins != own.mel_bins)}, "")
 

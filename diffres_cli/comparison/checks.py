@@ -8,8 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from diffres_cli.checkpoint.frontend import FRONT_ENDS
-from diffres_cli.checkpoint.variant import REDUCTIONS
+from diffres_cli.checkpoint.parts import FRONT_ENDS, REDUCTIONS
 from diffres_cli.comparison.cells import Cell, cells_of
 from diffres_cli.comparison.plan import Plan, count_of
 from diffres_cli.comparison.planfile import read_plan

@@ -1,4 +1,8 @@
-"""Backbones and their pooling: [B, 3, F, t] -> class probabilities."""
+"""Backbones and their pooling: [B, 3, F, t] -> class probabilities.
+
+Another one is a class(classes, width) in a file of its own, whose `forward` returns `Scores`, and a line in
+`BACKBONES` of `diffres_cli.checkpoint.parts`: `fcn.py` is the worked example.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +15,15 @@ from torchvision.models import efficientnet_b0, efficientnet_b2, mobilenet_v3_la
 from torchvision.models.mobilenetv3 import InvertedResidual
 from torchvision.ops.misc import SqueezeExcitation
 
-from diffres_cli.checkpoint.card import ARCHITECTURES
-from diffres_cli.errors import UsageError
+from diffres_cli.checkpoint.parts import BACKBONES
 
 
 class Scores(NamedTuple):
-    """What a classifier says of a batch.
+    """What a classifier makes of a batch.
 
     Shape:
-        probabilities: [B, classes]. framewise: [B, t', classes], the same head applied to each of
-            the t' = ceil(t / 32) columns of the last feature map. embedding: [B, features].
+        probabilities: [B, classes]. framewise: [B, t', classes], the same head applied to each column
+            of the last feature map; t' = ceil(t / 32), for FCN-4 ceil(t / 64). embedding: [B, features].
     """
 
     probabilities: Tensor
@@ -61,10 +64,10 @@ class EfficientNetClassifier(nn.Module):
     """EfficientNet features, mean over frequency, attention over time (the paper's classifier).
 
     Args:
-        variant: "b0" or "b2". classes: of the label set. heads: of the attention.
+        variant: "b0" or "b2". classes: of the label set. width: not used. heads: of the attention.
     """
 
-    def __init__(self, variant: str, classes: int, heads: int = 4) -> None:
+    def __init__(self, variant: str, classes: int, width: float = 1.0, heads: int = 4) -> None:
         super().__init__()
         build = {"b0": efficientnet_b0, "b2": efficientnet_b2}[variant]
         network = build(num_classes=classes)
@@ -75,7 +78,7 @@ class EfficientNetClassifier(nn.Module):
     def forward(self, x: Tensor) -> Scores:
         """[B, 3, F, t] -> Scores."""
         columns = self.dropout(self.features(x).mean(2))
-        with _full_precision(x):
+        with full_precision(x):
             columns = columns.float()
             probabilities, framewise = self.head(columns)
             return Scores(probabilities, framewise, columns.mean(2))
@@ -87,7 +90,7 @@ class MobileNetClassifier(nn.Module):
     The parameters carry torchvision's own names.
     """
 
-    def __init__(self, width: float, classes: int) -> None:
+    def __init__(self, classes: int, width: float = 1.0) -> None:
         super().__init__()
         gate = partial(SqueezeExcitation, scale_activation=nn.Sigmoid)
         network = mobilenet_v3_large(
@@ -98,29 +101,30 @@ class MobileNetClassifier(nn.Module):
     def forward(self, x: Tensor) -> Scores:
         """[B, 3, F, t] -> Scores."""
         columns = self.features(x).mean(2)
-        with _full_precision(x):
+        with full_precision(x):
             columns = columns.float()
             embedding = columns.mean(2)
             framewise = self.classifier(columns.transpose(1, 2)).sigmoid()
             return Scores(self.classifier(embedding).sigmoid(), framewise, embedding)
 
 
-def _full_precision(x: Tensor) -> torch.autocast:
+def full_precision(x: Tensor) -> torch.autocast:
     """Scores are probabilities: in half precision those near 1 would all be 1."""
     return torch.autocast(x.device.type, enabled=False)
 
 
-def build_classifier(architecture: str, classes: int, width: float = 1.0) -> nn.Module:
-    """A classifier by name: "efficientnet_b0", "efficientnet_b2" or "mobilenet_v3_large".
+efficientnet_b0_classifier = partial(EfficientNetClassifier, "b0")
+efficientnet_b2_classifier = partial(EfficientNetClassifier, "b2")
+
+
+def build_backbone(architecture: str, classes: int, width: float = 1.0) -> nn.Module:
+    """A classifier by its name in `BACKBONES`, or by import path.
 
     Args:
-        classes: of the label set. width: channel multiplier, for MobileNetV3 only.
+        classes: of the label set. width: channel multiplier; EfficientNet has one width.
 
     Raises:
-        UsageError: an architecture we do not have.
+        UsageError: an architecture that does not exist.
     """
-    if architecture == "mobilenet_v3_large":
-        return MobileNetClassifier(width, classes)
-    if architecture in ("efficientnet_b0", "efficientnet_b2"):
-        return EfficientNetClassifier(architecture.removeprefix("efficientnet_"), classes)
-    raise UsageError(f"unknown architecture {architecture!r}: choose {', '.join(ARCHITECTURES)}")
+    backbone: nn.Module = BACKBONES.load(architecture)(classes, width)
+    return backbone

@@ -1,22 +1,22 @@
-"""The chain: waveform -> mel -> importance -> warp to t frames -> classifier.
+"""The chain: waveform -> spectrogram -> DiffRes -> classifier.
 
 A card's `variant` puts another front end or another reduction into it, or switches a part of DiffRes off.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from diffres_cli.checkpoint.card import ModelCard
-from diffres_cli.nn.classifier import Scores, build_classifier
+from diffres_cli.checkpoint.parts import REDUCTIONS
+from diffres_cli.nn.classifier import Scores, build_backbone
+from diffres_cli.nn.diffres import Reduction
 from diffres_cli.nn.frontends import build_front_end
 from diffres_cli.nn.frontends.windowed import WindowedSpectrum
-from diffres_cli.nn.importance import ImportanceNetwork, rescale
-from diffres_cli.nn.reductions import ConvolutionBlocks, diffres_features, pooled
-from diffres_cli.nn.warp import merge_mean, overlaps, resolution_encoding
+from diffres_cli.nn.reductions import LargerHop
 
 
 class NetworkOutput(NamedTuple):
@@ -44,46 +44,48 @@ class NetworkOutput(NamedTuple):
 
 
 class DiffResNetwork(nn.Module):
-    """A tagger with a run-time frame rate: t is an argument of `forward`, never of the constructor.
+    """A tagger whose frame rate is chosen at run time: t is an argument of `forward`.
 
-    Its parts: `front_end`, `importance` (DiffRes alone), `convolutions` (ConvAvgPool alone), `backbone`.
+    Its parts are `front_end`, `reduction` (DiffRes, or a rival) and `backbone`. Its `state_dict` has the
+    names that weights files have: those of the reduction's own parts, "importance.0.conv1.weight".
+
+    Raises:
+        UsageError: a part that does not exist, or numbers that its front end cannot work with.
     """
-
-    importance: ImportanceNetwork | None
-    convolutions: ConvolutionBlocks | None
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__()
         self.card = card
-        variant, bins = card.variant, card.mel.mel_bins
+        variant = card.variant
         self.front_end = build_front_end(variant.front_end, card.mel)
-        merges = variant.reduction == "diffres"
-        self.importance = ImportanceNetwork(bins, variant.dilation) if merges else None
-        convolved = variant.reduction == "conv-average-pool"
-        self.convolutions = ConvolutionBlocks(bins) if convolved else None
-        self.backbone = build_classifier(card.architecture, len(card.classes), card.width)
+        build = REDUCTIONS.load(variant.reduction)
+        self.reduction: Reduction = build(card.mel.mel_bins, log=self.front_end.log, **variant.switches)
+        self.backbone = build_backbone(card.architecture, len(card.classes), card.width)
+        self.register_state_dict_post_hook(_drop_prefix)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_add_prefix)  # type: ignore[no-untyped-call]
 
     def forward(self, waveform: Tensor, output_frames: int, lengths: Tensor | None = None) -> NetworkOutput:
-        """Classify a batch at `output_frames` output frames a clip.
+        """Classify a batch at t output frames a clip.
 
         Args:
             waveform: [B, N], mono at the card's sample rate, zero-padded to the longest clip.
-            output_frames: t, at most T. lengths: [B], samples that are sound; None: all of them. Frames that
-                are only padding get no importance, and a clip fills its share of the rows.
+            output_frames: t, at most T.
+            lengths: [B], samples that are sound; None: all of them. Frames that are only padding get no
+                importance, and a clip fills its share of the output frames.
         """
         power = self.spectrogram(waveform, output_frames)
         if not self.changes_hop:
             return self.from_spectrogram(power, output_frames, lengths)
-        mel: Tensor = self.front_end(waveform)  # which a change of hop does not look at
+        mel: Tensor = self.front_end(waveform)
         return self.from_spectrogram(power, output_frames, lengths, mel.shape[2])._replace(mel=mel)
 
     @property
     def changes_hop(self) -> bool:
-        """Whether every frame rate hears the waveform anew."""
-        return self.card.variant.reduction == "hop"
+        """Whether each frame rate analyses the waveform anew."""
+        return self.reduction.changes_hop
 
     def spectrogram(self, waveform: Tensor, output_frames: int) -> Tensor:
-        """What the reduction reads: waveform [B, N] -> [B, F, T]; [B, F, t] for a change of hop size."""
+        """The reduction's input: waveform [B, N] -> [B, F, T]; [B, F, t] for a change of hop size."""
         if self.changes_hop:
             assert isinstance(self.front_end, WindowedSpectrum)
             return self.front_end.at(waveform, output_frames)
@@ -93,55 +95,52 @@ class DiffResNetwork(nn.Module):
     def from_spectrogram(
         self, power: Tensor, output_frames: int, lengths: Tensor | None = None, frames: int | None = None
     ) -> NetworkOutput:
-        """The rest of `forward`, from what `spectrogram` gives on.
+        """The rest of `forward`, from the output of `spectrogram`.
 
         Args:
-            lengths: [B], samples still. frames: T, where `power` has not as many, after a change of hop.
+            lengths: [B], in samples. frames: T, where a change of hop left `power` with t frames.
         """
         mask = self._mask(lengths, power)
-        logits = None if self.importance is None else self.importance_logits(power)
-        even = power.new_ones(power.shape[0], frames or power.shape[2])
-        importance = rescale(even if logits is None else logits.sigmoid(), output_frames, mask)
-        merged, features = self.reduce(power, importance, output_frames)
-        scores: Scores = self.backbone(features)
+        if isinstance(self.reduction, LargerHop):
+            reduced = self.reduction.reduce(power, output_frames, frames or power.shape[2], mask)
+        else:
+            reduced = self.reduction(power, output_frames, mask)
+        scores: Scores = self.backbone(reduced.features)
         return NetworkOutput(
             probabilities=scores.probabilities,
             framewise=scores.framewise,
-            importance=importance.to(power),
+            importance=reduced.importance,
             mel=power,
-            merged=merged,
+            merged=reduced.mean,
             embedding=scores.embedding,
-            features=features,
-            importance_logits=logits,
+            features=reduced.features,
+            importance_logits=reduced.importance_logits,
             mask=mask,
         )
 
-    def reduce(self, power: Tensor, importance: Tensor, output_frames: int) -> tuple[Tensor, Tensor]:
-        """Spectrogram [B, F, T], importance [B, T] -> merged [B, F, t], features for the classifier."""
-        variant, log = self.card.variant, self.front_end.log
-        if variant.reduction == "diffres":
-            return diffres_features(power, importance, output_frames, log, variant)
-        where = overlaps(importance, output_frames)
-        if self.convolutions is not None:
-            merged, seen = merge_mean(power, where), merge_mean(self.convolutions(log(power)), where)
-        else:
-            merged = pooled(power, where, variant.reduction)
-            seen = log(merged)
-        return merged, torch.stack([seen, seen, resolution_encoding(where, power.shape[1])], 1)
-
-    def importance_logits(self, power: Tensor) -> Tensor:
-        """Spectrogram [B, F, T] -> one logit a frame, [B, T]; of DiffRes alone."""
-        # Half precision has too few values between frames that matter and frames that matter a little more.
-        with torch.autocast(power.device.type, enabled=False):
-            assert self.importance is not None
-            logits: Tensor = self.importance(self.front_end.log(power))
-        return logits
-
     def _mask(self, lengths: Tensor | None, power: Tensor) -> Tensor | None:
-        # Silence at the end of a clip is the same whatever the hop: its rows are as empty.
+        # Silence at the end of a clip is as empty at any hop.
         if lengths is None or self.changes_hop:
             return None
         config = self.card.mel
         padded = lengths.to(power.device).clamp_min(config.minimum_samples)
         frames = (padded - int(bool(config.pre_emphasis))) // config.hop + 1
         return torch.arange(power.shape[2], device=power.device) < frames.unsqueeze(1)
+
+
+_PARTS = ("front_end.", "backbone.", "reduction.")
+
+
+def _drop_prefix(network: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
+    """reduction.importance.0 -> importance.0, as weights files have it."""
+    own = f"{prefix}reduction."
+    for name in [name for name in state if name.startswith(own)]:
+        state[prefix + name.removeprefix(own)] = state.pop(name)
+
+
+def _add_prefix(network: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """importance.0 -> reduction.importance.0, as the modules are nested."""
+    for name in [name for name in state if name.startswith(prefix)]:
+        rest = name.removeprefix(prefix)
+        if not rest.startswith(_PARTS):
+            state[f"{prefix}reduction.{rest}"] = state.pop(name)

@@ -109,7 +109,9 @@ def resolution_encoding(where: Overlaps, channels: int, dtype: torch.dtype = tor
     time = torch.arange(frames, device=where.rows.device, dtype=dtype)
     rates = 10000.0 ** (-torch.arange(0, channels, 2, device=time.device, dtype=dtype) / channels)
     angles = rates[:, None] * time
-    encoding = torch.stack([angles.sin(), angles.cos()], 1).reshape(1, channels, -1)
+    encoding = torch.stack([angles.sin(), angles.cos()], 1).reshape(1, 2 * len(rates), -1)
+    if channels % 2:  # the last pair has no cosine
+        encoding = encoding[:, :channels]
     return merge_mean(encoding.expand(batch, -1, -1), where)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import read_model
+from diffres_cli.checkpoint.registry import TRUST_VARIABLE, untrusted
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.files import write_atomically
 from diffres_cli.nn.network import DiffResNetwork
@@ -26,16 +28,19 @@ def save_network(network: DiffResNetwork, path: Path) -> None:
     write_atomically(path, save(state, network.card.to_metadata()))
 
 
-def load_network(path: Path) -> DiffResNetwork:
+def load_network(path: Path, trusted: Collection[str] = ()) -> DiffResNetwork:
     """Read the network a safetensors file describes, in evaluation mode.
+
+    Args:
+        trusted: import paths that the file may name. Others are refused: a model runs no code it chose.
 
     Raises:
         ModelError: unreadable or damaged, not a diffres model, or weights that do not fit its card.
     """
-    return network_from_bytes(read_model(path).data, str(path))
+    return network_from_bytes(read_model(path).data, str(path), trusted)
 
 
-def network_from_bytes(data: bytes, path: str) -> DiffResNetwork:
+def network_from_bytes(data: bytes, path: str, trusted: Collection[str] = ()) -> DiffResNetwork:
     """The network a safetensors file's bytes describe; `path` is for messages.
 
     Raises:
@@ -47,6 +52,11 @@ def network_from_bytes(data: bytes, path: str) -> DiffResNetwork:
     except (SafetensorError, ValueError) as error:
         raise ModelError(f"{path}: not a safetensors file ({error})") from error
     card = ModelCard.from_metadata(header.get("__metadata__", {}), path)
+    if foreign := untrusted(card.import_paths, trusted):
+        raise ModelError(
+            f"{path}: needs the code of {', '.join(foreign)}, and a model file may not choose code: look at "
+            f"it, then allow it with {TRUST_VARIABLE}={','.join(foreign)}, or `trusted` in Python"
+        )
     return network_from(card, state, path)
 
 
@@ -67,6 +77,9 @@ def network_from(card: ModelCard, state: dict[str, Tensor], path: str) -> DiffRe
         missing, unexpected = network.load_state_dict(state, strict=False)
     except RuntimeError as error:
         raise ModelError(f"{path}: weights do not fit {card.architecture} ({_last_line(error)})") from error
+    missing, unexpected = (
+        [name.removeprefix("reduction.") for name in names] for names in (missing, unexpected)
+    )
     if missing or unexpected:
         raise ModelError(
             f"{path}: weights do not fit {card.architecture}: {len(missing)} missing "

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, get_args, get_origin, get_type_hints
 
-from diffres_cli.checkpoint.frontend import FRONT_ENDS, MelConfig
+from diffres_cli.checkpoint.frontend import MelConfig
+from diffres_cli.checkpoint.parts import front_end_spec
 from diffres_cli.checkpoint.variant import Variant
 from diffres_cli.errors import UsageError
 
@@ -44,10 +45,10 @@ class Model:
     """The network.
 
     Attributes:
-        architecture: efficientnet_b0, efficientnet_b2 or mobilenet_v3_large. width: for MobileNetV3.
-        front_end: "paper" (mel, 16 kHz), "audioset-small" (mel, 32 kHz), or a rival: see `melconfig`.
+        architecture, front_end, reduction, importance: names in `diffres_cli.checkpoint.parts`, or import
+            paths such as my_package:MyNet. width: channel multiplier of MobileNetV3 and FCN-4.
         hop: of the front end, ms; bins: mel bins or filters; 0: its own.
-        reduction, encoding, maximum, algorithm1, dilation: see `diffres_cli.checkpoint.variant`.
+        encoding, maximum, algorithm1, dilation: see `diffres_cli.checkpoint.variant`.
         init: "" for random weights, "imagenet", or a model's name, folder or file to start from.
         transfer: what to take from that model: "all", or "backbone", which serves any front end.
         freeze_batch_norm: the epoch, counted from 1, from which BatchNorm keeps its statistics; 0: never.
@@ -67,6 +68,7 @@ class Model:
     maximum: bool = True
     algorithm1: bool = True
     dilation: int = 1
+    importance: str = "resconv1d"
     init: str = ""
     transfer: str = "all"
     freeze_batch_norm: int = 0
@@ -76,15 +78,16 @@ class Model:
     @property
     def mel(self) -> MelConfig:
         """The front end in numbers."""
-        config = FRONT_ENDS[self.front_end][1]
+        config = front_end_spec(self.front_end).config
         hop = max(1, round(self.hop * config.sample_rate / 1000)) if self.hop else config.hop
         return replace(config, hop=hop, mel_bins=self.bins or config.mel_bins)
 
     @property
     def variant(self) -> Variant:
         """What it does otherwise than DiffRes on mel."""
-        kind = FRONT_ENDS[self.front_end][0]
-        return Variant(kind, self.reduction, self.encoding, self.maximum, self.algorithm1, self.dilation)
+        kind = front_end_spec(self.front_end).kind
+        names = ("reduction", "encoding", "maximum", "algorithm1", "dilation", "importance")
+        return Variant(kind, **{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)

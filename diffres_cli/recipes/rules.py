@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from diffres_cli.checkpoint.card import ARCHITECTURES
-from diffres_cli.checkpoint.frontend import CQT, FRONT_ENDS, cqt_window
-from diffres_cli.checkpoint.variant import REDUCTIONS
+from diffres_cli.checkpoint.parts import (
+    BACKBONES,
+    FRONT_ENDS,
+    IMPORTANCE_NETWORKS,
+    REDUCTIONS,
+    front_end_spec,
+)
+from diffres_cli.checkpoint.registry import EXAMPLE_PATH, is_import_path
 from diffres_cli.errors import UsageError
 from diffres_cli.recipes.recipe import Recipe
 
@@ -28,18 +33,25 @@ def _one_of(*words: str) -> Rule:
     return lambda value: value in words, ", ".join(words[:-1]) + f" or {words[-1]}"
 
 
+def _part_of(names: Collection[str]) -> Rule:
+    """A registered name, or anyone's import path."""
+    words = f"{', '.join(names)}, or an import path such as {EXAMPLE_PATH}"
+    return lambda value: value in names or is_import_path(value), words
+
+
 _COUNT: Rule = (lambda value: value >= 1, "at least 1")
 _SHARE = _within(0, 1)
 _FIELDS: dict[str, Rule] = {
     "data.seconds": _within(0, 3600),
     "data.maximum_missing": _SHARE,
     "data.fold": _within(0, 1000),
-    "model.architecture": _one_of(*ARCHITECTURES),
+    "model.architecture": _part_of(BACKBONES),
     "model.width": _above(0, 10),
-    "model.front_end": _one_of(*FRONT_ENDS),
+    "model.front_end": _part_of(FRONT_ENDS),
     "model.hop": _within(0, 1000),
     "model.bins": _within(0, 4096),
-    "model.reduction": _one_of(*REDUCTIONS),
+    "model.reduction": _part_of(REDUCTIONS),
+    "model.importance": _part_of(IMPORTANCE_NETWORKS),
     "model.dilation": _within(1, 1024),
     "model.transfer": _one_of("all", "backbone"),
     "model.freeze_batch_norm": _within(0, 1_000_000),
@@ -106,13 +118,8 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
     if mel.hop > mel.window:
         window = 1000 * mel.window / mel.sample_rate
         yield f"model.hop is {recipe.model.hop:g} ms, must be at most the window ({window:g} ms)"
-    if recipe.model.variant.front_end == "stft" and 2 * mel.mel_bins != mel.fft:
-        yield f"model.bins is {mel.mel_bins}, must be {mel.fft // 2}, or 0, for stft"
-    if recipe.model.variant.front_end == "cqt" and cqt_window(mel) > mel.window:
-        yield (
-            f"model.bins is {mel.mel_bins}, too many for cqt, whose lowest bin would hear {cqt_window(mel)} "
-            f"samples of a window of {mel.window}: give 0 for its own {CQT.mel_bins}"
-        )
+    front_end = recipe.model.front_end
+    yield from (f"model.front_end {front_end}: {fault}" for fault in front_end_spec(front_end).faults(mel))
     if 0 < recipe.model.hop * mel.sample_rate < 1000:
         yield f"model.hop is {recipe.model.hop:g} ms, less than a sample at {mel.sample_rate} Hz"
     if rate.maximum > mel.frame_rate:

@@ -11,7 +11,7 @@ import numpy as np
 from diffres_cli.arrays import Floats, Seconds
 from diffres_cli.audio import Recording
 from diffres_cli.checkpoint.card import ModelCard
-from diffres_cli.checkpoint.frontend import frequencies
+from diffres_cli.checkpoint.parts import frequencies
 from diffres_cli.inference.timing import column_times, frame_times, warp_edges
 from diffres_cli.tagging.events import join, runs
 from diffres_cli.tagging.labels import best, pool, rank

@@ -17,6 +17,7 @@ from torchmetrics import MetricCollection
 from diffres_cli.errors import TrainingError
 from diffres_cli.evaluation.metrics import metrics
 from diffres_cli.inference.timing import output_frames_at
+from diffres_cli.nn.diffres import DiffRes
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.objectives import empty_frames, frame_rms
 from diffres_cli.recipes.recipe import Recipe
@@ -45,8 +46,8 @@ class TrainingModule(lightning.LightningModule):
         self.average = _averaged(network, recipe.training.ema)
         # Checked before frames are merged: rows that are no numbers would be looked up.
         for each in {network, self.best}:
-            if each.importance is not None:
-                each.importance.register_forward_hook(self._refuse_nan_importance)
+            if isinstance(each.reduction, DiffRes):
+                each.reduction.importance.register_forward_hook(self._refuse_nan_importance)
         card = network.card
         self.metrics = nn.ModuleDict(
             {f"{fps:g}": metrics(len(card.classes), card.multi_label) for fps in recipe.rate.validation}

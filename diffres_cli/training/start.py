@@ -13,7 +13,7 @@ from torchvision.ops import StochasticDepth
 
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import find_model
-from diffres_cli.checkpoint.frontend import FRONT_ENDS
+from diffres_cli.checkpoint.parts import FRONT_ENDS
 from diffres_cli.datasets import Dataset
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.nn.network import DiffResNetwork
@@ -75,7 +75,7 @@ def inherited_fields(init: str, transfer: str) -> dict[str, Any]:
     front_end = next((name for name in FRONT_ENDS if _heard_through(card, name)), None)
     if front_end is None:
         raise UsageError(f"--init {init}: its front end is none of {', '.join(FRONT_ENDS)}")
-    own, held = FRONT_ENDS[front_end][1], card.mel
+    own, held = FRONT_ENDS[front_end].config, card.mel
     fields = {
         **asdict(card.variant),
         "front_end": front_end,
@@ -86,9 +86,9 @@ def inherited_fields(init: str, transfer: str) -> dict[str, Any]:
 
 
 def _heard_through(card: ModelCard, front_end: str) -> bool:
-    kind, numbers = FRONT_ENDS[front_end]
-    same = replace(numbers, hop=card.mel.hop, mel_bins=card.mel.mel_bins)
-    return (kind, same) == (card.variant.front_end, card.mel)
+    spec = FRONT_ENDS[front_end]
+    same = replace(spec.config, hop=card.mel.hop, mel_bins=card.mel.mel_bins)
+    return (spec.kind, same) == (card.variant.front_end, card.mel)
 
 
 def card_of(recipe: Recipe, dataset: Dataset, name: str) -> ModelCard:
@@ -148,8 +148,10 @@ def _scores_classes(key: str, network: DiffResNetwork) -> bool:
 
 def _take_imagenet(network: DiffResNetwork, architecture: str) -> None:
     """torchvision's weights, downloaded and verified by torchvision, read without unpickling code."""
-    from torchvision.models import get_model
+    from torchvision.models import get_model, list_models
 
+    if architecture not in list_models():
+        raise UsageError(f"model.init imagenet: torchvision has no weights for {architecture}; give ''")
     try:
         with redirect_stdout(sys.stderr):  # it says what it downloads
             weights: dict[str, Tensor] = get_model(architecture, weights="DEFAULT").features.state_dict()

@@ -10,46 +10,37 @@
     sincnet.py         band-pass filters, max pooling, layer norm    (Ravanelli and Bengio 2018)
     td_filterbanks.py  filters that start as Gabors, fixed pooling, log   (Zeghidour et al. 2018)
     stft.py            the linear power spectrum
+    trainable_stft.py  the same with trainable Fourier kernels           (Cheuk et al. 2020, nnAudio)
     cqt.py             constant Q, in the time domain                        (nnAudio's CQT1992v2)
 
-Kinds and numbers are in `diffres_cli.checkpoint.frontend`.
-Learned filters hear silence beyond the signal's ends, as leaf-audio's do; the others a mirror image.
+Another one is a subclass of `FrontEnd` in a file of its own, and a line in `FRONT_ENDS` of
+`diffres_cli.checkpoint.parts`: `trainable_stft.py` is the worked example.
+Beyond the signal's ends learned filters see zeros, as leaf-audio's do; the others see a mirror image.
 """
 
 from __future__ import annotations
 
-from diffres_cli.checkpoint.frontend import MelConfig, check_kind
+from diffres_cli.checkpoint.frontend import MelConfig
+from diffres_cli.checkpoint.parts import KINDS, spec_of_kind
+from diffres_cli.errors import UsageError
 from diffres_cli.nn.frontends.base import FrontEnd
-from diffres_cli.nn.frontends.cqt import ConstantQ
-from diffres_cli.nn.frontends.leaf import Leaf
-from diffres_cli.nn.frontends.mel import MelSpectrogram
-from diffres_cli.nn.frontends.sincnet import SincNet
-from diffres_cli.nn.frontends.stft import LinearSpectrogram
-from diffres_cli.nn.frontends.td_filterbanks import TimeDomainFilterbanks
 
 __all__ = ["FrontEnd", "build_front_end"]
 
-_CLASSES: dict[str, type[FrontEnd]] = {
-    "mel": MelSpectrogram,
-    "leaf": Leaf,
-    "sincnet": SincNet,
-    "td-filterbanks": TimeDomainFilterbanks,
-    "stft": LinearSpectrogram,
-    "cqt": ConstantQ,
-}
-
 
 def build_front_end(kind: str, config: MelConfig) -> FrontEnd:
-    """The front end of a kind, untrained: one of `melconfig.KINDS`.
+    """The front end of a kind, untrained: one of `parts.KINDS`, or an import path.
 
     >>> import torch
-    >>> from diffres_cli.checkpoint.frontend import FRONT_ENDS
-    >>> leaf = build_front_end(*FRONT_ENDS["leaf"])
+    >>> from diffres_cli.checkpoint.frontend import LEARNED
+    >>> leaf = build_front_end("leaf", LEARNED)
     >>> leaf.bins, leaf(torch.zeros(2, 16_000)).shape
     (40, torch.Size([2, 40, 101]))
 
     Raises:
         UsageError: an unknown kind, or numbers that this kind cannot work with.
     """
-    check_kind(kind)
-    return _CLASSES[kind](config)
+    for fault in spec_of_kind(kind).faults(config):
+        raise UsageError(f"front end {kind}: {fault}")
+    front_end: FrontEnd = KINDS.load(kind)(config)
+    return front_end

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import conv1d
 
-from diffres_cli.checkpoint.frontend import MelConfig, cqt_window, wave_lengths
-from diffres_cli.errors import UsageError
+from diffres_cli.checkpoint.frontend import MelConfig, wave_lengths
 from diffres_cli.nn.frontends.base import FrontEnd
 from diffres_cli.nn.frontends.filters import squared_modulus
 from diffres_cli.nn.frontends.windowed import mirrored
@@ -28,14 +27,10 @@ class ConstantQ(FrontEnd):
     >>> from diffres_cli.checkpoint.frontend import CQT
     >>> ConstantQ(CQT)(torch.zeros(1, 16_000)).shape
     torch.Size([1, 84, 101])
-
-    Raises:
-        UsageError: the longest wave does not fit the window, half of which must fit the shortest signal.
     """
 
     def __init__(self, config: MelConfig) -> None:
         super().__init__(config)
-        _check(config)
         lengths = wave_lengths(config)
         octave = np.floor(np.log2(lengths[0] / lengths)).astype(int)
         self.groups = [np.flatnonzero(octave == each) for each in np.unique(octave)]
@@ -55,8 +50,8 @@ class ConstantQ(FrontEnd):
     def _power(self, kernels: Tensor, padded: Tensor, last: int) -> Tensor:
         """One group's bins, centred on every hop from sample 0 to sample `last`."""
         size = kernels.shape[2]
-        heard = padded.narrow(2, self.config.window // 2 - size // 2, last + size)
-        return squared_modulus(conv1d(heard, kernels, stride=self.config.hop))
+        span = padded.narrow(2, self.config.window // 2 - size // 2, last + size)
+        return squared_modulus(conv1d(span, kernels, stride=self.config.hop))
 
 
 def waves(config: MelConfig, bins: NDArray[np.int64]) -> NDArray[np.complex128]:
@@ -70,17 +65,3 @@ def waves(config: MelConfig, bins: NDArray[np.int64]) -> NDArray[np.complex128]:
         wave = window * np.exp(2j * np.pi * pitch / config.sample_rate * time)
         row[middle + time] = np.sqrt(length) * wave / window.sum()
     return rows
-
-
-def _check(config: MelConfig) -> None:
-    if not 0 < config.low < config.high <= config.sample_rate / 2:
-        raise UsageError(
-            f"front end cqt: {config.low:g} to {config.high:g} Hz at {config.sample_rate} Hz; "
-            "give 0 < low < high, up to half the sample rate"
-        )
-    wanted = cqt_window(config)
-    if config.window < wanted or config.minimum_samples - 1 <= config.window // 2:
-        raise UsageError(
-            f"front end cqt: window {config.window}, at least {config.minimum_samples} samples; its lowest "
-            f"bin ({config.low:g} Hz) wants a window of {wanted} and more samples than half"
-        )

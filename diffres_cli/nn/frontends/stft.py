@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from diffres_cli.checkpoint.frontend import MelConfig
-from diffres_cli.errors import UsageError
 from diffres_cli.nn.frontends.windowed import WindowedSpectrum
 
 
@@ -16,18 +15,11 @@ class LinearSpectrogram(WindowedSpectrum):
     >>> from diffres_cli.checkpoint.frontend import STFT
     >>> LinearSpectrogram(STFT)(torch.zeros(1, 16_000)).shape
     torch.Size([1, 256, 101])
-
-    Raises:
-        UsageError: the bins are not half the DFT's points.
     """
 
     order: Tensor
 
     def __init__(self, config: MelConfig) -> None:
-        if 2 * config.mel_bins != config.fft:
-            raise UsageError(
-                f"front end stft: {config.mel_bins} bins of {config.fft} points; it has {config.fft // 2}"
-            )
         super().__init__(config)
         order = torch.from_numpy(self.spectrum.bins.flatten()).argsort()
         self.register_buffer("order", order, persistent=False)

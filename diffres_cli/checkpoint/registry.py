@@ -1,0 +1,90 @@
+"""Parts of a network by name or by import path, each imported when it is asked for.
+
+A registered name is a line in `parts.py`. Anyone's own part needs no line: its import path,
+`my_package.my_module:MyNet`, serves as its name in a recipe and in Python. A model file that names an import
+path is refused unless the caller names it too (`trusted`): opening a model never runs code that it chose.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+from diffres_cli.errors import UsageError
+
+EXAMPLE_PATH = "my_package:MyClass"
+TRUST_VARIABLE = "DIFFRES_TRUST"
+"""Import paths, separated by commas, that model files may name in this process."""
+
+_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+def is_import_path(name: object) -> bool:
+    """Whether a name has the form package.module:attribute.
+
+    >>> is_import_path("my_package.nets:MyNet"), is_import_path("mel"), is_import_path(["a:b"])
+    (True, False, False)
+    """
+    return isinstance(name, str) and _IMPORT_PATH.fullmatch(name) is not None
+
+
+class Registry(Mapping[str, str]):
+    """Names of one kind of part -> their import paths.
+
+    Args:
+        kind: what the parts are, for messages. paths: name -> "module:attribute".
+
+    >>> registry = Registry("codec", {"json": "json:loads"})
+    >>> registry.load("json")("[1]"), registry.load("math:sqrt")(4.0)
+    ([1], 2.0)
+    """
+
+    def __init__(self, kind: str, paths: Mapping[str, str]) -> None:
+        self.kind = kind
+        self._paths = dict(paths)
+
+    def __getitem__(self, name: str) -> str:
+        return self._paths[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def accepts(self, name: object) -> bool:
+        """Whether `name` is registered or an import path. Nothing is imported."""
+        return isinstance(name, str) and (name in self._paths or is_import_path(name))
+
+    def describe(self) -> str:
+        """The names to choose from, in words."""
+        return f"{', '.join(self)}, or an import path such as {EXAMPLE_PATH}"
+
+    def check(self, name: object) -> None:
+        """Raises UsageError for a name that is neither registered nor an import path."""
+        if not self.accepts(name):
+            raise UsageError(f"{self.kind} {name!r}: unknown; choose {self.describe()}")
+
+    def load(self, name: str) -> Any:
+        """Import the part behind a name or an import path.
+
+        Raises:
+            UsageError: an unknown name, or an import path that leads to nothing.
+        """
+        self.check(name)
+        module, _, attribute = self._paths.get(name, name).partition(":")
+        try:
+            return getattr(import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            if name in self._paths:
+                raise
+            raise UsageError(f"{self.kind} {name}: cannot be imported: {error}") from error
+
+
+def untrusted(names: Iterable[str], trusted: Iterable[str]) -> list[str]:
+    """The import paths among `names` that neither the caller nor DIFFRES_TRUST allows."""
+    allowed = {*trusted, *os.environ.get(TRUST_VARIABLE, "").split(",")}
+    return [name for name in names if is_import_path(name) and name not in allowed]
