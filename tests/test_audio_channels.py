@@ -54,7 +54,7 @@ PART = np.where(np.arange(len(LONG)) // RATE == 30, -1, 1)  # the 31st second
 def test_a_mix_that_loses_sound_is_warned_of(samples: Samples, seconds: float) -> None:
     (warning,) = warnings(samples)
     assert f"for {seconds:.2f} s their mix is over 10 dB quieter" in warning
-    assert "--channel each" in warning
+    assert "choose one channel, or each" in warning
     assert warnings(samples, channel="each") == warnings(samples, channel=2) == []
 
 

@@ -193,6 +193,6 @@ def test_a_repository_that_is_no_checkpoint_is_refused_before_anything_is_fetche
 def test_offline_touches_no_network(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_nothing_usable()
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelError, match=f"--offline or HF_HUB_OFFLINE .*diffres models install {NAME}"):
+    with pytest.raises(ModelError, match=f"offline or HF_HUB_OFFLINE .*diffres models install {NAME}"):
         find_model(NAME)
     assert hub.requests == []

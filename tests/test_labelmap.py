@@ -60,10 +60,8 @@ def test_other_labels_are_refused_with_the_difference(
 ) -> None:
     with pytest.raises(UsageError) as refused:
         match(replace(CARD, classes=labels, class_ids=labels), dataset)
-    assert str(refused.value) == (
-        f"small does not fit folder: {told}; "
-        "say with --map FILE (CSV: label,model_label) which of its labels mean which class"
-    )
+    assert str(refused.value).startswith(f"small does not fit folder: {told}; ")
+    assert "CSV: label,model_label" in str(refused.value)
 
 
 def test_a_map_takes_the_largest_of_several(dataset: Dataset, audioset: ModelCard, tmp_path: Path) -> None:
@@ -102,7 +100,7 @@ def test_a_map_that_is_wrong(
     with pytest.raises(UsageError) as refused:
         read_map(path, audioset, dataset)
     assert told in str(refused.value)
-    assert str(refused.value).startswith(f"--map {path}")
+    assert str(refused.value).startswith(f"map {path}")
 
 
 def test_a_map_that_cannot_be_read(dataset: Dataset, tmp_path: Path) -> None:
@@ -147,8 +145,8 @@ def test_which_clips_are_meant(
 @pytest.mark.parametrize(
     ("dataset", "split", "fold", "error", "told"),
     [
-        (SPLITS, None, "1", UsageError, "--fold 1: bells has no folds; its splits are train, valid"),
-        (FOLDS, "fold1", "1", UsageError, "--split and --fold: give one"),
+        (SPLITS, None, "1", UsageError, "fold 1: bells has no folds; its splits are train, valid"),
+        (FOLDS, "fold1", "1", UsageError, "fold 1: a split is given too"),
         (FOLDS, None, "4", DataError, "'fold4'; there are fold1 (2), fold2 (2), fold3 (2)"),
         (dataset_of("train"), None, None, DataError, "'test'; there are train (2)"),
     ],

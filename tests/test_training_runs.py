@@ -182,10 +182,8 @@ def test_soft_labels_are_learned(tmp_path: Path, clips: Path) -> None:
     assert load_network(tmp_path / "run" / "weights.safetensors").card.multi_label
     assert math.isfinite(facts(tmp_path / "run")["best"]["validation/loss"])
     refused = invoke("export", tmp_path / "run", "-o", tmp_path / "shipped")
-    assert refused.complaint == (
-        f"{tmp_path / 'run'}: not evaluated: a run of soft labels has no labelled test split: "
-        "export with --unevaluated"
-    )
+    why = "not evaluated: a run of soft labels has no labelled test split"
+    assert refused.complaint.startswith(f"{tmp_path / 'run'}: {why}")
 
 
 def test_a_finished_run_is_not_resumed(run: Path) -> None:

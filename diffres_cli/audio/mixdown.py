@@ -58,7 +58,7 @@ class Mixdown:
             return ""
         return (
             f"its channels cancel each other (opposite phase?): for {lost:.2f} s their mix is over 10 dB "
-            "quieter than they are; --channel each tags every one, --channel N one of them"
+            "quieter than they are; choose one channel, or each"
         )
 
     def _begin(self) -> None:

@@ -80,7 +80,7 @@ class Recording:
         if not isinstance(channel, str) and not 1 <= channel <= self.channels:
             has = "1 channel" if self.channels == 1 else f"{self.channels} channels"
             raise AudioError(
-                f"{printable(self.name)}: it has {has}, and no channel {channel}; choose with --channel"
+                f"{printable(self.name)}: it has {has}, and no channel {channel}; choose another"
             )
         self._mixdown = Mixdown(self.channels, self.sample_rate, channel)
         return resampled(self._chosen(), self.sample_rate, target_rate)

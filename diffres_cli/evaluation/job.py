@@ -156,7 +156,7 @@ def _heard(subject: Subject, waveforms: WaveformCache) -> list[int]:
             raise DataError(
                 f"{dataset.name} in {dataset.root}: {len(names)} of {total} clips are {kind} "
                 f"({len(names) / total:.1%}, allowed {most:.1%}): {shown}: "
-                f"`{subject.check}` lists them; complete the dataset or raise --max-missing"
+                f"`{subject.check}` lists them; complete the dataset or allow more missing clips"
             )
     return heard
 

@@ -13,7 +13,7 @@ import numpy as np
 from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.datasets.clip import Dataset
-from diffres_cli.errors import UsageError
+from diffres_cli.errors import SettingError, UsageError
 from diffres_cli.files import reason
 from diffres_cli.text import NotTextError, lines_of
 
@@ -64,13 +64,13 @@ def read_map(path: Path, card: ModelCard, dataset: Dataset) -> LabelMap:
     columns: list[list[int]] = [[] for _ in classes]
     for line, (label, model_label) in _rows(path):
         if label not in classes:
-            raise UsageError(f"{line}: {dataset.name} has no label {_suggest(label, classes)}")
+            raise SettingError("map", line, f"{dataset.name} has no label {_suggest(label, classes)}")
         if model_label not in scores:
-            raise UsageError(f"{line}: {card.name} has no label {_suggest(model_label, card.classes)}")
+            raise SettingError("map", line, f"{card.name} has no label {_suggest(model_label, card.classes)}")
         columns[classes[label]].append(scores[model_label])
     bare = [name for name, places in zip(dataset.classes, columns, strict=True) if not places]
     if bare:
-        raise UsageError(f"--map {path}: no row for {_listed(map(repr, bare), len(bare))} of {dataset.name}")
+        raise SettingError("map", path, f"no row for {_listed(map(repr, bare), len(bare))} of {dataset.name}")
     return LabelMap(tuple(map(tuple, columns)))
 
 
@@ -79,19 +79,19 @@ def _rows(path: Path) -> list[tuple[str, tuple[str, str]]]:
     try:
         lines = list(csv.reader(lines_of(path)))
     except OSError as error:
-        raise UsageError(f"--map {path}: {reason(error)}") from error
+        raise SettingError("map", path, reason(error)) from error
     except (NotTextError, csv.Error) as error:
-        raise UsageError(f"--map {path}: expected a CSV file: {error}") from error
+        raise SettingError("map", path, f"expected a CSV file: {error}") from error
     if not lines or tuple(cell.strip() for cell in lines[0]) != HEADER:
         found = ",".join(lines[0]) if lines else "an empty file"
-        raise UsageError(f"--map {path}: expected {','.join(HEADER)} as first line, found {found}")
+        raise SettingError("map", path, f"expected {','.join(HEADER)} as first line, found {found}")
     pairs: list[tuple[str, tuple[str, str]]] = []
     for number, cells in enumerate(lines[1:], 2):
         if not any(cells):
             continue
         if len(cells) != 2:
-            raise UsageError(f"--map {path}, line {number}: expected 2 cells, found {len(cells)}")
-        pairs.append((f"--map {path}, line {number}", (cells[0].strip(), cells[1].strip())))
+            raise SettingError("map", f"{path}, line {number}", f"expected 2 cells, found {len(cells)}")
+        pairs.append((f"{path}, line {number}", (cells[0].strip(), cells[1].strip())))
     return pairs
 
 
@@ -108,7 +108,7 @@ def _difference(card: ModelCard, dataset: Dataset) -> str:
         parts.append(f"{len(extra)} extra: {_listed(map(repr, extra), len(extra))}")
     return (
         f"{card.name} does not fit {dataset.name}: {'; '.join(parts) or 'a label comes twice'}; "
-        f"say with --map FILE (CSV: {','.join(HEADER)}) which of its labels mean which class"
+        f"give a label map (CSV: {','.join(HEADER)}) that says which of its labels mean which class"
     )
 
 

@@ -83,7 +83,7 @@ def open_run(folder: Path) -> Run:
     if not is_run(folder):
         found = "no such folder" if not folder.is_dir() else f"it holds no {RECIPE_NAME}"
         raise UsageError(
-            f"{folder}: not a training run, {found}: give what `diffres train` wrote, or -m MODEL"
+            f"{folder}: not a training run, {found}: give what `diffres train` wrote, or a model"
         )
     if not (folder / MODEL_NAME).exists():
         raise UsageError(

@@ -66,8 +66,8 @@ def run_notes(folder: Path, *, unevaluated: bool = False) -> str:
 
 def _advice(folder: Path) -> str:
     if not open_run(folder).dataset:
-        return "a run of soft labels has no labelled test split: export with --unevaluated"
-    return f"run `diffres eval {folder}` first, for the card's numbers, or export with --unevaluated"
+        return "a run of soft labels has no labelled test split: export it unevaluated"
+    return f"run `diffres eval {folder}` first, for the card's numbers, or export it unevaluated"
 
 
 def _evaluation(found: Mapping[str, Any], path: Path) -> str:
@@ -128,14 +128,15 @@ def _facts(facts: Mapping[str, Any]) -> str:
 
 
 def _without_places(command: list[str]) -> list[str]:
-    """The command with the last name only of where the data lay, as for the recipe.
+    """The command without the folders its paths lie in, as for the recipe.
 
-    >>> _without_places(["diffres", "train", "--data", "/home/me/birds", "--seed", "1"])
-    ['diffres', 'train', '--data', 'birds', '--seed', '1']
+    >>> _without_places(["diffres", "train", "data=/home/me/birds", "-o", "/home/me/1", "hf:org/name"])
+    ['diffres', 'train', 'data=birds', '-o', '1', 'hf:org/name']
     """
+    parts = [word.rpartition("=") for word in command]
     return [
-        Path(word).name if before in ("--data", "--soft-labels") else word
-        for before, word in zip(["", *command], command, strict=False)
+        before + equals + (last if last.startswith("hf:") else Path(last).name or last)
+        for before, equals, last in parts
     ]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from diffres_cli.checkpoint.find import DEFAULT_MODEL, find_model, model_name
 from diffres_cli.datasets.catalog import find_source, load_dataset
 from diffres_cli.datasets.clip import Dataset
-from diffres_cli.errors import UsageError
+from diffres_cli.errors import SettingError, UsageError
 from diffres_cli.evaluation.runs import Run, open_run
 
 MOST_MISSING = 0.05
@@ -78,8 +78,8 @@ class Subject:
     @property
     def check(self) -> str:
         """The command that lists what is wrong with its clips."""
-        where = ["--data", str(self.root)] if self.root else []
-        return shlex.join(["diffres", "data", "check", self.dataset.name, *where])
+        command = f"diffres data check {shlex.quote(self.dataset.name)}"
+        return f"{command} --data {shlex.quote(str(self.root))}" if self.root else command
 
 
 def subjects(request: Request) -> list[Subject]:
@@ -89,16 +89,16 @@ def subjects(request: Request) -> list[Subject]:
         UsageError, DataError: runs, models, dataset or split are not there.
     """
     if request.batch_size < 1:
-        raise UsageError(f"--batch-size {request.batch_size}: must be at least 1")
+        raise SettingError("batch_size", request.batch_size, "must be at least 1")
     if request.limit is not None and request.limit < 1:
-        raise UsageError(f"--limit {request.limit}: must be at least 1")
+        raise SettingError("limit", request.limit, "must be at least 1")
     if request.max_missing is not None and not 0 <= request.max_missing <= 1:
-        raise UsageError(f"--max-missing {request.max_missing:g}: must be 0 to 1")
+        raise SettingError("max_missing", request.max_missing, "must be 0 to 1")
     load: Load = cache(load_dataset)  # the folds of one dataset are read once
     if request.runs:
         found = [each for folder in request.runs for each in _of_run(request, open_run(folder), load)]
     elif request.dataset is None:
-        raise UsageError("give --dataset NAME and -m MODEL, or the folder of a training run")
+        raise UsageError("give a dataset and a model, or the folder of a training run")
     else:
         dataset = load(request.dataset, request.root)
         models = request.models or (DEFAULT_MODEL,)
@@ -116,10 +116,10 @@ def clip_sets(dataset: Dataset, split: str | None, fold: str | None) -> list[tup
     """
     folds = [name for name in dataset.splits if _is_fold(name)]
     if split is not None and fold is not None:
-        raise UsageError("--split and --fold: give one of them")
+        raise SettingError("fold", fold, "a split is given too; choose one of them")
     if fold is not None and not folds:
-        raise UsageError(
-            f"--fold {fold}: {dataset.name} has no folds; its splits are {', '.join(dataset.splits)}"
+        raise SettingError(
+            "fold", fold, f"{dataset.name} has no folds; its splits are {', '.join(dataset.splits)}"
         )
     if fold is not None and fold != "all":
         wanted: list[tuple[str, ...]] = [(f"fold{fold}",)]
@@ -146,8 +146,8 @@ def _of_run(request: Request, run: Run, load: Load) -> list[Subject]:
     """A run's model on what it was not trained on; other models or clips where the request says so."""
     if not (request.dataset or run.dataset):
         raise UsageError(
-            f"{run.folder} was trained on soft labels: test it on a labelled dataset with --dataset NAME "
-            "(and --map FILE)"
+            f"{run.folder} was trained on soft labels: choose a labelled dataset to test it on, and a "
+            "label map where its labels differ"
         )
     own_clips = request.dataset is None and request.split is None and request.fold is None
     own = own_clips and not (request.models or request.map or request.limit)
@@ -200,7 +200,7 @@ def _refuse_unlike(found: Sequence[Subject]) -> None:
         if _kind(subject.dataset) != _kind(first.dataset):
             raise UsageError(
                 f"{_described(first)} and {_described(subject)} are not of the same data, and have no mean: "
-                "test them one by one, or all on one dataset with --dataset NAME"
+                "test them one by one, or choose one dataset for all"
             )
 
 

@@ -81,7 +81,7 @@ def download(
 
     if offline or constants.HF_HUB_OFFLINE:
         raise ModelError(
-            f"{reference}: not in the cache ({cache_folder()}), and --offline or HF_HUB_OFFLINE forbids the "
+            f"{reference}: not in the cache ({cache_folder()}), and offline or HF_HUB_OFFLINE forbids the "
             f"network: run `diffres models install {reference}` with one"
         )
     with quiet_library(), explained(reference):

@@ -42,9 +42,7 @@ def upload(
         api.create_repo(reference.repo, private=private or None, exist_ok=True)
         info = api.model_info(reference.repo)
         if private and not info.private:
-            raise UsageError(
-                f"{reference}: exists and is public: make it private on the hub, or drop --private"
-            )
+            raise UsageError(f"{reference}: exists and is public: make it private on the hub, or push it so")
         there = {file.rfilename for file in info.siblings or []}
         commit = api.create_commit(
             reference.repo,
