@@ -149,7 +149,7 @@ def test_rates_are_the_papers_that_the_model_serves() -> None:
     assert chosen_rates(replace(CARD, minimum_fps=30.0, maximum_fps=80.0), ()) == (50, 75)
     assert chosen_rates(replace(CARD, minimum_fps=30.0, maximum_fps=30.0, default_fps=30.0), ()) == (30,)
     assert chosen_rates(CARD, (50.0, 20.0, 50.0)) == (20, 50)
-    with pytest.raises(UsageError, match="--fps 150: small serves 20 to 100"):
+    with pytest.raises(UsageError, match="fps 150: small serves 20 to 100"):
         chosen_rates(CARD, (150.0,))
 
 
