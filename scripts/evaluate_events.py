@@ -25,8 +25,8 @@ from examples.struck import RINGS
 from numpy.typing import NDArray
 
 from diffres_cli import __version__, load_tagger
-from diffres_cli.tagging.events import join, runs
-from diffres_cli.tagging.labels import best
+from diffres_cli.tagging.events import find_runs, join_events
+from diffres_cli.tagging.labels import top_classes
 from diffres_cli.tagging.prediction import Event, Prediction
 from diffres_cli.tagging.tagger import Tagger
 
@@ -199,7 +199,7 @@ def _tag(tagger: Tagger, scene: Scene, fps: int) -> Prediction:
 
 def _telephone(tagger: Tagger, fps: int) -> str:
     tagging = tagger.tag(TELEPHONE, fps=fps, spectrogram=False, framewise=True, events=True)
-    rings = join(replace(e, label="", id="") for e in tagging.events or () if e.label in RINGING)
+    rings = join_events(replace(e, label="", id="") for e in tagging.events or () if e.label in RINGING)
     heard = ", ".join(f"{event.start:.2f}–{event.end:.2f}" for event in rings)
     columns = np.diff(_given(tagging.windows[0].framewise_times))[:-1]
     return f"| {fps} | {heard} | {columns.min():.2f}–{columns.max():.2f} s |"
@@ -240,14 +240,14 @@ def _window_spans(tagging: Prediction) -> Iterator[Event]:
 def _pieces(tagger: Tagger, tagging: Prediction, rule: Rule) -> Iterator[Event]:
     every = np.arange(len(tagger.card.classes))
     for window in tagging.windows:
-        classes = best(window.probabilities, 5, 0.1) if rule.gated else every
-        yield from runs(window, classes, tagger.card, rule.threshold)
+        classes = top_classes(window.probabilities, 5, 0.1) if rule.gated else every
+        yield from find_runs(window, classes, tagger.card, rule.threshold)
 
 
 def _by_kind(pieces: Iterable[Event], gap: float = 0.0) -> dict[str, Spans]:
     """Events of the labels that name a kind, as one."""
     kinds = {label: kind for kind, label in pairs() if kind in KINDS}
-    events = join((replace(e, label=kinds[e.label], id="") for e in pieces if e.label in kinds), gap)
+    events = join_events((replace(e, label=kinds[e.label], id="") for e in pieces if e.label in kinds), gap)
     return {kind: [(e.start, e.end) for e in events if e.label == kind] for kind in KINDS}
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from diffres_cli import Tagger, load_tagger
 from diffres_cli.errors import UsageError
 from diffres_cli.inference.timing import column_times
-from diffres_cli.tagging.events import join, runs
-from diffres_cli.tagging.labels import best
+from diffres_cli.tagging.events import find_runs, join_events
+from diffres_cli.tagging.labels import top_classes
 from diffres_cli.tagging.prediction import Event, WindowPrediction
 from diffres_cli.tagging.settings import Settings
 
@@ -71,14 +71,14 @@ def one(a: Event, b: Event, merge_gap: float) -> bool:
 
 @given(pieces(), st.integers(0, 8), st.integers(0, 12))
 def test_joining_equals_merging_pair_by_pair(found, gap, least):
-    events = join(found, gap / 4, least / 4)
+    events = join_events(found, gap / 4, least / 4)
     assert set(events) == join_slowly(found, gap / 4, least / 4)
     assert len(set(events)) == len(events)
 
 
 @given(pieces(), st.integers(0, 8), st.integers(0, 12))
 def test_events_are_in_order_apart_and_long_enough(found, gap, least):
-    events = join(found, gap / 4, least / 4)
+    events = join_events(found, gap / 4, least / 4)
     assert [event.start for event in events] == sorted(event.start for event in events)
     assert all(event.end - event.start >= least / 4 for event in events)
     for label in LABELS:
@@ -88,7 +88,7 @@ def test_events_are_in_order_apart_and_long_enough(found, gap, least):
 
 def test_the_order_of_the_pieces_does_not_matter():
     found = [Event("Dog", "d", start, start + 1, 0.5) for start in (3.0, 0.0, 2.5, 9.0)]
-    assert join(found) == join(reversed(found))
+    assert join_events(found) == join_events(reversed(found))
 
 
 def made_window(scores: np.ndarray, start: float, times: np.ndarray) -> WindowPrediction:
@@ -123,7 +123,9 @@ def heard(made: list[tuple[WindowPrediction, np.ndarray]], index: int, time: flo
 
 @given(windows(), st.sampled_from([0.125, 0.5, 0.875]))
 def test_an_event_is_where_any_window_hears_the_label(card, made, threshold):
-    events = join(event for window, classes in made for event in runs(window, classes, card, threshold))
+    events = join_events(
+        event for window, classes in made for event in find_runs(window, classes, card, threshold)
+    )
     points = sorted({float(time) for window, _ in made for time in window.framewise_times})
     for index in range(3):
         mine = [event for event in events if event.label == card.classes[index]]
@@ -160,7 +162,7 @@ def test_at_full_rate_the_silence_between_the_rings_is_silent(tagger):
     quiet = first_end + 1, second - 0.05  # the gongs sound on for almost a second
     assert not [event for event in prediction.events if event.start < quiet[1] and quiet[0] < event.end]
     # A column is 0.32 s: no start or end of a ring may be further off than one, and its gong's echo.
-    found = join(replace(e, label="", id="") for e in prediction.events if e.label in RINGING)
+    found = join_events(replace(e, label="", id="") for e in prediction.events if e.label in RINGING)
     for start, end in RINGS:
         nearest = min(found, key=lambda event, start=start: abs(event.start - start))
         assert abs(nearest.start - start) <= 0.32
@@ -199,13 +201,13 @@ def test_events_come_from_the_framewise_scores_a_tagger_gives(tagger):
     found = [
         event
         for window in whole.windows
-        for event in runs(window, best(window.probabilities, 2, 0.1), tagger.card, 0.1)
+        for event in find_runs(window, top_classes(window.probabilities, 2, 0.1), tagger.card, 0.1)
     ]
     assert whole.events is None
     for gap, least in ((0.0, 0.0), (0.7, 0.0), (0.0, 0.5)):
         lean = tagger.tag(sound, spectrogram=False, events=True, merge_gap=gap, min_duration=least, **options)
-        assert lean.events == join(found, gap, least)
-    assert len(join(found)) > len(join(found, 0.0, 0.5)) > len(join(found, 0.7)) > 0
+        assert lean.events == join_events(found, gap, least)
+    assert len(join_events(found)) > len(join_events(found, 0.0, 0.5)) > len(join_events(found, 0.7)) > 0
     for window in whole.windows:  # the spectrogram's edges, every 32nd
         edges, columns = window.spectrogram.edges.tolist(), len(window.framewise)
         assert window.framewise_times.tolist() == [*edges[: 32 * columns : 32], edges[-1]]
@@ -227,6 +229,5 @@ def test_only_what_was_asked_for_is_kept(tagger):
 @pytest.mark.parametrize("option", ["merge_gap", "min_duration"])
 @pytest.mark.parametrize("value", [-0.1, float("nan"), 1e9])
 def test_a_gap_or_duration_out_of_range_is_refused(card, option, value):
-    flag = "--" + option.replace("_", "-")
-    with pytest.raises(UsageError, match=rf"{flag} .*: must be 0 to 3600 seconds"):
+    with pytest.raises(UsageError, match=rf"{option} .*: must be 0 to 3600 seconds"):
         Settings(**{option: value}).resolve(card)

@@ -13,7 +13,7 @@ from predictions import FREQUENCIES, LABELS, prediction, silence, spectrogram
 from diffres_cli import load_tagger
 from diffres_cli.figure import draw
 from diffres_cli.figure.layout import compose
-from diffres_cli.figure.write import style
+from diffres_cli.figure.write import figure_style
 from diffres_cli.inference.timing import warp_edges
 from diffres_cli.tagging.prediction import Label, Prediction
 
@@ -21,7 +21,7 @@ DPI = 200
 
 
 def figure_of(*predictions: Prediction, width: float = 3.5) -> Figure:
-    with style():
+    with figure_style():
         figure = compose(predictions, width, DPI)
         FigureCanvasAgg(figure).draw()
     return figure
@@ -138,7 +138,7 @@ def test_words_are_legible_inside_the_picture_and_apart(width, rates, windows):
     labels = (*LABELS, Label("Vehicle horn, car horn, honking", "/m/0912c9", 0.2))
     figure = figure_of(*[prediction(*views, fps=100, labels=labels, file="i" * 99)] * rates, width=width)
     assert min(text.get_fontsize() for text in texts(figure)) >= 6
-    with style():  # widths depend on hinting
+    with figure_style():  # widths depend on hinting
         boxes = {text: text.get_window_extent() for text in texts(figure)}
     assert [text.get_text() for text, box in boxes.items() if not inside(box, figure)] == []
     touching = [pair for pair in combinations(boxes, 2) if boxes[pair[0]].overlaps(boxes[pair[1]])]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from diffres_cli import Tagger, load_tagger
 from diffres_cli.errors import UsageError
-from diffres_cli.tagging.labels import best, pool, rank, read_names, select
+from diffres_cli.tagging.labels import pool_scores, rank_labels, read_names, select_classes, top_classes
 from diffres_cli.tagging.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -30,25 +30,25 @@ def test_the_best_are_those_a_sort_puts_first(scores, top_k, least, data):
     probabilities = np.array(scores, np.float32)
     expected = sorted(classes, key=lambda i: -probabilities[i])[:top_k]
     given_as = None if allowed is None else np.array(sorted(allowed), np.intp)
-    found = best(probabilities, top_k, least, given_as).tolist()
+    found = top_classes(probabilities, top_k, least, given_as).tolist()
     assert found == [i for i in expected if probabilities[i] >= least]
 
 
 def test_a_label_has_its_name_its_id_and_its_score(tagger):
     probabilities = np.zeros(527, np.float32)
     probabilities[[0, 74]] = 0.25, 0.75
-    first, second = rank(probabilities, tagger.card, 5, 0.1)
+    first, second = rank_labels(probabilities, tagger.card, 5, 0.1)
     assert (first.label, first.id, first.score) == ("Dog", "/m/0bt9lr", 0.75)
     assert second.label == "Speech"
 
 
 def test_a_recording_scores_as_its_best_window():
     low, high = np.array([0.1, 0.9], np.float32), np.array([0.3, 0.2], np.float32)
-    assert pool(pool(None, low), high).tolist() == np.array([0.3, 0.9], np.float32).tolist()
+    assert pool_scores(pool_scores(None, low), high).tolist() == np.array([0.3, 0.9], np.float32).tolist()
 
 
 def test_a_list_names_labels_or_ids_in_any_order(tagger):
-    classes = select(tagger.card, ["/m/07cx4", "Dog", "Speech", "Dog"])
+    classes = select_classes(tagger.card, ["/m/07cx4", "Dog", "Speech", "Dog"])
     assert [tagger.card.classes[i] for i in classes] == ["Speech", "Dog", "Telephone"]
 
 
@@ -62,13 +62,13 @@ def test_a_list_names_labels_or_ids_in_any_order(tagger):
 )
 def test_an_unknown_name_is_refused_with_the_nearest(tagger, name, nearest):
     with pytest.raises(UsageError) as refusal:
-        select(tagger.card, ["Speech", name])
+        select_classes(tagger.card, ["Speech", name])
     assert f"audioset-small has no label {name!r} (nearest: {nearest}" in str(refusal.value)
 
 
 def test_many_unknown_names_make_one_short_line(tagger):
     with pytest.raises(UsageError) as refusal:
-        select(tagger.card, [f"xqz{i}" for i in range(200)])
+        select_classes(tagger.card, [f"xqz{i}" for i in range(200)])
     message = str(refusal.value)
     assert "'xqz0' (nothing is spelled like it)" in message
     assert message.endswith("; and 197 more")
@@ -77,7 +77,7 @@ def test_many_unknown_names_make_one_short_line(tagger):
 
 def test_an_empty_list_is_refused(tagger):
     with pytest.raises(UsageError, match="the list is empty"):
-        select(tagger.card, [])
+        select_classes(tagger.card, [])
 
 
 @pytest.mark.parametrize(

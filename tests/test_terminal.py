@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.segment import Segment
 
 from diffres_cli.errors import UsageError
-from diffres_cli.figure.picture import Cells, loudness, magma, prepare, resample
-from diffres_cli.figure.terminal import picture, strip
+from diffres_cli.figure.data import Cells, magma_rgb, prepare_data, relative_level, resample
+from diffres_cli.figure.terminal import render_picture, render_strip
 from diffres_cli.tagging.prediction import Label
 
 WIDTHS = [1, 7, 20, 47, 48, 80, 200]
@@ -61,7 +61,7 @@ def test_a_strip_is_five_lines_exactly_as_wide_as_asked(width, seconds):
     view = spectrogram(50, 12)
     stretched = replace(view, edges=view.edges * 2 * seconds, frame_times=view.frame_times * 2 * seconds)
     for encoding in ["utf-8", "ascii"]:
-        lines = printed(strip(prediction(stretched), width), colours=None, encoding=encoding)
+        lines = printed(render_strip(prediction(stretched), width), colours=None, encoding=encoding)
         assert [cell_len(line) for line in lines] == [width] * 5
 
 
@@ -69,23 +69,23 @@ def test_a_strip_is_five_lines_exactly_as_wide_as_asked(width, seconds):
 @pytest.mark.parametrize("height", [1, 5, 6, 7, 24, 51])
 def test_a_picture_has_the_size_asked_for(width, height):
     shown = prediction(spectrogram(50, 12), labels=(Label("犬の鳴き声", "/m/05tny_", 0.9),))
-    lines = printed(picture(shown, width, height), colours=None)
+    lines = printed(render_picture(shown, width, height), colours=None)
     assert [cell_len(line) for line in lines] == [width] * max(5, height)
 
 
 def test_each_column_has_the_colour_of_the_merged_frame_that_covers_its_time():
     view = spectrogram(100, 9)
-    shown = cells(strip(prediction(view, fps=9), width=211))[1:4]
-    peak = prepare(prediction(view), 200).peak
+    shown = cells(render_strip(prediction(view, fps=9), width=211))[1:4]
+    peak = prepare_data(prediction(view), 200).peak
     grid = np.linspace(0, 1, 201)
     bins = Cells(view.merged.T, np.linspace(0, 6, len(view.merged) + 1))
-    rows = loudness(resample([bins], np.arange(7.0)).T[::-1], peak)
+    rows = relative_level(resample([bins], np.arange(7.0)).T[::-1], peak)
     checked = 0
     for column in range(200):
         for frame in range(9):
             if view.edges[frame] <= grid[column] and grid[column + 1] <= view.edges[frame + 1]:
                 halves = [half for line in shown for half in colours(line[11 + column])]
-                expected = magma(rows[:, frame]).astype(int)
+                expected = magma_rgb(rows[:, frame]).astype(int)
                 assert np.abs(np.array(halves) - expected).max() <= 4  # 64 steps of colour
                 checked += 1
     assert checked >= 200 - 2 * 9
@@ -102,7 +102,7 @@ def test_high_frequencies_are_above():
     power = np.zeros_like(view.mel)
     power[-1] = 1.0
     high = replace(view, mel=power, merged=power)
-    lines = printed(picture(prediction(high, fps=100), 60, 11), colours=None)
+    lines = printed(render_picture(prediction(high, fps=100), 60, 11), colours=None)
     assert [line[11:].strip() != "" for line in lines[1:5]] == [True, False, False, False]
     assert lines[1].startswith("    14 kHz ")
     assert lines[4].startswith("     32 Hz ")
@@ -110,8 +110,8 @@ def test_high_frequencies_are_above():
 
 def test_importance_stands_as_bars_over_its_time():
     view = spectrogram(80, 20)
-    bars = printed(strip(prediction(view), 91), colours=None)[0][11:]
-    levels = resample([prepare(prediction(view), 80).importance], np.linspace(0, 0.8, 81))[0]
+    bars = printed(render_strip(prediction(view), 91), colours=None)[0][11:]
+    levels = resample([prepare_data(prediction(view), 80).importance], np.linspace(0, 0.8, 81))[0]
     assert bars == "".join("▁▂▃▄▅▆▇█"[min(7, int(8 * level))] for level in levels)
     assert len(set(bars)) > 3
 
@@ -119,7 +119,7 @@ def test_importance_stands_as_bars_over_its_time():
 @pytest.mark.parametrize("start", [0.0, 7.0])
 def test_ticks_stand_at_their_seconds(start):
     views = [spectrogram(1000, 250, start=start + 10 * k) for k in range(3)]
-    axis = printed(strip(prediction(*views), 101), colours=None)[-1][11:]
+    axis = printed(render_strip(prediction(*views), 101), colours=None)[-1][11:]
     ticks = [column for column, letter in enumerate(axis) if letter == "╵"]
     numbers = [float(word.removeprefix("╵")) for word in axis.replace(" s", "  ").split()]
     assert len(ticks) >= 5
@@ -129,7 +129,7 @@ def test_ticks_stand_at_their_seconds(start):
 
 
 def test_a_picture_names_labels_rate_and_parts():
-    lines = printed(picture(prediction(spectrogram(50, 12)), 80, 20), colours=None)
+    lines = printed(render_picture(prediction(spectrogram(50, 12)), 80, 20), colours=None)
     assert lines[0].startswith("Siren 0.93  Police car (siren) 0.41")
     names = [line[:11].strip() for line in lines[1:]]
     assert [name for name in names if name] == [
@@ -148,23 +148,23 @@ def test_a_picture_names_labels_rate_and_parts():
     ids=["no colours", "sixteen colours", "NO_COLOR", "not wanted"],
 )
 def test_without_colour_there_are_shades_and_no_codes(options, colour):
-    lines = printed(picture(prediction(spectrogram(50, 12)), 60, 12, colour=colour), **options)
+    lines = printed(render_picture(prediction(spectrogram(50, 12)), 60, 12, colour=colour), **options)
     assert not any("\x1b[" in line for line in lines)
     assert set("".join(line[11:] for line in lines[1:5])) <= set(" ░▒▓█")
 
 
 def test_two_hundred_and_fifty_six_colours_are_enough():
-    lines = printed(strip(prediction(spectrogram(50, 12)), 60), colours="256")
+    lines = printed(render_strip(prediction(spectrogram(50, 12)), 60), colours="256")
     assert "\x1b[38;5;" in lines[1]
     assert "▀" in lines[1]
 
 
 def test_silence_is_dark():
-    body = cells(strip(prediction(silence(50, 12)), 60))[1:4]
+    body = cells(render_strip(prediction(silence(50, 12)), 60))[1:4]
     assert {tone for line in body for cell in line[11:] for tone in colours(cell)} == {
-        tuple(magma(np.array(0.0)))
+        tuple(magma_rgb(np.array(0.0)))
     }
-    lines = printed(picture(prediction(silence(50, 12), labels=()), 60, 9), colours=None)
+    lines = printed(render_picture(prediction(silence(50, 12), labels=()), 60, 9), colours=None)
     assert lines[0].startswith("no label scores 0.1 or more")
 
 
@@ -180,11 +180,13 @@ def test_silence_is_dark():
 )
 def test_poor_terminals_get_a_picture_without_colour(environment):
     code = (
-        "from rich.console import Console; from diffres_cli.figure.terminal import picture, strip\n"
+        "from rich.console import Console\n"
+        "from diffres_cli.figure.terminal import render_picture, render_strip\n"
         "from predictions import prediction, spectrogram; from diffres_cli.tagging.prediction import Label\n"
         "console = Console(width=60)\n"
-        "console.print(strip(prediction(spectrogram(50, 12)), 60))\n"
-        "console.print(picture(prediction(spectrogram(50, 12), labels=(Label('Müll', '', 0.5),)), 60, 12))\n"
+        "console.print(render_strip(prediction(spectrogram(50, 12)), 60))\n"
+        "shown = prediction(spectrogram(50, 12), labels=(Label('Müll', '', 0.5),))\n"
+        "console.print(render_picture(shown, 60, 12))\n"
     )
     inherited = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR")}
     result = subprocess.run(
@@ -201,10 +203,10 @@ def test_poor_terminals_get_a_picture_without_colour(environment):
 
 def test_drawing_in_a_terminal_needs_no_matplotlib():
     code = (
-        "import sys; from rich.console import Console; from diffres_cli.figure.terminal import strip\n"
+        "import sys; from rich.console import Console; from diffres_cli.figure.terminal import render_strip\n"
         "assert 'rich.segment' in sys.modules\n"
         "from predictions import prediction, spectrogram\n"
-        "Console(file=sys.stderr).print(strip(prediction(spectrogram(50, 12)), 60))\n"
+        "Console(file=sys.stderr).print(render_strip(prediction(spectrogram(50, 12)), 60))\n"
         "print('matplotlib' in sys.modules)\n"
     )
     command = [sys.executable, "-c", code]
@@ -216,4 +218,4 @@ def test_a_recording_tagged_without_spectrograms_cannot_be_drawn():
     tagged = prediction(spectrogram(20, 8))
     bare = replace(tagged, windows=(replace(tagged.windows[0], spectrogram=None),))
     with pytest.raises(UsageError, match="no spectrogram"):
-        strip(bare, 60)
+        render_strip(bare, 60)

@@ -240,7 +240,7 @@ def _draw(prediction: Prediction) -> None:
     """The strip under the labels; a recording too long to hold its spectrogram has none."""
     if prediction.windows[0].spectrogram is None:
         return
-    from diffres_cli.figure.terminal import strip
+    from diffres_cli.figure.terminal import render_strip
 
     emit("\n")
-    show(lambda columns, _: strip(prediction, columns))
+    show(lambda columns, _: render_strip(prediction, columns))

@@ -186,6 +186,6 @@ def _show(predictions: list[Prediction]) -> None:
 
 def _drawing(prediction: Prediction, count: int, columns: int, lines: int) -> RenderableType:
     """One picture of `count` that share a screen, as far as it goes."""
-    from diffres_cli.figure.terminal import picture
+    from diffres_cli.figure.terminal import render_picture
 
-    return picture(prediction, columns, max(FEWEST_LINES, lines // count - 2))
+    return render_picture(prediction, columns, max(FEWEST_LINES, lines // count - 2))

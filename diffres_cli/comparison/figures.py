@@ -14,16 +14,16 @@ from matplotlib.figure import Figure
 from diffres_cli.comparison.markup import Table
 from diffres_cli.comparison.steps import Curve
 from diffres_cli.figure import COLUMN
-from diffres_cli.figure.panels import DARK, GREY, LIGHT
-from diffres_cli.figure.text import SMALL
-from diffres_cli.figure.write import style, write
+from diffres_cli.figure.captions import SMALL
+from diffres_cli.figure.panels import DARK, LIGHT, LINE_GREY
+from diffres_cli.figure.write import figure_style, write_figure
 
 SUFFIXES = (".png", ".svg", ".pdf")
 _DPI = 300
 _HEIGHT = 2.4  # inches
 _FEW = 4  # lines whose names leave room for the lines
 _POINTS = 100  # of a curve: more would be noise
-_COLOURS = (DARK, LIGHT, GREY, "#b5367a", "#2a788e", "#7ad151")
+_COLOURS = (DARK, LIGHT, LINE_GREY, "#b5367a", "#2a788e", "#7ad151")
 _LINES = ("-", "--", ":")
 
 
@@ -75,7 +75,9 @@ def draw_variants(table: Table, path: Path) -> None:
         labels = [_without_shared(label, [each for each, _ in rows]) for label, _ in rows]
         places = range(len(rows))
         errors = [0.0 if math.isnan(value.std) else value.std for _, value in rows]
-        axes.barh(places, [value.mean for _, value in rows], xerr=errors, color=DARK, ecolor=GREY, height=0.6)
+        axes.barh(
+            places, [value.mean for _, value in rows], xerr=errors, color=DARK, ecolor=LINE_GREY, height=0.6
+        )
         axes.axvline(0, color="black", linewidth=0.5)
         axes.set_yticks(places, labels=labels)
         axes.invert_yaxis()
@@ -86,13 +88,13 @@ def draw_variants(table: Table, path: Path) -> None:
 
 def _draw(paint: Callable[[Axes], None], path: Path, *, legend: bool = True) -> None:
     for suffix in SUFFIXES:
-        with style():
+        with figure_style():
             figure = Figure(figsize=(COLUMN, _HEIGHT), layout="constrained")
             axes = figure.add_subplot()
             paint(axes)
             if legend:
                 _explain(figure, axes)
-            write(figure, path.with_name(path.name + suffix), _DPI)
+            write_figure(figure, path.with_name(path.name + suffix), _DPI)
 
 
 def _explain(figure: Figure, axes: Axes) -> None:

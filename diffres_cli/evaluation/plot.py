@@ -15,9 +15,9 @@ from diffres_cli.evaluation.report import rates_of, summary, summed_confusions, 
 from diffres_cli.evaluation.result import Evaluation
 from diffres_cli.evaluation.spread import Spread
 from diffres_cli.figure import COLUMN
+from diffres_cli.figure.captions import LARGE, SMALL, TEXT_GREY
 from diffres_cli.figure.panels import DARK, LIGHT
-from diffres_cli.figure.text import GREY, LARGE, SMALL
-from diffres_cli.figure.write import check_suffix, style, write
+from diffres_cli.figure.write import check_suffix, figure_style, write_figure
 
 _WORDS = {"accuracy": "Accuracy (%)", "mAP": "mAP (%)"}
 _MOST_NUMBERED = 20  # classes: above, a number would not fit its cell
@@ -32,8 +32,8 @@ def plot_rates(found: Sequence[Evaluation], path: Path) -> None:
         UsageError: not .png, .svg or .pdf. OutputError: the file cannot be written.
     """
     check_suffix(path)
-    with style():
-        write(_rates(found), path, _DPI)
+    with figure_style():
+        write_figure(_rates(found), path, _DPI)
 
 
 def plot_confusions(found: Sequence[Evaluation], path: Path) -> None:
@@ -43,8 +43,8 @@ def plot_confusions(found: Sequence[Evaluation], path: Path) -> None:
         UsageError: not .png, .svg or .pdf. OutputError: the file cannot be written.
     """
     check_suffix(path)
-    with style():
-        write(_confusions(found), path, _DPI)
+    with figure_style():
+        write_figure(_confusions(found), path, _DPI)
 
 
 def _rates(found: Sequence[Evaluation]) -> Figure:
@@ -91,7 +91,7 @@ def _title(axes: Axes, found: Sequence[Evaluation], more: str = "") -> None:
     axes.set_title(models, loc="left", fontsize=LARGE, fontweight="bold", pad=12)
     axes.annotate(
         f"{found[0].dataset}, {where(found)}{count}{more}", (0, 1), (0, 3), xycoords="axes fraction",
-        textcoords="offset points", fontsize=SMALL, color=GREY,
+        textcoords="offset points", fontsize=SMALL, color=TEXT_GREY,
     )  # fmt: skip
 
 

@@ -1,11 +1,11 @@
 """The picture of a tagged recording for paper and screen: mel, importance, warp and merged mel.
 
-picture.py  predictions -> what a picture shows: decibels, joined windows, columns of pixels
-terminal.py the same for a terminal
-text.py     text placed in a figure, measured and cut to fit
-layout.py   predictions -> a matplotlib figure, its panels placed in inches
-panels.py   one function per panel
-write.py    a figure -> PNG, SVG or PDF, the same bytes every time
+data.py        predictions -> what a picture shows: decibels, joined windows, columns of pixels
+terminal.py    a picture in a terminal
+captions.py    text placed in a figure, measured and cut to fit
+layout.py      predictions -> a matplotlib figure, its panels placed in inches
+panels.py      one function per panel
+write.py       a figure -> PNG, SVG or PDF, the same bytes every time
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ def draw(
         OutputError: the file cannot be written; whatever stood at `path` is untouched.
     """
     from diffres_cli.figure.layout import compose
-    from diffres_cli.figure.write import check_suffix, style, write
+    from diffres_cli.figure.write import check_suffix, figure_style, write_figure
 
     target = None if path is None else Path(path)
     if target is not None:
         check_suffix(target)
     check_width(width)
-    with style():
+    with figure_style():
         figure = compose(predictions, width, dpi)
         if target is not None:
-            write(figure, target, dpi)
+            write_figure(figure, target, dpi)
     return figure

@@ -11,8 +11,8 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
 from diffres_cli.errors import UsageError
-from diffres_cli.figure import panels, text
-from diffres_cli.figure.picture import Picture, prepare
+from diffres_cli.figure import captions, panels
+from diffres_cli.figure.data import FigureData, prepare_data
 from diffres_cli.tagging.prediction import Prediction
 
 LEFT, RIGHT, BOTTOM = 0.38, 0.56, 0.2
@@ -20,12 +20,17 @@ LEFT, RIGHT, BOTTOM = 0.38, 0.56, 0.2
 
 
 @dataclass(frozen=True)
-class Row:
-    """One panel: the room above it and its height, in inches, what draws it, and its axis if numbered."""
+class Panel:
+    """One panel.
+
+    Attributes:
+        room, height: inches above it, and of it. draw: draws on its axes.
+        axis: the name of its horizontal axis; "" for one without numbers.
+    """
 
     room: float
     height: float
-    fill: Callable[[Axes], object]
+    draw: Callable[[Axes], object]
     axis: str = ""
 
 
@@ -34,16 +39,16 @@ def compose(predictions: Sequence[Prediction], width: float, dpi: int) -> Figure
     if not predictions:
         raise UsageError("no prediction to draw; give at least one frame rate")
     columns = max(1, round((width - LEFT - RIGHT) * dpi))  # more cells than pixels would not be seen
-    pictures = [prepare(prediction, columns) for prediction in predictions]
-    rows = _rows(predictions, pictures, peak=max(picture.peak for picture in pictures))
-    figure = Figure(figsize=(width, sum(row.room + row.height for row in rows) + BOTTOM))
+    recordings = [prepare_data(prediction, columns) for prediction in predictions]
+    stack = _panels(predictions, recordings, peak=max(data.peak for data in recordings))
+    figure = Figure(figsize=(width, sum(panel.room + panel.height for panel in stack) + BOTTOM))
     bottom = figure.get_figheight()
-    for row in rows:
-        bottom -= row.room + row.height
-        axes = _axes(figure, bottom, row.height)
-        row.fill(axes)
-        if row.axis:
-            text.below(axes, row.axis)
+    for panel in stack:
+        bottom -= panel.room + panel.height
+        axes = _axes(figure, bottom, panel.height)
+        panel.draw(axes)
+        if panel.axis:
+            captions.number_time_axis(axes, panel.axis)
     return figure
 
 
@@ -52,57 +57,57 @@ def _axes(figure: Figure, bottom: float, height: float) -> Axes:
     return figure.add_axes((LEFT / width, bottom / total, (width - LEFT - RIGHT) / width, height / total))
 
 
-def _rows(predictions: Sequence[Prediction], pictures: Sequence[Picture], peak: float) -> list[Row]:
+def _panels(predictions: Sequence[Prediction], recordings: Sequence[FigureData], peak: float) -> list[Panel]:
     def heading(axes: Axes) -> None:
-        text.heading(axes, predictions)
-        panels.colour_bar(axes, mel(axes, predictions[0], pictures[0]))
+        captions.add_heading(axes, predictions)
+        panels.draw_colour_bar(axes, mel(axes, predictions[0], recordings[0]))
 
-    def mel(axes: Axes, prediction: Prediction, picture: Picture) -> QuadMesh:
+    def mel(axes: Axes, prediction: Prediction, data: FigureData) -> QuadMesh:
         channel = f", channel {prediction.channel}" if prediction.channel else ""
-        text.caption(axes, f"Mel spectrogram{channel}")
-        return panels.spectrogram(axes, picture.mel, peak, picture.mel_frequencies)
+        captions.add_caption(axes, f"Mel spectrogram{channel}")
+        return panels.draw_spectrogram(axes, data.mel, peak, data.mel_frequencies)
 
     if len(predictions) == 1:
-        return [Row(0.5, 0.75, heading), *_in_full(predictions[0], pictures[0], peak)]
-    rows = list[Row]()
-    for place, pair in enumerate(zip(predictions, pictures, strict=True)):
+        return [Panel(0.5, 0.75, heading), *_single_rate_panels(predictions[0], recordings[0], peak)]
+    found = list[Panel]()
+    for place, pair in enumerate(zip(predictions, recordings, strict=True)):
         if not place:
-            rows.append(Row(0.36, 0.75, heading))
+            found.append(Panel(0.36, 0.75, heading))
         elif predictions[place - 1].channel != pair[0].channel:
-            rows.append(Row(0.3, 0.75, partial(mel, prediction=pair[0], picture=pair[1])))
-        rows += _in_brief(*pair, peak)
-    return [*rows[:-1], replace(rows[-1], axis="Time (s)")]
+            found.append(Panel(0.3, 0.75, partial(mel, prediction=pair[0], data=pair[1])))
+        found += _compared_rate_panels(*pair, peak)
+    return [*found[:-1], replace(found[-1], axis="Time (s)")]
 
 
-def _in_full(prediction: Prediction, picture: Picture, peak: float) -> Iterator[Row]:
+def _single_rate_panels(prediction: Prediction, data: FigureData, peak: float) -> Iterator[Panel]:
     """The panels of a single rate, down to what the classifier sees."""
 
     def merged(axes: Axes) -> None:
-        text.caption(axes, f"Merged to {prediction.fps:g} fps, at the original times")
-        panels.spectrogram(axes, picture.merged, peak, picture.mel_frequencies)
+        captions.add_caption(axes, f"Merged to {prediction.fps:g} fps, at the original times")
+        panels.draw_spectrogram(axes, data.merged, peak, data.mel_frequencies)
 
     def frames(axes: Axes) -> None:
-        text.beside(axes, "as the\nclassifier\nsees it")
-        panels.spectrogram(axes, picture.frames, peak, picture.mel_frequencies)
+        captions.add_margin_note(axes, "as the\nclassifier\nsees it")
+        panels.draw_spectrogram(axes, data.frames, peak, data.mel_frequencies)
 
-    yield Row(0.08, 0.46, lambda axes: panels.importance(axes, picture))
-    yield Row(0.11, 0.42, lambda axes: panels.warp(axes, picture))
-    yield Row(0.2, 0.75, merged, axis="Time (s)")
-    yield Row(0.16, 0.22, lambda axes: panels.fan(axes, picture))
-    yield Row(0.0, 0.6, frames, axis="Frame")
+    yield Panel(0.08, 0.46, lambda axes: panels.draw_importance(axes, data))
+    yield Panel(0.11, 0.42, lambda axes: panels.draw_warp(axes, data))
+    yield Panel(0.2, 0.75, merged, axis="Time (s)")
+    yield Panel(0.16, 0.22, lambda axes: panels.draw_fan(axes, data))
+    yield Panel(0.0, 0.6, frames, axis="Frame")
 
 
-def _in_brief(prediction: Prediction, picture: Picture, peak: float) -> Iterator[Row]:
+def _compared_rate_panels(prediction: Prediction, data: FigureData, peak: float) -> Iterator[Panel]:
     """The panels of one rate among several."""
 
     def importance(axes: Axes) -> None:
-        text.rate(axes, prediction)
-        panels.importance(axes, picture)
+        captions.add_rate(axes, prediction)
+        panels.draw_importance(axes, data)
 
     def merged(axes: Axes) -> None:
-        text.beside(axes, "merged")
-        panels.spectrogram(axes, picture.merged, peak, picture.mel_frequencies)
+        captions.add_margin_note(axes, "merged")
+        panels.draw_spectrogram(axes, data.merged, peak, data.mel_frequencies)
 
-    yield Row(0.24, 0.46, importance)
-    yield Row(0.11, 0.42, lambda axes: panels.warp(axes, picture))
-    yield Row(0.08, 0.6, merged)
+    yield Panel(0.24, 0.46, importance)
+    yield Panel(0.11, 0.42, lambda axes: panels.draw_warp(axes, data))
+    yield Panel(0.08, 0.6, merged)

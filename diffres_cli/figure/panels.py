@@ -1,4 +1,4 @@
-"""The panels of the picture, each on axes that the layout has placed."""
+"""The panels of a figure, each on axes that the layout has placed."""
 
 from __future__ import annotations
 
@@ -7,76 +7,77 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.ticker import MaxNLocator
 
-from diffres_cli.figure import text
-from diffres_cli.figure.picture import DYNAMIC_RANGE, Cells, Picture, Values, loudness
+from diffres_cli.figure import captions
+from diffres_cli.figure.data import DYNAMIC_RANGE, Cells, FigureData, Values, relative_level
 
-DARK, LIGHT, GREY = "#3b0f70", "#f1605d", "#8a8a8a"  # two of magma's colours, told apart in grey too
+DARK, LIGHT, LINE_GREY = "#3b0f70", "#f1605d", "#8a8a8a"  # two of magma's colours, told apart in grey too
 
 _OCTAVES = 2.0 ** np.arange(6, -5, -1)  # kHz
 _LABEL_HEIGHT = 0.1  # inches
 
 
-def spectrogram(axes: Axes, cells: Cells, peak: float, frequencies: Values) -> QuadMesh:
+def draw_spectrogram(axes: Axes, cells: Cells, peak: float, frequencies: Values) -> QuadMesh:
     """Power in dB below `peak`, one rectangle per mel bin and cell, as wide as the cell's edges say."""
-    decibels = (loudness(cells.values, peak) - 1) * DYNAMIC_RANGE
+    decibels = (relative_level(cells.values, peak) - 1) * DYNAMIC_RANGE
     bins = np.arange(len(decibels) + 1)
-    # Pixels even in SVG and PDF: a hundred thousand rectangles make no one happy.
+    # Pixels even in SVG and PDF: a hundred thousand rectangles take a viewer seconds.
     mesh = axes.pcolormesh(
         cells.edges, bins, decibels, cmap="magma", vmin=-DYNAMIC_RANGE, vmax=0, rasterized=True
     )
     axes.set_xlim(cells.edges[0], cells.edges[-1])
     _number_frequencies(axes, frequencies)
-    _name(axes, "kHz")
+    _name_axis(axes, "kHz")
     return mesh
 
 
-def colour_bar(axes: Axes, mesh: QuadMesh) -> None:
-    """The decibels of every spectrogram in the picture, beside the first."""
-    width = text.size(axes)[0]
+def draw_colour_bar(axes: Axes, mesh: QuadMesh) -> None:
+    """The decibels of every spectrogram in the figure, beside the first."""
+    width = captions.panel_size(axes)[0]
     bar = axes.inset_axes((1 + 0.06 / width, 0, 0.06 / width, 1))
-    text.figure_of(axes).colorbar(mesh, cax=bar, ticks=np.arange(-DYNAMIC_RANGE, 1, 20))
+    captions.figure_of(axes).colorbar(mesh, cax=bar, ticks=np.arange(-DYNAMIC_RANGE, 1, 20))
     bar.set_ylabel("dB re peak")
 
 
-def importance(axes: Axes, picture: Picture) -> None:
+def draw_importance(axes: Axes, data: FigureData) -> None:
     """Importance from 0 to 1, with its mean t/T as a thin line."""
-    cells = picture.importance
+    cells = data.importance
     mean = float(np.average(cells.values[0], weights=np.diff(cells.edges)))
     axes.stairs(cells.values[0], cells.edges, fill=True, color=DARK, linewidth=0)
     axes.axhline(mean, color=LIGHT, linewidth=0.7)
-    text.beside(axes, f"mean {mean:.2f}", min(mean, 0.9))  # clear of the colour bar's numbers above
-    axes.set(xlim=picture.span, ylim=(0, 1), yticks=[0, 1])
-    _name(axes, "Importance")
+    below_bar_numbers = min(mean, 0.9)  # those of the colour bar above
+    captions.add_margin_note(axes, f"mean {mean:.2f}", below_bar_numbers)
+    axes.set(xlim=data.span, ylim=(0, 1), yticks=[0, 1])
+    _name_axis(axes, "Importance")
 
 
-def warp(axes: Axes, picture: Picture) -> None:
+def draw_warp(axes: Axes, data: FigureData) -> None:
     """Output frames until a time: steep where frames are kept, flat where many are merged into one."""
-    times, frames = picture.warp
-    axes.plot(times[[0, -1]], frames[[0, -1]], color=GREY, linewidth=0.6, dashes=(3, 2))
+    times, frames = data.warp
+    axes.plot(times[[0, -1]], frames[[0, -1]], color=LINE_GREY, linewidth=0.6, dashes=(3, 2))
     axes.plot(times, frames, color=DARK, linewidth=1.0)
     late = np.interp(0.4 * times[0] + 0.6 * times[-1], times, frames) < 0.3 * frames[-1]
-    text.inside(axes, "dashed: evenly spaced", above=bool(late))  # clear of the curve
-    axes.set(xlim=picture.span, ylim=(0, frames[-1]))
-    axes.set_yticks([0, frames[-1]], labels=["0", text.count(round(frames[-1]))])
-    _name(axes, "Frame")
+    captions.add_corner_note(axes, "dashed: evenly spaced", above=bool(late))  # clear of the curve
+    axes.set(xlim=data.span, ylim=(0, frames[-1]))
+    axes.set_yticks([0, frames[-1]], labels=["0", captions.format_count(round(frames[-1]))])
+    _name_axis(axes, "Frame")
 
 
-def fan(axes: Axes, picture: Picture) -> None:
+def draw_fan(axes: Axes, data: FigureData) -> None:
     """Lines from the times above to the output frames below, at most fifty."""
-    times, frames = picture.warp
+    times, frames = data.warp
     below = np.linspace(0, frames[-1], 1 + min(50, round(frames[-1])))
     above = np.interp(below, frames, times)
     left, right = (above - times[0]) / (times[-1] - times[0]), below / frames[-1]
     lines = [[(top, 1), (bottom, 0)] for top, bottom in zip(left, right, strict=True)]
-    axes.add_collection(LineCollection(lines, colors=GREY, linewidths=0.35))
+    axes.add_collection(LineCollection(lines, colors=LINE_GREY, linewidths=0.35))
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set_axis_off()
 
 
-def _name(axes: Axes, quantity: str) -> None:
+def _name_axis(axes: Axes, quantity: str) -> None:
     """Name the vertical axis, at one place in every panel; leave the time axis without numbers."""
     axes.set_ylabel(quantity)
-    axes.yaxis.set_label_coords(-0.24 / text.size(axes)[0], 0.5)
+    axes.yaxis.set_label_coords(-0.24 / captions.panel_size(axes)[0], 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.tick_params(labelbottom=False)
 
@@ -85,8 +86,8 @@ def _number_frequencies(axes: Axes, frequencies: Values) -> None:
     """Number the octaves of 1 kHz from the top down, until the mel scale leaves no room."""
     bins = len(frequencies)
     hertz = 1000 * _OCTAVES
-    heard = (hertz >= frequencies[0]) & (hertz <= frequencies[-1])
-    places, numbers = np.interp(hertz[heard], frequencies, np.arange(bins) + 0.5), _OCTAVES[heard]
-    tight = np.diff(places) * -text.size(axes)[1] / bins < _LABEL_HEIGHT
+    shown = (hertz >= frequencies[0]) & (hertz <= frequencies[-1])
+    places, numbers = np.interp(hertz[shown], frequencies, np.arange(bins) + 0.5), _OCTAVES[shown]
+    tight = np.diff(places) * -captions.panel_size(axes)[1] / bins < _LABEL_HEIGHT
     count = 1 + int(np.argmax(np.append(tight, True)))
     axes.set_yticks(places[:count], labels=[f"{number:g}" for number in numbers[:count]])

@@ -1,4 +1,4 @@
-"""The picture of a tagged recording in letters: true-colour half blocks, or shades without colour."""
+"""The picture of a tagged recording in a terminal: true-colour half blocks, or shades without colour."""
 
 from __future__ import annotations
 
@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from diffres_cli.figure.picture import Array, Cells, Picture, loudness, magma, prepare, resample
+from diffres_cli.figure.data import (
+    Array,
+    Cells,
+    FigureData,
+    describe_labels,
+    magma_rgb,
+    prepare_data,
+    relative_level,
+    resample,
+)
 from diffres_cli.tagging.prediction import Prediction
-from diffres_cli.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -39,12 +47,12 @@ class Pen:
         ramp = _ASCII if self.ascii else ramp
         return "".join(ramp[min(int(level * len(ramp)), len(ramp) - 1)] for level in levels)
 
-    def text(self, words: str, style: str = "") -> Segment:
+    def text(self, content: str, style: str = "") -> Segment:
         """Plain text, in a style where there are colours."""
         from rich.segment import Segment
         from rich.style import Style
 
-        return Segment(words, Style.parse(style) if style and self.colour else None)
+        return Segment(content, Style.parse(style) if style and self.colour else None)
 
     def blocks(self, halves: Array) -> list[Segment]:
         """Two rows of levels as one line: half blocks over their background, or a shade of the mean."""
@@ -69,7 +77,7 @@ class Drawing:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
         from rich.segment import Segment
 
-        # In sixteen colours magma is three, and shades tell more.
+        # Of sixteen colours only three are like magma's: shades show more.
         able = console.color_system in ("256", "truecolor") and not console.no_color
         pen = Pen(colour=self.colour and able and not options.ascii_only, ascii=options.ascii_only)
         for line in self.lines:
@@ -77,20 +85,20 @@ class Drawing:
             yield Segment.line()
 
 
-def strip(prediction: Prediction, width: int) -> Drawing:
+def render_strip(prediction: Prediction, width: int) -> Drawing:
     """The merged spectrogram at its original times under its importance: 5 lines of `width` columns.
 
     Raises:
         UsageError: the recording was tagged without spectrograms.
     """
-    layout = _Layout.of(prediction, width)
+    layout = _Layout.fit(prediction, width)
     rows = STRIP_LINES - 2
     return Drawing(
-        (layout.importance, *layout.spectrogram(layout.picture.merged, rows, layout.rate), layout.time)
+        (layout.importance, *layout.spectrogram(layout.data.merged, rows, layout.rate), layout.time)
     )
 
 
-def picture(prediction: Prediction, width: int, height: int, colour: bool = True) -> Drawing:
+def render_picture(prediction: Prediction, width: int, height: int, colour: bool = True) -> Drawing:
     """Labels, mel, importance and merged spectrogram over a time axis: `height` lines of `width` columns.
 
     Heights below 5 give 5 lines. Colour is used where it is asked for and the terminal has it.
@@ -98,10 +106,10 @@ def picture(prediction: Prediction, width: int, height: int, colour: bool = True
     Raises:
         UsageError: the recording was tagged without spectrograms.
     """
-    layout = _Layout.of(prediction, width)
+    layout = _Layout.fit(prediction, width)
     rows = max(FEWEST_LINES, height) - 3
-    mel = layout.spectrogram(layout.picture.mel, (rows + 1) // 2, "mel")
-    merged = layout.spectrogram(layout.picture.merged, rows // 2, layout.rate)
+    mel = layout.spectrogram(layout.data.mel, (rows + 1) // 2, "mel")
+    merged = layout.spectrogram(layout.data.merged, rows // 2, layout.rate)
     return Drawing((layout.labels, *mel, layout.importance, *merged, layout.time), colour)
 
 
@@ -110,49 +118,48 @@ class _Layout:
     """A picture of `columns` columns beside a gutter of names, where the width has room for one."""
 
     prediction: Prediction
-    picture: Picture
+    data: FigureData
     columns: int
     gutter: int
 
     @classmethod
-    def of(cls, prediction: Prediction, width: int) -> _Layout:
+    def fit(cls, prediction: Prediction, width: int) -> _Layout:
         gutter = _GUTTER if width >= _ROOMY else 0
         columns = max(1, width - gutter)
-        return cls(prediction, prepare(prediction, columns), columns, gutter)
+        return cls(prediction, prepare_data(prediction, columns), columns, gutter)
 
     @property
     def rate(self) -> str:
         return f"{self.prediction.fps:g} fps"
 
     def labels(self, pen: Pen) -> list[Segment]:
-        """What was heard, cut off or filled up to the full width."""
+        """The labels, cut off or filled up to the full width."""
         from rich.cells import set_cell_size
 
-        words = "  ".join(f"{printable(label.label)} {label.score:.2f}" for label in self.prediction.labels)
-        words = words or f"no label scores {self.prediction.min_confidence:g} or more"
+        text = "  ".join(describe_labels(self.prediction))
         if self.prediction.channel:
-            words = f"channel {self.prediction.channel}: {words}"
+            text = f"channel {self.prediction.channel}: {text}"
         if pen.ascii:
-            words = words.encode("ascii", "replace").decode()
-        return [pen.text(set_cell_size(words, self.gutter + self.columns), "bold")]
+            text = text.encode("ascii", "replace").decode()
+        return [pen.text(set_cell_size(text, self.gutter + self.columns), "bold")]
 
     def importance(self, pen: Pen) -> list[Segment]:
         """Importance as bars, a column's mean each."""
-        bars = pen.letters(self._along_time(self.picture.importance)[0], _BARS)
+        bars = pen.letters(self._along_time(self.data.importance)[0], _BARS)
         return [self._name("importance", pen), pen.text(bars)]
 
     def time(self, pen: Pen) -> list[Segment]:
         """The time axis, in seconds."""
-        axis = _axis(*self.picture.span, self.columns, tick="|" if pen.ascii else "╵")
+        axis = _axis(*self.data.span, self.columns, tick="|" if pen.ascii else "╵")
         return [self._name("time", pen), pen.text(axis)]
 
     def spectrogram(self, cells: Cells, rows: int, name: str) -> list[Line]:
         """Lines of two rows each, the highest frequency first; range and name stand in the gutter."""
         power = self._along_time(cells)
         bins = Cells(power.T, np.linspace(0, 2 * rows, len(power) + 1))
-        halves = loudness(resample([bins], np.arange(2 * rows + 1.0)).T[::-1], self.picture.peak)
+        halves = relative_level(resample([bins], np.arange(2 * rows + 1.0)).T[::-1], self.data.peak)
         names = [""] * rows
-        names[0], names[-1] = (_frequency(self.picture.mel_frequencies[end]) for end in (-1, 0))
+        names[0], names[-1] = (_frequency(self.data.mel_frequencies[end]) for end in (-1, 0))
         names[rows // 2 if rows > 2 else 0] = name
         return [partial(self._line, names[row], halves[2 * row : 2 * row + 2]) for row in range(rows)]
 
@@ -163,7 +170,7 @@ class _Layout:
         return pen.text(f"{name:>{self.gutter - 1}} " if self.gutter else "", "dim")
 
     def _along_time(self, cells: Cells) -> Array:
-        return resample([cells], np.linspace(*self.picture.span, self.columns + 1))
+        return resample([cells], np.linspace(*self.data.span, self.columns + 1))
 
 
 @lru_cache(maxsize=_COLOURS**2)
@@ -171,7 +178,7 @@ def _style(upper: int, lower: int) -> Style:
     from rich.color import Color
     from rich.style import Style
 
-    fore, back = (Color.from_rgb(*magma(np.asarray(level / (_COLOURS - 1)))) for level in (upper, lower))
+    fore, back = (Color.from_rgb(*magma_rgb(np.asarray(level / (_COLOURS - 1)))) for level in (upper, lower))
     return Style(color=fore, bgcolor=back)
 
 

@@ -12,7 +12,7 @@ import matplotlib.style
 from matplotlib.figure import Figure
 
 from diffres_cli.errors import UsageError
-from diffres_cli.figure.text import FONT, NORMAL, SMALL
+from diffres_cli.figure.captions import FONT, NORMAL, SMALL
 from diffres_cli.files import write_atomically
 
 # What would make two runs differ, per format.
@@ -43,7 +43,7 @@ _STYLE = {
 }
 
 
-def style() -> AbstractContextManager[None]:
+def figure_style() -> AbstractContextManager[None]:
     """Matplotlib's defaults with our sizes, whatever the user's matplotlibrc says, until it is left."""
     return matplotlib.style.context(["default", _STYLE])  # type: ignore[no-any-return,unused-ignore]
 
@@ -59,7 +59,7 @@ def check_suffix(path: Path) -> None:
         raise UsageError(f"{path}: a picture is .png, .svg or .pdf, not {received}; choose one of the three")
 
 
-def write(figure: Figure, path: Path, dpi: int) -> None:
+def write_figure(figure: Figure, path: Path, dpi: int) -> None:
     """Write the figure whole or not at all.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a model computes of windows -> their predictions -> that of a recording, or of one channel."""
+"""What a model computes of windows -> their predictions -> the prediction of a recording or a channel."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from diffres_cli.audio import Recording
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.parts import frequencies
 from diffres_cli.inference.timing import column_times, frame_times, warp_edges
-from diffres_cli.tagging.events import join, runs
-from diffres_cli.tagging.labels import best, pool, rank
-from diffres_cli.tagging.prediction import AdaptiveSpectrogram, Event, Prediction, WindowPrediction
+from diffres_cli.tagging.events import find_runs, join_events
+from diffres_cli.tagging.labels import pool_scores, rank_labels, top_classes
+from diffres_cli.tagging.prediction import AdaptiveSpectrogram, Event, Label, Prediction, WindowPrediction
 from diffres_cli.tagging.settings import Settings
 
 _T = TypeVar("_T")
@@ -23,13 +23,14 @@ _T = TypeVar("_T")
 
 @dataclass
 class Windows:
-    """The windows of one channel, as they come.
+    """The windows of one channel that were tagged so far.
 
     Attributes:
-        found: the windows. scores: the largest of each class so far, [classes]. events: of the windows.
+        tagged: their predictions. scores: the largest of each class so far, [classes].
+        events: those of the windows.
     """
 
-    found: list[WindowPrediction] = field(default_factory=list)
+    tagged: list[WindowPrediction] = field(default_factory=list)
     scores: Floats | None = None
     events: list[Event] = field(default_factory=list)
 
@@ -46,7 +47,7 @@ class Assembler:
         self._settings = settings
         self._allowed = settings.allowed(card)
 
-    def window(
+    def make_window(
         self, values: dict[str, Floats], output_frames: int, first: int, samples: int
     ) -> WindowPrediction:
         """The prediction of a window.
@@ -64,7 +65,7 @@ class Assembler:
         return WindowPrediction(
             start=start,
             end=end,
-            labels=rank(probabilities, self._card, settings.top_k, settings.min_confidence, self._allowed),
+            labels=self._rank(probabilities),
             probabilities=probabilities,
             spectrogram=self._spectrogram(values, edges, start) if "mel" in values else None,
             framewise=values.get("framewise"),
@@ -73,41 +74,45 @@ class Assembler:
             embedding=values.get("embedding"),
         )
 
-    def add(self, windows: Windows, window: WindowPrediction, framewise: bool) -> None:
-        """Take in the next window of a channel; framewise: keep its scores along time."""
-        windows.scores = pool(windows.scores, window.probabilities)
+    def add_window(self, windows: Windows, window: WindowPrediction, framewise: bool) -> None:
+        """Add the next window of a channel; framewise: keep its scores along time."""
+        windows.scores = pool_scores(windows.scores, window.probabilities)
         if self._settings.events:
             windows.events += self._runs(window)
         # Ten hours of framewise scores are 200 MB; the runs in them are next to nothing.
-        windows.found.append(window if framewise else replace(window, framewise=None, framewise_times=None))
+        windows.tagged.append(window if framewise else replace(window, framewise=None, framewise_times=None))
 
-    def prediction(self, recording: Recording, windows: Windows, channel: int | None) -> Prediction:
+    def make_prediction(self, recording: Recording, windows: Windows, channel: int | None) -> Prediction:
         """The prediction of a recording that has ended, or of one of its channels."""
         settings = self._settings
-        scores = given(windows.scores)
-        events = join(windows.events, settings.merge_gap, settings.min_duration)
+        scores = require(windows.scores)
+        events = join_events(windows.events, settings.merge_gap, settings.min_duration)
         return Prediction(
             file=recording.name,
             duration=recording.duration,
             sample_rate=recording.sample_rate,
             model=self._card.name,
-            fps=given(settings.fps),
+            fps=require(settings.fps),
             min_confidence=settings.min_confidence,
-            labels=rank(scores, self._card, settings.top_k, settings.min_confidence, self._allowed),
-            windows=tuple(windows.found),
+            labels=self._rank(scores),
+            windows=tuple(windows.tagged),
             warnings=tuple(recording.warnings),
             events=events if settings.events else None,
             frame_rate=self._card.mel.frame_rate,
             channel=channel,
         )
 
+    def _rank(self, scores: Floats) -> tuple[Label, ...]:
+        settings = self._settings
+        return rank_labels(scores, self._card, settings.top_k, settings.min_confidence, self._allowed)
+
     def _runs(self, window: WindowPrediction) -> Iterator[Event]:
         settings = self._settings
-        classes = best(window.probabilities, settings.top_k, settings.min_confidence, self._allowed)
-        return runs(window, classes, self._card, settings.min_confidence)
+        classes = top_classes(window.probabilities, settings.top_k, settings.min_confidence, self._allowed)
+        return find_runs(window, classes, self._card, settings.min_confidence)
 
     def _edges(self, values: dict[str, Floats], output_frames: int, start: float, end: float) -> Seconds:
-        if "importance" not in values:  # nobody asked for anything that lies in time
+        if "importance" not in values:  # nothing that lies in time was asked for
             return np.array([start, end])
         return warp_edges(values["importance"], output_frames, self._card.mel.frame_rate, start, end)
 
@@ -124,7 +129,7 @@ class Assembler:
         )
 
 
-def given(value: _T | None) -> _T:
-    """A value of resolved settings, which have no blanks."""
-    assert value is not None, "resolved settings have no blanks"
+def require(value: _T | None) -> _T:
+    """A value that resolved settings always have."""
+    assert value is not None, "settings are resolved"
     return value

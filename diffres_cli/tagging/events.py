@@ -1,10 +1,9 @@
 """Framewise scores -> events: labels with start and end in seconds, carried back through the warp.
 
-Whether a label is heard in a window is its window score's to say; when, is the framewise scores'. The two
-are not on one scale: the framewise scores come from the same head applied to single columns of the last
-feature map, swing further both ways, and taken alone would report some twenty labels at any moment
-(docs/events.md has the figures). So a window's own labels, and no others, are looked for in its columns,
-at the same `min_confidence`.
+The score of a window decides whether a label occurs in it; its framewise scores decide when. The two are not
+on one scale. The framewise scores come from the same head, applied to single columns of the last feature map.
+They swing further both ways, and alone would report some twenty labels at any moment (docs/events.md has the
+figures). So only a window's own labels are looked for in its columns, at the same `min_confidence`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,9 @@ from diffres_cli.tagging.labels import Indices
 from diffres_cli.tagging.prediction import Event, WindowPrediction
 
 
-def runs(window: WindowPrediction, classes: Indices, card: ModelCard, threshold: float) -> Iterator[Event]:
+def find_runs(
+    window: WindowPrediction, classes: Indices, card: ModelCard, threshold: float
+) -> Iterator[Event]:
     """Where each of `classes` scores at least `threshold`, in the columns of one window, without a break.
 
     Args:
@@ -31,7 +32,7 @@ def runs(window: WindowPrediction, classes: Indices, card: ModelCard, threshold:
     times = window.framewise_times
     for index in classes:
         scores = window.framewise[:, index]
-        for first, last in _stretches(scores >= threshold):
+        for first, last in _true_runs(scores >= threshold):
             if times[first] < times[last]:
                 yield Event(
                     card.classes[index],
@@ -42,16 +43,18 @@ def runs(window: WindowPrediction, classes: Indices, card: ModelCard, threshold:
                 )
 
 
-def join(pieces: Iterable[Event], merge_gap: float = 0.0, min_duration: float = 0.0) -> tuple[Event, ...]:
+def join_events(
+    pieces: Iterable[Event], merge_gap: float = 0.0, min_duration: float = 0.0
+) -> tuple[Event, ...]:
     """The events of a recording from the runs of its windows, sorted by start.
 
     Runs of a label that touch or overlap become one event, and so do those less than `merge_gap` seconds
-    apart: a sound that goes on across a window's border is one sound, and where windows overlap the
+    apart: a sound that continues across a window's border is one sound, and where windows overlap the
     larger score counts. Then those shorter than `min_duration` seconds are dropped. No two events of a
     label overlap.
 
     >>> pieces = [Event("Dog", "d", 0.0, 1.0, 0.9), Event("Dog", "d", 1.2, 2.0, 0.5)]
-    >>> [(event.start, event.end, event.score) for event in join(pieces, merge_gap=0.5)]
+    >>> [(event.start, event.end, event.score) for event in join_events(pieces, merge_gap=0.5)]
     [(0.0, 2.0, 0.9)]
     """
     joined: list[Event] = []
@@ -70,7 +73,7 @@ def _reaches(last: Event, piece: Event, merge_gap: float) -> bool:
     return piece.start <= last.end or piece.start - last.end < merge_gap
 
 
-def _stretches(on: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """First and one past the last of each run of true values."""
+def _true_runs(on: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """The first index of each run of true values, and the one after its last."""
     changes = np.flatnonzero(np.diff(on, prepend=False, append=False))
     return zip(changes[::2], changes[1::2], strict=True)

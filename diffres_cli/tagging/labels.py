@@ -21,25 +21,27 @@ Indices = NDArray[np.intp]
 _SHOWN = 3  # unknown names in one message, and suggestions a name
 
 
-def rank(
+def rank_labels(
     probabilities: Floats, card: ModelCard, top_k: int, min_confidence: float, allowed: Indices | None = None
 ) -> tuple[Label, ...]:
-    """The classes `best` picks, as labels."""
+    """The classes `top_classes` picks, as labels."""
     return tuple(
         Label(card.classes[i], card.class_ids[i], float(probabilities[i]))
-        for i in best(probabilities, top_k, min_confidence, allowed)
+        for i in top_classes(probabilities, top_k, min_confidence, allowed)
     )
 
 
-def best(probabilities: Floats, top_k: int, min_confidence: float, allowed: Indices | None = None) -> Indices:
+def top_classes(
+    probabilities: Floats, top_k: int, min_confidence: float, allowed: Indices | None = None
+) -> Indices:
     """The `top_k` best classes at or above `min_confidence`, best first; ties in the model's order.
 
     Args:
         probabilities: [classes], each in [0, 1]. allowed: classes to choose from, ascending; None: all.
 
-    >>> best(np.array([0.2, 0.9, 0.05, 0.2], np.float32), 3, 0.1).tolist()
+    >>> top_classes(np.array([0.2, 0.9, 0.05, 0.2], np.float32), 3, 0.1).tolist()
     [1, 0, 3]
-    >>> best(np.array([0.2, 0.9, 0.05, 0.2], np.float32), 3, 0.1, np.array([2, 3])).tolist()
+    >>> top_classes(np.array([0.2, 0.9, 0.05, 0.2], np.float32), 3, 0.1, np.array([2, 3])).tolist()
     [3]
     """
     classes = np.arange(len(probabilities)) if allowed is None else allowed
@@ -47,7 +49,7 @@ def best(probabilities: Floats, top_k: int, min_confidence: float, allowed: Indi
     return order[probabilities[order] >= min_confidence]
 
 
-def pool(so_far: Floats | None, probabilities: Floats) -> Floats:
+def pool_scores(so_far: Floats | None, probabilities: Floats) -> Floats:
     """A recording's scores from its windows': the largest, since a sound in one window is in the recording.
 
     Shape: [classes] and [classes] -> [classes].
@@ -55,7 +57,7 @@ def pool(so_far: Floats | None, probabilities: Floats) -> Floats:
     return probabilities if so_far is None else np.maximum(so_far, probabilities)
 
 
-def select(card: ModelCard, names: Sequence[str]) -> Indices:
+def select_classes(card: ModelCard, names: Sequence[str]) -> Indices:
     """The classes that a list names, by label or by id, ascending.
 
     Raises:

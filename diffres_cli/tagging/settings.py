@@ -11,7 +11,7 @@ from typing import Any
 from diffres_cli.audio import Channel
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.errors import SettingError
-from diffres_cli.tagging.labels import Indices, check_names, select
+from diffres_cli.tagging.labels import Indices, check_names, select_classes
 
 CHANNELS = "choose mix, each or the number of a channel, from 1"
 
@@ -27,7 +27,7 @@ class Settings:
         start, duration: the part of the recording to tag, in seconds; None: to its end.
         channel: "mix" for the mean of all channels, the number of one, from 1, or "each".
         labels: only these, by name or id; None: all the model knows.
-        events: find the labels' starts and ends; merge_gap, min_duration: see `events.join`, in seconds.
+        events: find the labels' starts and ends; merge_gap, min_duration: see `join_events`, in seconds.
         importance, embeddings: keep each window's importance curve, and its pooled feature.
     """
 
@@ -88,7 +88,7 @@ class Settings:
         Raises:
             SettingError: a name the model does not know.
         """
-        return None if self.labels is None else select(card, self.labels)
+        return None if self.labels is None else select_classes(card, self.labels)
 
 
 _LONGEST = 1e9  # seconds: finite, and more than 30 years

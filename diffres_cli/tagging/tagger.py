@@ -204,15 +204,9 @@ class Tagger:
                     yield prediction
 
         return predictions()
-    # fmt: on
 
     def tag_channels(
-        self,
-        recording: Recording,
-        settings: Settings,
-        *,
-        spectrogram: bool = False,
-        framewise: bool = False,
+        self, recording: Recording, settings: Settings, *, spectrogram: bool = False, framewise: bool = False,
         on_window: Callable[[float], None] | None = None,
     ) -> list[Prediction]:
         """Tag an open recording: one prediction, or with `settings.channel` "each" one for each channel.
@@ -228,13 +222,17 @@ class Tagger:
         channels: dict[int | None, Windows] = {}
         outputs = outputs_for(settings, spectrogram, framewise)
         for channel, window in tag_windows(self._runtime, recording, settings, outputs):
-            assembler.add(channels.setdefault(channel, Windows()), window, framewise)
+            assembler.add_window(channels.setdefault(channel, Windows()), window, framewise)
             if on_window:
                 on_window(window.end)
         if not channels:  # only because of `start`: a recording without samples was refused before
             ends, start = f"{recording.duration:.2f} s", f"{settings.start:g} s"
             raise AudioError(f"{printable(recording.name)}: it ends at {ends}, start is {start}")
-        return [assembler.prediction(recording, windows, channel) for channel, windows in channels.items()]
+        return [
+            assembler.make_prediction(recording, windows, channel) for channel, windows in channels.items()
+        ]
+
+    # fmt: on
 
     @staticmethod
     def _check_one(channel: Channel) -> Channel:

@@ -11,7 +11,7 @@ from diffres_cli.arrays import Floats
 from diffres_cli.audio import Recording, excerpt, windows
 from diffres_cli.inference.runtime import Runtime
 from diffres_cli.inference.timing import output_frames_at
-from diffres_cli.tagging.assemble import Assembler, given
+from diffres_cli.tagging.assemble import Assembler, require
 from diffres_cli.tagging.prediction import WindowPrediction
 from diffres_cli.tagging.settings import Settings
 from diffres_cli.watch import progress
@@ -48,12 +48,12 @@ def tag_windows(
     for group in _batches(pieces, batch or _BATCH[runtime.device]):
         waveform = np.stack([piece.samples for piece in group])
         frames = mel.frames(waveform.shape[1])
-        output_frames = output_frames_at(given(settings.fps), frames, mel.frame_rate)
+        output_frames = output_frames_at(require(settings.fps), frames, mel.frame_rate)
         computed = runtime.run(waveform, output_frames, outputs)
         progress()
         for row, piece in enumerate(group):
             values = {name: value[row] for name, value in computed.items()}
-            yield piece.channel, assembler.window(values, output_frames, piece.first, len(piece.samples))
+            yield piece.channel, assembler.make_window(values, output_frames, piece.first, len(piece.samples))
 
 
 def outputs_for(settings: Settings, spectrogram: bool, framewise: bool) -> Sequence[str]:
@@ -69,7 +69,7 @@ def outputs_for(settings: Settings, spectrogram: bool, framewise: bool) -> Seque
 
 
 def _cut(recording: Recording, settings: Settings, rate: int, minimum: int) -> Iterator[Piece]:
-    size = round(given(settings.window) * rate)
+    size = round(require(settings.window) * rate)
     hop = size - round(settings.overlap * rate)
     first = round(settings.start * rate)
     count = None if settings.duration is None else round(settings.duration * rate)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from diffres_cli.errors import UsageError
 from diffres_cli.tagging.prediction import AdaptiveSpectrogram, Prediction
+from diffres_cli.text import printable
 
 Values = NDArray[np.floating]
 Array = NDArray[np.float64]
@@ -47,7 +48,7 @@ class Cells:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class FigureData:
     """A recording at one frame rate, all windows on one time axis.
 
     `mel` and `merged` hold linear power at the seconds it covers and `importance` its one row;
@@ -76,7 +77,7 @@ class Picture:
         return float(max(self.mel.values.max(), self.merged.values.max()))
 
 
-def prepare(prediction: Prediction, limit: int) -> Picture:
+def prepare_data(prediction: Prediction, limit: int) -> FigureData:
     """Join the windows of a recording and reduce them to at most `limit` cells along time.
 
     Where windows overlap, each is drawn until the next one starts. Longer recordings than `limit`
@@ -94,23 +95,23 @@ def prepare(prediction: Prediction, limit: int) -> Picture:
     shown = zip(views, mel, strict=True)
     importance = [Cells(view.importance[None, : len(cells.edges) - 1], cells.edges) for view, cells in shown]
     frames = _frames(views, merged)
-    return Picture(
-        mel=join(mel, limit),
-        importance=join(importance, limit),
-        merged=join(merged, limit),
-        frames=join(frames, limit),
+    return FigureData(
+        mel=join_cells(mel, limit),
+        importance=join_cells(importance, limit),
+        merged=join_cells(merged, limit),
+        frames=join_cells(frames, limit),
         warp=_warp(merged, frames, limit),
         mel_frequencies=views[0].mel_frequencies,
     )
 
 
-def join(parts: Sequence[Cells], limit: int) -> Cells:
+def join_cells(parts: Sequence[Cells], limit: int) -> Cells:
     """Put parts that follow one another into one row of at most `limit` cells.
 
     Cells keep their own edges while there is room, and empty ones are dropped; otherwise the row
     is averaged into `limit` equal columns.
 
-    >>> row = join([Cells(np.array([[1.0, 5.0]]), np.array([0.0, 1.0, 4.0]))], limit=9)
+    >>> row = join_cells([Cells(np.array([[1.0, 5.0]]), np.array([0.0, 1.0, 4.0]))], limit=9)
     >>> row.values.tolist(), row.edges.tolist()
     ([[1.0, 5.0]], [0.0, 1.0, 4.0])
     """
@@ -143,10 +144,10 @@ def resample(parts: Sequence[Cells], grid: Array) -> Array:
     return np.asarray(total / np.diff(grid))
 
 
-def loudness(power: Values, peak: float) -> Array:
+def relative_level(power: Values, peak: float) -> Array:
     """Power in decibels below `peak`, within the dynamic range, as 0 (darkest) to 1 (the peak).
 
-    >>> loudness(np.array([1.0, 1e-4, 0.0]), peak=1.0).tolist()
+    >>> relative_level(np.array([1.0, 1e-4, 0.0]), peak=1.0).tolist()
     [1.0, 0.5, 0.0]
     """
     floor = 10 ** (-DYNAMIC_RANGE / 10)
@@ -154,7 +155,7 @@ def loudness(power: Values, peak: float) -> Array:
     return np.asarray(1 + 10 * np.log10(relative) / DYNAMIC_RANGE)
 
 
-def magma(fraction: Values) -> NDArray[np.uint8]:
+def magma_rgb(fraction: Values) -> NDArray[np.uint8]:
     """Matplotlib's magma without matplotlib: fractions of 0 to 1 as red, green and blue.
 
     Shape:
@@ -163,6 +164,12 @@ def magma(fraction: Values) -> NDArray[np.uint8]:
     anchors = np.linspace(0, 1, len(_MAGMA))
     channels = [np.interp(fraction, anchors, _MAGMA[:, channel]) for channel in range(3)]
     return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
+
+
+def describe_labels(prediction: Prediction) -> list[str]:
+    """Each label with its score, fit to print; one text that says so where there is none."""
+    texts = [f"{printable(label.label)} {label.score:.2f}" for label in prediction.labels]
+    return texts or [f"no label scores {prediction.min_confidence:g} or more"]
 
 
 def _chunks(parts: Sequence[Cells]) -> Iterator[Cells]:

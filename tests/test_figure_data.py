@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from predictions import prediction, silence, spectrogram
 
 from diffres_cli.errors import UsageError
-from diffres_cli.figure.picture import Cells, join, loudness, magma, prepare, resample
+from diffres_cli.figure.data import Cells, join_cells, magma_rgb, prepare_data, relative_level, resample
 
 
 def resample_by_loop(cells, grid):
@@ -45,7 +45,7 @@ def test_many_cells_average_as_few_do():
 
 def test_each_column_shows_the_merged_frame_that_covers_its_time():
     view = spectrogram(frames=100, output_frames=9)
-    picture = prepare(prediction(view), limit=400)
+    picture = prepare_data(prediction(view), limit=400)
     grid = np.linspace(0, 1, 401)
     columns = resample([picture.merged], grid)
     shown = 0
@@ -59,7 +59,7 @@ def test_each_column_shows_the_merged_frame_that_covers_its_time():
 
 def test_a_short_recording_keeps_its_frames_and_their_edges():
     view = spectrogram(frames=50, output_frames=12)
-    picture = prepare(prediction(view), limit=50)
+    picture = prepare_data(prediction(view), limit=50)
     np.testing.assert_array_equal(picture.merged.edges, view.edges)
     np.testing.assert_array_equal(picture.merged.values, view.merged)
     np.testing.assert_array_equal(picture.mel.values, view.mel)
@@ -72,7 +72,7 @@ def test_frames_without_duration_are_seen_by_the_classifier_but_have_no_place_in
     view = spectrogram(frames=40, output_frames=10)
     edges = view.edges.copy()
     edges[4] = edges[3]
-    picture = prepare(prediction(replace(view, edges=edges)), limit=100)
+    picture = prepare_data(prediction(replace(view, edges=edges)), limit=100)
     np.testing.assert_array_equal(picture.merged.values, np.delete(view.merged, 3, axis=1))
     assert (np.diff(picture.merged.edges) > 0).all()
     np.testing.assert_array_equal(picture.frames.values, view.merged)
@@ -84,7 +84,7 @@ def test_windows_follow_one_another():
         spectrogram(50, 12, start=0.5, seed=1),
         spectrogram(20, 8, start=1.0, seed=2),
     ]
-    picture = prepare(prediction(*views), limit=1000)
+    picture = prepare_data(prediction(*views), limit=1000)
     np.testing.assert_array_equal(picture.mel.values, np.concatenate([view.mel for view in views], axis=1))
     np.testing.assert_array_equal(picture.frames.edges, np.arange(33))
     assert picture.span == (0.0, 1.2)
@@ -92,7 +92,7 @@ def test_windows_follow_one_another():
 
 def test_of_overlapping_windows_each_is_drawn_until_the_next_starts():
     views = [spectrogram(100, 25, start=0.6 * k, seed=k) for k in range(3)]
-    picture = prepare(prediction(*views), limit=1000)
+    picture = prepare_data(prediction(*views), limit=1000)
     assert (np.diff(picture.merged.edges) > 0).all()
     for column in np.arange(0.0, 2.2, 0.1):
         owner = views[min(2, int(column / 0.6 + 1e-9))]
@@ -106,7 +106,7 @@ def test_of_overlapping_windows_each_is_drawn_until_the_next_starts():
 
 def test_long_recordings_are_reduced_and_keep_their_mean():
     views = [spectrogram(100, 25, start=float(k), seed=k) for k in range(30)]
-    picture = prepare(prediction(*views), limit=64)
+    picture = prepare_data(prediction(*views), limit=64)
     for cells in (picture.mel, picture.importance, picture.merged, picture.frames):
         assert cells.values.shape[1] == 64
     np.testing.assert_allclose(picture.importance.values.mean(), 0.25, atol=2e-3)  # half hops at the seams
@@ -118,20 +118,20 @@ def test_a_recording_tagged_without_spectrograms_cannot_be_drawn():
     tagged = prediction(spectrogram(20, 8))
     bare = replace(tagged, windows=(replace(tagged.windows[0], spectrogram=None),))
     with pytest.raises(UsageError, match=r"street\.wav: no spectrogram"):
-        prepare(bare, 80)
+        prepare_data(bare, 80)
 
 
 def test_loudness_of_silence_is_dark():
-    assert (loudness(np.zeros((2, 3)), peak=0.0) == 0).all()
-    assert prepare(prediction(silence(20, 8)), 80).peak == 0
+    assert (relative_level(np.zeros((2, 3)), peak=0.0) == 0).all()
+    assert prepare_data(prediction(silence(20, 8)), 80).peak == 0
 
 
 def test_magma_is_matplotlibs():
     fractions = np.linspace(0, 1, 256)
     theirs = matplotlib.colormaps["magma"](fractions)[:, :3] * 255
-    assert np.abs(magma(fractions) - theirs).max() < 3  # sixteen anchors, linear in between
+    assert np.abs(magma_rgb(fractions) - theirs).max() < 3  # sixteen anchors, linear in between
 
 
 def test_one_part_joins_to_itself():
     cells = Cells(np.arange(6.0).reshape(2, 3), np.array([1.0, 2.0, 4.0, 4.5]))
-    assert join([cells], 3).values.tolist() == cells.values.tolist()
+    assert join_cells([cells], 3).values.tolist() == cells.values.tolist()
