@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from audio_files import Samples, ffmpeg, noise, read, write
 
-from diffres_cli.audio.chain import open_streams
+from diffres_cli.audio.chain import open_decoder
 from diffres_cli.audio.sources import open_file
 from diffres_cli.errors import AudioError
 
@@ -77,7 +77,7 @@ def test_a_chain_has_the_same_samples_however_it_is_cut_into_blocks(tmp_path: Pa
 
     def decoded(frames: int) -> Samples:
         file = open_file(path, "chain")
-        decoder = open_streams(file)
+        decoder = open_decoder(file)
         blocks = []
         while len(block := decoder.read(frames)):
             assert len(block) <= frames
@@ -178,7 +178,7 @@ def test_many_streams_open_no_more_files_than_one(tmp_path: Path) -> None:
     with_copies = tmp_path / "chain.ogg"
     with_copies.write_bytes(link * 50)
     file = open_file(with_copies, "chain")
-    decoder = open_streams(file)
+    decoder = open_decoder(file)
     open_files = []
     while len(decoder.read(4800)):
         open_files.append(len(list(Path("/proc/self/fd").iterdir())))

@@ -10,14 +10,14 @@ import pytest
 import soundfile
 from audio_files import ffmpeg, noise, write
 
-from diffres_cli.audio.flac import frames_ahead
+from diffres_cli.audio.flac import find_frames_after
 from diffres_cli.audio.sources import spool
 
 
 def frames(data: bytes, after: int) -> list[int]:
     file = spool(io.BytesIO(data), "a.flac")
     with file.stream:
-        return frames_ahead(file, after)
+        return find_frames_after(file, after)
 
 
 @pytest.mark.parametrize(

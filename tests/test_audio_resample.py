@@ -10,7 +10,7 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffres_cli.audio.resample import resampled
+from diffres_cli.audio.resample import resample
 
 RATES = [8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000, 192000, 384000]
 
@@ -22,7 +22,7 @@ def sine(rate: int, frequency: float, seconds: float = 1.0) -> np.ndarray:
 
 def at(rate: int, target: int, samples: np.ndarray, block: int = 4096) -> np.ndarray:
     blocks = (samples[start : start + block] for start in range(0, len(samples), block))
-    return np.concatenate(list(resampled(blocks, rate, target)))
+    return np.concatenate(list(resample(blocks, rate, target)))
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -48,7 +48,7 @@ def test_how_a_stream_is_cut_makes_no_difference(rate: int, lengths: list[int], 
     samples = np.random.default_rng(seed).standard_normal(sum(lengths)).astype(np.float32)
     ends = np.cumsum([0, *lengths])
     blocks = [samples[a:b] for a, b in pairwise(ends)]
-    got = list(resampled(blocks, rate, 32000))
+    got = list(resample(blocks, rate, 32000))
     assert all(len(block) for block in got)
     whole = soxr.resample(samples, rate, 32000) if len(samples) else samples
     assert np.array_equal(np.concatenate([*got, whole[:0]]), whole)

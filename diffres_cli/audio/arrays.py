@@ -25,7 +25,7 @@ class ArrayDecoder:
     """
 
     notes: Sequence[str] = ()
-    complaint = ""
+    damage = ""
 
     def __init__(self, array: NDArray[Any], sample_rate: int | None, name: str) -> None:
         rate = check_rate(sample_rate, name)
@@ -68,7 +68,7 @@ class BlocksDecoder:
     """
 
     notes: Sequence[str] = ()
-    complaint = ""
+    damage = ""
     frames: int | None = None
 
     def __init__(self, blocks: Iterable[NDArray[Any]], sample_rate: int | None, name: str) -> None:

@@ -9,41 +9,42 @@ import numpy as np
 
 from diffres_cli.audio.chunks import find_samples
 from diffres_cli.audio.decoder import Decoder, Samples
-from diffres_cli.audio.flac import flac_parts
-from diffres_cli.audio.mpeg import is_frame
-from diffres_cli.audio.mpegscan import is_mpeg, mpeg_parts
-from diffres_cli.audio.ogg import ogg_parts
-from diffres_cli.audio.part import Part
+from diffres_cli.audio.flac import flac_streams
+from diffres_cli.audio.mpeg import is_mpeg, mpeg_streams
+from diffres_cli.audio.mpegframe import is_frame
+from diffres_cli.audio.ogg import ogg_streams
 from diffres_cli.audio.repair import open_sndfile
-from diffres_cli.audio.resample import resampled
+from diffres_cli.audio.resample import resample
 from diffres_cli.audio.sndfile import SndfileDecoder, UnknownFormatError
 from diffres_cli.audio.sources import OpenFile
+from diffres_cli.audio.stream import Stream
+from diffres_cli.audio.tags import skip_id3
 
 _SHOWN = 3  # problems in a message
 
 
-def parts(file: OpenFile) -> Iterator[Part] | None:
+def find_streams(file: OpenFile) -> Iterator[Stream] | None:
     """The streams in an Ogg, FLAC or MPEG file, at least one; None for other formats."""
-    head, behind_id3 = file.peek(4), file.peek(4, file.behind_id3())
+    head, behind_id3 = file.peek(4), file.peek(4, skip_id3(file))
     if head == b"OggS":
-        return ogg_parts(file)
+        return ogg_streams(file)
     if behind_id3 == b"fLaC":
-        return flac_parts(file)
+        return flac_streams(file)
     if head.startswith(b"ID3") or is_frame(head):
-        return mpeg_parts(file)
+        return mpeg_streams(file)
     return None
 
 
-def open_streams(file: OpenFile) -> Decoder:
+def open_decoder(file: OpenFile) -> Decoder:
     """A decoder for all streams of a file that libsndfile knows. Closing `file` is left to the caller.
 
     Raises:
         UnknownFormatError: libsndfile does not know the format, or the header is damaged.
         AudioError: the file cannot be read, or the temporary folder has no room for a copy.
     """
-    streams = parts(file)
+    streams = find_streams(file)
     if streams is not None:
-        return open_parts(file, streams)
+        return open_streams(file, streams)
     try:
         decoder = open_sndfile(file)
     except UnknownFormatError:
@@ -54,11 +55,11 @@ def open_streams(file: OpenFile) -> Decoder:
             return decoder
         decoder.close()  # MP3 in WAV, whose length libsndfile guesses
     found = find_samples(file)
-    return open_parts(file, mpeg_parts(file, found.start if found else 0))
+    return open_streams(file, mpeg_streams(file, found.start if found else 0))
 
 
-def open_parts(file: OpenFile, streams: Iterator[Part]) -> Decoder:
-    """A decoder for the streams in a file, at least one; raises as `open_streams` does."""
+def open_streams(file: OpenFile, streams: Iterator[Stream]) -> Decoder:
+    """A decoder for the streams in a file, at least one; raises as `open_decoder` does."""
     first, following = next(streams), next(streams, None)
     decoder = SndfileDecoder(file, first.copy(file), first)
     return decoder if following is None else ChainDecoder(file, decoder, chain([following], streams))
@@ -72,7 +73,7 @@ class ChainDecoder:
 
     frames: int | None = None  # known once all streams have been opened
 
-    def __init__(self, file: OpenFile, first: SndfileDecoder, following: Iterator[Part]) -> None:
+    def __init__(self, file: OpenFile, first: SndfileDecoder, following: Iterator[Stream]) -> None:
         self.sample_rate, self.channels, self.notes = first.sample_rate, first.channels, first.notes
         self._file, self._following = file, following
         self._current = first
@@ -83,7 +84,7 @@ class ChainDecoder:
         self._rest = np.zeros((0, self.channels), np.float32)
 
     @property
-    def complaint(self) -> str:
+    def damage(self) -> str:
         """See `Decoder`."""
         more = len(self._problems) - _SHOWN
         shown = self._problems[:_SHOWN] + ([f"and {more} more"] if more > 0 else [])
@@ -104,10 +105,10 @@ class ChainDecoder:
 
     def _all_blocks(self) -> Iterator[Samples]:
         yield from self._blocks_of(self._current)
-        for part in self._following:
+        for stream in self._following:
             self._current.close()
             try:
-                self._current = SndfileDecoder(self._file, part.copy(self._file), part)
+                self._current = SndfileDecoder(self._file, stream.copy(self._file), stream)
             except UnknownFormatError as error:
                 self._count += 1
                 self._report(self._position, f"cannot be decoded ({error})")
@@ -125,12 +126,12 @@ class ChainDecoder:
                 decoded += len(block)
                 yield _with_channels(block, self.channels)
 
-        yield from resampled(blocks(), decoder.sample_rate, self.sample_rate)
-        problem = decoder.complaint
+        yield from resample(blocks(), decoder.sample_rate, self.sample_rate)
+        problem = decoder.damage
         if decoder.frames is not None and decoded < decoder.frames:
-            promised, found = decoder.frames / decoder.sample_rate, decoded / decoder.sample_rate
+            stated, found = decoder.frames / decoder.sample_rate, decoded / decoder.sample_rate
             reason = f" ({problem})" if problem else ""
-            problem = f"{found:.2f} s of {promised:.2f} s could be read{reason}"
+            problem = f"{found:.2f} s of {stated:.2f} s could be read{reason}"
         if problem:
             self._report(start, problem)
 

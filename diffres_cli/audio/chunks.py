@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from diffres_cli.audio.promise import means_unknown
 from diffres_cli.audio.sources import OpenFile, spool
 
 _MOST_CHUNKS = 10_000
@@ -85,12 +84,12 @@ def find_samples(file: OpenFile) -> SampleBytes | None:
     """
     head = file.peek(40)
     if layout := _AU.get(head[:4]):
-        return _in_au(file, head, layout)
+        return _find_in_au(file, head, layout)
     found = _layout(head)
-    return _in_chunks(file, head, found) if found else None
+    return _find_in_chunks(file, head, found) if found else None
 
 
-def rebuilt(file: OpenFile, found: SampleBytes, length: int) -> OpenFile:
+def with_new_header(file: OpenFile, found: SampleBytes, length: int) -> OpenFile:
     """A copy of the first `length` bytes of the samples behind a header that states them. `file` stays open.
 
     Raises:
@@ -115,15 +114,15 @@ def _layout(head: bytes) -> _Layout | None:
     return _CAF if magic == b"caff" else None
 
 
-def _in_au(file: OpenFile, head: bytes, layout: _Layout) -> SampleBytes | None:
+def _find_in_au(file: OpenFile, head: bytes, layout: _Layout) -> SampleBytes | None:
     start, size = int.from_bytes(head[4:8], layout.order), int.from_bytes(head[8:12], layout.order)
     if not 24 <= start <= min(file.size, _PADDING):
         return None
     lead = head[:4] + (24).to_bytes(4, layout.order) + bytes(4) + head[12:24]
-    return _measured(file, SampleBytes(start, start + size, size, lead, 8, layout), chunks=False)
+    return _measure(file, SampleBytes(start, start + size, size, lead, 8, layout), chunks=False)
 
 
-def _in_chunks(file: OpenFile, head: bytes, layout: _Layout) -> SampleBytes | None:
+def _find_in_chunks(file: OpenFile, head: bytes, layout: _Layout) -> SampleBytes | None:
     lead, long_size = head[: layout.header], None
     if head[:4] in (b"RF64", b"BW64"):
         lead = b"RIFF" + lead[4:]
@@ -137,7 +136,7 @@ def _in_chunks(file: OpenFile, head: bytes, layout: _Layout) -> SampleBytes | No
             size_at = len(lead) + layout.id
             lead += id_ + bytes(layout.size + layout.skipped)
             first, stated = start + skipped, max(0, size - skipped)
-            return _measured(file, SampleBytes(first, first + stated, stated, lead, size_at, layout))
+            return _measure(file, SampleBytes(first, first + stated, stated, lead, size_at, layout))
         if id_ == b"ds64":
             long_size = int.from_bytes(file.peek(8, start + 8), "little")
         elif size <= _KEPT:
@@ -178,13 +177,13 @@ def _is_id(head: bytes) -> bool:
     return len(head) >= 4 and all(0x20 <= byte < 0x7F for byte in head[:4])
 
 
-def _measured(file: OpenFile, claim: SampleBytes, chunks: bool = True) -> SampleBytes:
+def _measure(file: OpenFile, claim: SampleBytes, chunks: bool = True) -> SampleBytes:
     """A claim as it is borne out by the file: where the samples end, and what the header says of it."""
     start, size = claim.start, claim.length
     wraps = range(0, file.size - start - size + 1, _WRAP) if claim.layout.size == 4 else (0,)
     for wrapped in wraps:
         end = start + size + wrapped
-        more = _behind(file, claim, end, chunks) if end < file.size else None
+        more = _what_follows(file, claim, end, chunks) if end < file.size else None
         if more is not None or end == file.size:
             return claim._replace(end=end, more=more or "")
     near = _known_near(file, start + size) if size and chunks else None
@@ -194,7 +193,7 @@ def _measured(file: OpenFile, claim: SampleBytes, chunks: bool = True) -> Sample
     return claim._replace(end=max(start, file.size), stated=None if unknown else size)
 
 
-def _behind(file: OpenFile, claim: SampleBytes, end: int, chunks: bool) -> str | None:
+def _what_follows(file: OpenFile, claim: SampleBytes, end: int, chunks: bool) -> str | None:
     """What follows the samples if they end at `end`: see `more`; None for what can only be samples."""
     if claim.stated and _is_stray(file, end):
         return ""
@@ -231,3 +230,14 @@ def _another(position: int) -> str:
 def _is_stray(file: OpenFile, position: int) -> bool:
     rest = file.size - position
     return rest <= _STRAY or (rest <= _PADDING and not any(file.peek(rest, position)))
+
+
+def means_unknown(size: int) -> bool:
+    """Whether a size in bytes is a stand-in: a program that writes to a pipe cannot fill it in later.
+
+    ffmpeg writes 0xFFFFFFFF, sox 0x7FFFF000, arecord 0x80000000, others the same less their header.
+
+    >>> means_unknown(0xFFFFFFFF), means_unknown(0x7FFFF024), means_unknown(44100)
+    (True, True, False)
+    """
+    return 0x7FFF_0000 <= size <= 0x8000_0000 or size >= 0xFFFF_0000

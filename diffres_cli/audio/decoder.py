@@ -14,9 +14,8 @@ Samples = NDArray[np.float32]
 class Decoder(Protocol):
     """Blocks of samples from one recording.
 
-    `sample_rate` is in Hz. `frames` is how many samples a channel the header promises, None where
-    it makes no promise. `notes` say what is odd about the header. `complaint` says what the decoder found
-    wrong with the samples, "" while nothing was.
+    `sample_rate` is in Hz. `frames`: samples a channel that the header states, None where it states none.
+    `notes` say what is odd about the header. `damage` says what was wrong with the samples, "" for nothing.
     """
 
     notes: Sequence[str]
@@ -26,7 +25,7 @@ class Decoder(Protocol):
     frames: int | None
 
     @property
-    def complaint(self) -> str:
+    def damage(self) -> str:
         """What was wrong with the recording; complete once `read` has returned nothing."""
         ...
 

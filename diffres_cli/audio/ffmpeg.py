@@ -30,7 +30,7 @@ _AS_AU = ["-vn", "-sn", "-dn", "-map_metadata", "-1", "-c:a", "pcm_f32be", "-f",
 _MARK = 12  # bytes at the beginning of a file that tell it from others
 _ONE_FILE = (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"TTA1")
 _AU_HEADER = 24  # bytes: magic, data offset, data size, encoding, rate, channels; uint32, big-endian
-_SPEAKER = re.compile(r"^(\[[^]]*\] ?)*(Error opening input: )?")
+_PREFIX = re.compile(r"^(\[[^]]*\] ?)*(Error opening input: )?")
 # Packets of a sound recording may state the same time, as short Vorbis blocks in Matroska. AU has no times.
 _HARMLESS = re.compile(r"non monotonically increasing dts to muxer|^Last message repeated")
 # How a drive or share fails; no format's reader in ffmpeg gives these for a file that is cut short.
@@ -51,15 +51,15 @@ class FfmpegDecoder:
     frames: int | None = None  # written to a pipe, AU does not state its length
 
     def __init__(self, file: OpenFile, program: str) -> None:
-        self.complaint = ""
+        self.damage = ""
         self._file, self._name = file, printable(file.name)
-        self._said = ""
+        self._message = ""
         self._failed: int | None = None  # the system's error number, where it could not read the file
         self._child = _start(program, file)
         on_stop("ffmpeg", self._child.kill)
         # Listened to from a thread: ffmpeg would stop at a full pipe, and we with it.
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
+        self._error_reader = threading.Thread(target=self._read_errors, daemon=True)
+        self._error_reader.start()
         try:
             self.sample_rate, self.channels = self._read_header()
         except BaseException:
@@ -71,17 +71,17 @@ class FfmpegDecoder:
         assert self._child.stdout is not None
         return self._child.stdout
 
-    def _listen(self) -> None:
+    def _read_errors(self) -> None:
         """Keep ffmpeg's first line: it names the cause, the later ones what came of it."""
         assert self._child.stderr is not None
         for line in self._child.stderr:
-            words = _SPEAKER.sub("", line.decode("utf-8", "surrogateescape").strip())
+            words = _PREFIX.sub("", line.decode("utf-8", "surrogateescape").strip())
             if _HARMLESS.search(words):
                 continue
             self._failed = self._failed or next((n for n in _MEDIUM if os.strerror(n) in words), None)
             if "not on whitelist" in words:
                 words = "not a format for recordings"
-            self._said = self._said or printable(words[:200])
+            self._message = self._message or printable(words[:200])
 
     def _read_header(self) -> tuple[int, int]:
         header = self._output.read(_AU_HEADER)
@@ -99,33 +99,33 @@ class FfmpegDecoder:
         data = self._output.read(frames * self.channels * 4)
         whole = len(data) // (self.channels * 4)
         if not whole:
-            self.complaint = self._wait() or _what_follows(self._file)
+            self.damage = self._wait() or _find_following(self._file)
         samples = np.frombuffer(data, ">f4", count=whole * self.channels)
         return samples.astype(np.float32).reshape(whole, self.channels)
 
     def _wait(self) -> str:
         """Let ffmpeg end; what it had to say, "" for nothing."""
         code = self._child.wait()
-        self._listener.join()
+        self._error_reader.join()
         if self._failed is not None:
             error = OSError(self._failed, os.strerror(self._failed))
             raise unreadable(self._file.name, error) from error
         if -code in _STOPPED:
             reason = f"ffmpeg was stopped by signal {-code} before it was done; try again"
             raise AudioError(f"{self._name}: {reason}") from InterruptedError(errno.EINTR, reason)
-        return self._said or (f"ffmpeg ended with code {code}" if code else "")
+        return self._message or (f"ffmpeg ended with code {code}" if code else "")
 
     def close(self) -> None:
         """End ffmpeg, whether it is done or not, and reap it."""
         self._child.kill()
         self._child.wait()
-        self._listener.join()
+        self._error_reader.join()
         for pipe in (self._child.stdout, self._child.stderr):
             if pipe is not None:
                 pipe.close()
 
 
-def _what_follows(file: OpenFile) -> str:
+def _find_following(file: OpenFile) -> str:
     """What is said of a file that another follows, where ffmpeg reads no more than one (MP4, ASF, TTA)."""
     head = file.peek(_MARK)
     if not (head[4:8] == b"ftyp" or head.startswith(_ONE_FILE)):

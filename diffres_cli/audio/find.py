@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from diffres_cli.audio.sources import as_stored, examine
+from diffres_cli.audio.sources import stat_path, stored_path
 from diffres_cli.errors import AudioError, UsageError
 from diffres_cli.text import STDIN, NotTextError, encoding_of, printable
 
@@ -52,14 +52,14 @@ def find_files(inputs: Iterable[str | Path], recursive: bool = False) -> Iterato
 
 
 def _expand(given: str, recursive: bool) -> Iterator[str | AudioError]:
-    given = as_stored(given)
+    given = stored_path(given)
     if given == STDIN:
         yield given
     elif glob.has_magic(given) and not os.path.lexists(given):
         yield from _matches(given, recursive)
     else:
         try:
-            status = examine(given)
+            status = stat_path(given)
         except AudioError as error:
             yield error
             return
@@ -96,7 +96,7 @@ def _in_folder(folder: Path, recursive: bool) -> Iterator[str | AudioError]:
     media = [path for path in files if _is_media(path)]
     media.sort(key=lambda path: path.replace(os.sep, "\0"))  # as paths compare, part by part
     if not media and not errors:
-        errors.append(AudioError(f"{printable(str(folder))}: {_why_none(folder, len(files), recursive)}"))
+        errors.append(AudioError(f"{printable(str(folder))}: {_explain_none(folder, len(files), recursive)}"))
     yield from media
     yield from errors
 
@@ -123,12 +123,12 @@ def _walk(folder: Path, recursive: bool, errors: list[AudioError]) -> Iterator[s
         yield from (below + name for name in files if not name.startswith("."))
 
 
-def _why_none(folder: Path, count: int, recursive: bool) -> str:
+def _explain_none(folder: Path, count: int, recursive: bool) -> str:
     where = "it and the folders below" if recursive else "it"
     reason = f"no audio in this folder ({count} other {'file' if count == 1 else 'files'} in {where})"
     below = () if recursive else _walk(folder, recursive=True, errors=[])
     if any(map(_is_media, below)):
-        return f"{reason}; its sub-folders hold some: add -r"
+        return f"{reason}; its sub-folders hold some: search those, too (recursive)"
     return reason
 
 

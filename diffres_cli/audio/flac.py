@@ -8,9 +8,9 @@ from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
-from diffres_cli.audio.part import Part, stretch
 from diffres_cli.audio.sources import OpenFile
-from diffres_cli.audio.tags import before_tags, behind_tags
+from diffres_cli.audio.stream import Stream, read_range
+from diffres_cli.audio.tags import end_before_tags, skip_id3, skip_tags
 
 _BEHIND, _AHEAD = 2**17, 2**20  # bytes searched around the place that libFLAC had read to
 _TAIL = 2**17  # bytes at the end of a file in which the last frame begins
@@ -36,37 +36,37 @@ class _Frame(NamedTuple):
         return self.first + self.samples
 
 
-def flac_parts(file: OpenFile) -> Iterator[Part]:
+def flac_streams(file: OpenFile) -> Iterator[Stream]:
     """The FLAC streams in a file, most often a single one.
 
     One whose frames are numbered beyond the number of samples it states is copied with the number there are.
     """
-    start, end = file.behind_id3(), before_tags(file)
+    start, end = skip_id3(file), end_before_tags(file)
     total = _Head(file, start).total
     frames = _tail(file, start, end)[1]
     if total and frames and frames[-1].end == total:
-        yield Part()  # as nearly all are: no need to look for more
+        yield Stream()  # as nearly all are: no need to look for more
         return
     starts = [start, *file.find(_MARK, start + 1)]
     for begin, stop in pairwise([*starts, end]):
-        yield _part(file, begin, stop, is_only=len(starts) == 1)
+        yield _stream(file, begin, stop, is_only=len(starts) == 1)
 
 
-def _part(file: OpenFile, start: int, end: int, is_only: bool) -> Part:
+def _stream(file: OpenFile, start: int, end: int, is_only: bool) -> Stream:
     head = _Head(file, start)
     found = _end_by_last_frame(file, start, end) if head.total else 0
     if found <= head.total:
-        chunks = None if is_only else partial(stretch, file, start, behind_tags(file, end))
-        return Part(chunks)
+        chunks = None if is_only else partial(read_range, file, start, skip_tags(file, end))
+        return Stream(chunks)
     stated, there = head.total / head.rate, found / head.rate
     note = f"the header states {stated:.2f} s, but {there:.2f} s are there; all are read"
-    return Part(partial(_with_total, file, head, end, found), note=note)
+    return Stream(partial(_with_total, file, head, end, found), note=note)
 
 
 def is_whole(file: OpenFile, frames: int) -> bool:
     """Whether a file is one stream, whose last frame is whole and ends at sample `frames`, and tags."""
-    start = file.behind_id3()
-    data, frames_there = _tail(file, start, before_tags(file))
+    start = skip_id3(file)
+    data, frames_there = _tail(file, start, end_before_tags(file))
     last = next((frame for frame in frames_there if frame.end == frames), None)
     is_sound = last is not None and _crc16(data[last.place :]) == 0
     return is_sound and next(file.find(_MARK, start + 1), None) is None
@@ -89,7 +89,7 @@ class _Head:
 def _with_total(file: OpenFile, head: _Head, end: int, total: int) -> Iterator[bytes]:
     number = (head.data[_TOTAL] & 0xF0) << 32 | total
     yield head.data[:_TOTAL] + number.to_bytes(_HEAD - _TOTAL, "big")
-    yield from stretch(file, head.start + _HEAD, end)
+    yield from read_range(file, head.start + _HEAD, end)
 
 
 def _tail(file: OpenFile, start: int, end: int) -> tuple[bytes, list[_Frame]]:
@@ -110,14 +110,14 @@ def _end_by_last_frame(file: OpenFile, start: int, end: int) -> int:
     return 0
 
 
-def frames_ahead(file: OpenFile, after: int) -> list[int]:
+def find_frames_after(file: OpenFile, after: int) -> list[int]:
     """The first samples of frames that begin behind sample `after`, in order, as far as damage may reach.
 
     Looked for around where the stream stands. Where noise passes for a frame, as it may 1 time in 256,
     its number is anything, so that it hardly ever comes first. A number so large that the frames before
     it have no room in the bytes before it is left out: else a few bytes would make hours of silence.
     """
-    head = _Head(file, file.behind_id3())
+    head = _Head(file, skip_id3(file))
     data = file.peek(_BEHIND + _AHEAD, max(0, file.stream.tell() - _BEHIND))
     frames = list(_frames(data, head.block_size))
     good = max((frame.place for frame in frames if frame.end == after), default=0)

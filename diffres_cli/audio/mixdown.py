@@ -15,7 +15,7 @@ CANCELLED = 0.1
 half of it, and so do two of which one is silent."""
 _SILENT = 1e-8  # mean power, re full scale
 _LEAST = 0.05  # seconds
-_STRETCH = 1.0  # seconds: a passage in opposite phase is found in a recording that is sound otherwise
+_SECTION = 1.0  # seconds: a passage in opposite phase is found in a recording that is sound otherwise
 
 
 class Mixdown:
@@ -34,7 +34,7 @@ class Mixdown:
         self.cancelled = 0.0
         self._mean = np.full(channels, 1 / channels, np.float32)
         self._sample_rate = sample_rate
-        self._stretch = max(1, round(_STRETCH * sample_rate))
+        self._section = max(1, round(_SECTION * sample_rate))
         self._begin()
 
     def __call__(self, block: Samples) -> Samples:
@@ -62,7 +62,7 @@ class Mixdown:
         )
 
     def _begin(self) -> None:
-        """Another stretch: its samples, the sums of each channel, and the energies of all and of the mix."""
+        """Begin another section: samples, sum of each channel, energies of all channels and of the mix."""
         self._count = 0
         self._sums = np.zeros(len(self._mean))
         self._energy = self._mix_energy = 0.0
@@ -70,7 +70,7 @@ class Mixdown:
     def _measure(self, block: Samples, mono: Samples) -> None:
         position = 0
         while position < len(block):
-            end = min(len(block), position + self._stretch - self._count)
+            end = min(len(block), position + self._section - self._count)
             part, mix = block[position:end].astype(np.float64), mono[position:end].astype(np.float64)
             self._count += len(part)
             self._sums += np.einsum("ij->j", part)
@@ -78,8 +78,8 @@ class Mixdown:
             self._energy += float(np.einsum("ij,ij->", part, part))
             self._mix_energy += float(np.einsum("i,i->", mix, mix))
             position = end
-            if self._count == self._stretch:
-                self.cancelled += self._stretch / self._sample_rate if self._is_cancelled() else 0.0
+            if self._count == self._section:
+                self.cancelled += self._section / self._sample_rate if self._is_cancelled() else 0.0
                 self._begin()
 
     def _is_cancelled(self) -> bool:

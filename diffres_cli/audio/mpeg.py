@@ -1,178 +1,269 @@
-"""MPEG audio (MP3, MP2): what the header of a frame says, and the frame that states a stream's length.
+"""The streams of an MPEG file, found by going from frame to frame: what a header states may be wrong.
 
-A stream may begin with a frame without sound that states how many follow: Xing ("Info" where the bit rate is
-constant) or VBRI. libsndfile reads so many and no more, and where it finds no number, as many as
-the file's size and the first frame's bit rate make likely.
+Tags between frames are stepped over. Where something else stands there instead, the file is damaged:
+silence takes the place of the frames that are missing, as far as their number can be told.
 """
 
 from __future__ import annotations
 
-import struct
-from functools import lru_cache
-from typing import NamedTuple
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import repeat
 
-_MPEG1 = 3  # of the versions 3 (1), 2 (2) and 0 (2.5)
-_RATES = (44100, 48000, 32000)  # Hz, of MPEG 1
-_RATE_SHIFT = {3: 0, 2: 1, 0: 2}
-# kbit/s by (is MPEG 1, layer)
-_LAYER_1 = (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448)
-_LAYER_2 = (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384)
-_LAYER_3 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-_LOW = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-_LOW_LAYER_1 = (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256)
-_BIT_RATES = {
-    (True, 1): _LAYER_1,
-    (True, 2): _LAYER_2,
-    (True, 3): _LAYER_3,
-    (False, 1): _LOW_LAYER_1,
-    (False, 2): _LOW,
-    (False, 3): _LOW,
-}
-_VBRI_OFFSET, _VBRI_COUNT = 36, 14  # bytes: from the frame's start, and from there to its number of frames
-_HAS_COUNT = 1  # flag of a Xing header
+from diffres_cli.audio.mpegframe import (
+    Header,
+    counts_frames,
+    is_xing,
+    mute_frame,
+    read_header,
+    reservoir,
+    silent_frame,
+    stated_frames,
+    with_frames,
+)
+from diffres_cli.audio.sources import OpenFile
+from diffres_cli.audio.stream import Stream, read_range
+from diffres_cli.audio.tags import skip_id3, skip_tags
+
+_SYNC = re.compile(rb"\xff[\xe2-\xff]")
+_IN_A_ROW = 3  # frames that follow one another: hardly by chance
+_LEAD = 2**16  # bytes in which the first frame must begin, behind tags
+_MUCH = 0.25
+_STRAY = 2**12  # bytes behind the last frame that nobody misses
+_WINDOW = 2**18
+_HEAD = 64  # bytes of a frame that are looked at
 
 
-class Header(NamedTuple):
-    """What the first 4 bytes of a frame say."""
+@dataclass
+class _Run:
+    """Frames of one kind that follow one another without a gap."""
 
-    layer: int
-    is_mpeg1: bool
-    is_mono: bool
-    sample_rate: int  # Hz
-    bit_rate: int  # kbit/s
-    length: int  # bytes
-    samples: int
+    start: int
+    end: int
+    frames: int
+    header: Header
+
+
+@dataclass
+class _MpegStream:
+    """Runs of one kind, the first of which may begin with a frame that counts those that follow."""
+
+    runs: list[_Run]
+    counter: bytes = b""  # that frame
+    lost: list[int] = field(default_factory=list)  # bytes behind each run that are neither frame nor tag
+    before: int = 0  # such bytes before the first run
+    is_at_start: bool = False  # of the file, ID3 tags left out
 
     @property
-    def kind(self) -> tuple[int, ...]:
-        """What is the same for all frames of a stream. Of layers 1 and 2 that includes the bit rate:
-        libsndfile estimates from it how long they are."""
-        rate = 0 if self.layer == 3 else self.bit_rate
-        return self.layer, self.is_mpeg1, self.is_mono, self.sample_rate, rate
+    def header(self) -> Header:
+        return self.runs[0].header
 
     @property
-    def side(self) -> int:
-        """Bytes of side information, behind the header of layer 3 and its checksum."""
-        return self.xing_offset - 4
+    def seconds(self) -> float:
+        """How long a frame is."""
+        return self.header.samples / self.header.sample_rate
 
     @property
-    def xing_offset(self) -> int:
-        """Bytes from the frame's start to a Xing header: behind the side information of layer 3."""
-        if self.is_mpeg1:
-            return 21 if self.is_mono else 36
-        return 13 if self.is_mono else 21
+    def frames(self) -> int:
+        """Frames of sound."""
+        return sum(run.frames for run in self.runs) - bool(self.counter)
+
+    @property
+    def stated(self) -> int:
+        """Frames of sound by the first frame's count, 0 where there is none."""
+        return stated_frames(self.counter) if self.counter else 0
 
 
-def is_frame(data: bytes) -> bool:
-    """Whether `data` begins as a frame does, be it of a free format, and not as one of AAC."""
-    return len(data) > 1 and data[0] == 0xFF and data[1] >= 0xE0 and data[1] & 6 != 0
+def mpeg_streams(file: OpenFile, header: int = 0) -> Iterator[Stream]:
+    """The MPEG streams in a file, one behind the other. Where none is found, libsndfile may know better.
 
-
-def read_header(data: bytes) -> Header | None:
-    """The header that `data` begins with; None where that is none, or one without a bit rate ("free format").
-
-    >>> read_header(bytes.fromhex("fffb9064")).length  # 44.1 kHz stereo, 128 kbit/s
-    417
-    >>> read_header(b"ID3") is None
-    True
+    Args:
+        header: bytes at the beginning that belong to another format.
     """
-    if len(data) < 4 or data[0] != 0xFF:
+    streams = _find_streams(_Window(file), header)
+    stream, following = next(streams, None), next(streams, None)
+    if stream is None:
+        yield Stream(states_length=False)
+    is_only = following is None
+    while stream is not None:
+        yield _stream(file, stream, is_only)
+        stream, following = following, next(streams, None)
+
+
+def is_mpeg(file: OpenFile) -> bool:
+    """Whether a file that begins with something else is much of it one run of frames, as no film is."""
+    window = _Window(file)
+    start, place = window.find_first()
+    if place is None:
+        return False
+    run = _run(window, place)
+    return run.end - run.start > (window.size - start) * _MUCH
+
+
+class _Window:
+    """A file, read through a window that moves along."""
+
+    def __init__(self, file: OpenFile) -> None:
+        self.file, self.size = file, file.size
+        self._start, self._data = 0, b""
+
+    def at(self, place: int, size: int) -> bytes:
+        offset = place - self._start
+        if not 0 <= offset <= len(self._data) - size:
+            self._start, self._data, offset = place, self.file.peek(max(size, _WINDOW), place), 0
+        return self._data[offset : offset + size]
+
+    def find_first(self) -> tuple[int, int | None]:
+        """Where tags and zeros at the beginning end, and where frames begin behind them."""
+        head = self.file.peek(_LEAD)
+        start = skip_tags(self.file, len(head) - len(head.lstrip(b"\0")))
+        return start, self.find(start, min(self.size, start + _LEAD))
+
+    def find(self, start: int, end: int) -> int | None:
+        """Where frames begin, from `start` on and before `end`."""
+        while start < end and (data := self.at(start, min(_WINDOW, self.size - start))):
+            for match in _SYNC.finditer(data):
+                if start + match.start() >= end:
+                    return None
+                if self._begins_frames(start + match.start()):
+                    return start + match.start()
+            start += max(1, len(data) - 1)
         return None
-    return _header(data[1], data[2], data[3] >> 6)
+
+    def _begins_frames(self, place: int) -> bool:
+        kind = None
+        for _ in range(_IN_A_ROW):
+            header = read_header(self.at(place, 4))
+            if header is None or kind not in (None, header.kind):
+                return False
+            kind, place = header.kind, place + header.length
+            if skip_tags(self.file, place) == self.size:
+                return True
+        return True
 
 
-@lru_cache(maxsize=4096)
-def _header(second: int, third: int, mode: int) -> Header | None:
-    version, layer = second >> 3 & 3, 4 - (second >> 1 & 3)
-    index, rate_index, padding = third >> 4, third >> 2 & 3, third >> 1 & 1
-    if second < 0xE0 or version == 1 or layer == 4 or index in (0, 15) or rate_index == 3:
-        return None
-    is_mpeg1 = version == _MPEG1
-    rate = _RATES[rate_index] >> _RATE_SHIFT[version]
-    bit_rate = _BIT_RATES[is_mpeg1, layer][index]
-    samples = 384 if layer == 1 else 1152 if layer == 2 or is_mpeg1 else 576
-    slot = 4 if layer == 1 else 1  # bytes
-    length = (samples // 8 * bit_rate * 1000 // rate // slot + padding) * slot
-    return Header(layer, is_mpeg1, mode == 3, rate, bit_rate, length, samples)
+def _find_streams(window: _Window, header: int) -> Iterator[_MpegStream]:
+    start, place = window.find_first()
+    before = 0 if place is None else max(0, place - max(start, header))
+    is_at_start = place == skip_id3(window.file)
+    stream = None
+    while place is not None:
+        run = _run(window, place)
+        counter = _counter(window, run)
+        if stream is None or counter or run.header.kind != stream.header.kind:
+            if stream is not None:
+                yield stream
+            stream = _MpegStream([run], counter, before=before, is_at_start=is_at_start)
+            before, is_at_start = 0, False
+        else:
+            stream.runs.append(run)
+        behind = skip_tags(window.file, run.end)
+        place = window.find(behind, window.size)
+        stream.lost.append((window.size if place is None else place) - behind)
+    if stream is not None:
+        yield stream
 
 
-def counts_frames(frame: bytes) -> bool:
-    """Whether a frame is a Xing or VBRI header instead of sound."""
-    return frame[_VBRI_OFFSET : _VBRI_OFFSET + 4] == b"VBRI" or is_xing(frame)
+def _run(window: _Window, start: int) -> _Run:
+    first = read_header(window.at(start, 4))
+    assert first is not None
+    kind, last, place, frames = first.kind, start, start, 0
+    while True:
+        head = window.at(place, _HEAD)
+        header = read_header(head)
+        if header is None or header.kind != kind or place + header.length > window.size:
+            break
+        if frames and counts_frames(head):
+            break
+        last, place, frames = place, place + header.length, frames + 1
+    if frames > 1 and header is None and window.find(last + 4, place) is not None:
+        return _Run(start, last, frames - 1, first)  # the last one is cut short, and others begin inside it
+    return _Run(start, place, frames, first)
 
 
-def is_xing(frame: bytes) -> bool:
-    """Whether a frame is a Xing header, the only one that libsndfile knows."""
-    return _xing(frame) is not None
+def _counter(window: _Window, run: _Run) -> bytes:
+    frame = window.at(run.start, run.header.length)
+    return frame if counts_frames(frame) else b""
 
 
-def stated_frames(frame: bytes) -> int:
-    """The number of frames that follow by a Xing or VBRI header, 0 where it does not say."""
-    xing = _xing(frame)
-    if xing is not None and not _has_count(frame, xing):
-        return 0
-    place = _VBRI_OFFSET + _VBRI_COUNT if xing is None else xing + 8
-    return int.from_bytes(frame[place : place + 4], "big")
+def _stream(file: OpenFile, stream: _MpegStream, is_only: bool) -> Stream:
+    silent = _silent_frames(stream)
+    total, stated = stream.frames + sum(silent), stream.stated
+    note = ""
+    if 0 < stated < total - 1:  # some encoders are one out
+        short, long = stated * stream.seconds, total * stream.seconds
+        note = f"the header states {short:.2f} s, but {long:.2f} s are there; all are read"
+    part = Stream(
+        partial(_chunks, file, stream, silent, max(total, stated)),
+        states_length=stated > 0,
+        note=note,
+        damage=_unread(stream, total),
+        gaps=tuple(_gaps(stream, silent)),
+    )
+    is_direct = is_only and len(stream.runs) == 1 and stream.is_at_start
+    is_right = stream.header.layer != 3 or (is_xing(stream.counter) and stated >= total)
+    return replace(part, chunks=None) if is_direct and is_right else part
 
 
-def with_frames(frame: bytes, count: int) -> bytes:
-    """A frame in the format of `frame` that states `count` frames.
-
-    A Xing header keeps what else it says, such as how much of the first frame and of the last is padding.
-
-    >>> len(with_frames(bytes.fromhex("fffb9064").ljust(417, b"\\0"), 1000))
-    417
-    """
-    xing = _xing(frame)
-    if xing is not None and _has_count(frame, xing):
-        return frame[: xing + 8] + struct.pack(">I", count) + frame[xing + 12 :]
-    header = read_header(frame)
-    assert header is not None
-    # Of a bit rate that has room for it: 128 kbit/s in MPEG 1, 64 in MPEG 2 and 2.5. No checksum, no padding.
-    start = bytes([0xFF, frame[1] | 1, (9 if header.is_mpeg1 else 8) << 4 | frame[2] & 0x0C, frame[3]])
-    own = read_header(start)
-    assert own is not None
-    lead = start + bytes(own.xing_offset - 4)
-    return (lead + b"Xing" + struct.pack(">II", _HAS_COUNT, count)).ljust(own.length, b"\0")
+def _silent_frames(stream: _MpegStream) -> list[int]:
+    """How many frames are missing behind each run but the last, no more in all than the header states."""
+    missing = stream.stated - stream.frames if stream.stated else sys.maxsize
+    mean = sum(run.end - run.start for run in stream.runs) / sum(run.frames for run in stream.runs)
+    silent = []
+    for lost in stream.lost[:-1]:
+        silent.append(max(0, min(missing, round(lost / mean))))
+        missing -= silent[-1]
+    return [*silent, 0]
 
 
-def reservoir(frame: bytes) -> tuple[int, int]:
-    """Bytes that a frame of layer 3 needs of earlier ones, and those it has for itself and later ones."""
-    header = read_header(frame)
-    assert header is not None
-    side = _side_start(frame)
-    needed = frame[side] << 1 | frame[side + 1] >> 7 if header.is_mpeg1 else frame[side]
-    return needed, header.length - side - header.side
+def _unread(stream: _MpegStream, total: int) -> str:
+    """What is said of bytes before the first frame and behind the last, where they may have been sound."""
+    if 0 < stream.stated <= total:
+        return ""
+    texts = []
+    if stream.before:
+        texts.append(f"its first {stream.before} bytes are not MPEG audio")
+    if stream.lost[-1] > _STRAY:
+        texts.append(f"{stream.lost[-1]} bytes behind {total * stream.seconds:.2f} s are not MPEG audio")
+    return ", ".join(texts)
 
 
-def muted_frame(frame: bytes) -> bytes:
-    """A frame of layer 3 that is silent, and still holds what later ones need of it."""
-    header = read_header(frame)
-    assert header is not None
-    start = _side_start(frame)
-    return frame[:start] + bytes(header.side) + frame[start + header.side :]
+def _gaps(stream: _MpegStream, silent: list[int]) -> Iterator[tuple[int, int]]:
+    frames = -bool(stream.counter)
+    for run, missing in zip(stream.runs, silent, strict=True):
+        frames += run.frames
+        if missing:
+            yield frames * stream.header.samples, missing * stream.header.samples
+        frames += missing
 
 
-def _side_start(frame: bytes) -> int:
-    has_checksum = not frame[1] & 1
-    return 4 + 2 * has_checksum
+def _chunks(file: OpenFile, stream: _MpegStream, silent: list[int], count: int) -> Iterator[bytes]:
+    first = stream.runs[0]
+    frame = stream.counter or file.peek(first.header.length, first.start)
+    if stream.header.layer == 3:
+        yield with_frames(frame, count)
+    filler = silent_frame(frame)
+    is_behind_damage = True  # for all one knows of what came before the file
+    for run, missing, lost in zip(stream.runs, silent, stream.lost, strict=True):
+        start = run.start + (len(stream.counter) if run is first else 0)
+        muted = _incomplete(file, start, run.end) if is_behind_damage and stream.header.layer == 3 else []
+        yield from muted
+        yield from read_range(file, start + sum(map(len, muted)), run.end)
+        yield from repeat(filler, missing)
+        is_behind_damage = lost > 0
 
 
-def silent_frame(frame: bytes) -> bytes:
-    """A frame of silence in the format and of the length of `frame`."""
-    header = read_header(frame)
-    assert header is not None
-    return bytes([0xFF, frame[1] | 1, *frame[2:4]]).ljust(header.length, b"\0")
-
-
-def _xing(frame: bytes) -> int | None:
-    """Where a Xing header stands in a frame, None where there is none."""
-    header = read_header(frame)
-    if header is None or header.layer != 3:
-        return None
-    place = header.xing_offset
-    return place if frame[place : place + 4] in (b"Xing", b"Info") else None
-
-
-def _has_count(frame: bytes, xing: int) -> bool:
-    return bool(int.from_bytes(frame[xing + 4 : xing + 8], "big") & _HAS_COUNT)
+def _incomplete(file: OpenFile, start: int, end: int) -> list[bytes]:
+    """The first frames, as far as they need bytes of lost ones, muted: other bytes become loud noise."""
+    muted, held = list[bytes](), 0
+    while start < end and (header := read_header(file.peek(4, start))):
+        frame = file.peek(header.length, start)
+        needed, own = reservoir(frame)
+        if needed <= held:
+            break
+        muted.append(mute_frame(frame))
+        start, held = start + header.length, held + own
+    return muted

@@ -11,8 +11,8 @@ from functools import partial
 from itertools import takewhile
 from typing import NamedTuple
 
-from diffres_cli.audio.part import Part, stretch
 from diffres_cli.audio.sources import OpenFile
+from diffres_cli.audio.stream import Stream, read_range
 
 _MAGIC = b"OggS\0"
 _HEADER = 27  # bytes, before the table of segments
@@ -67,7 +67,7 @@ class _Link:
             self.ended.add(page.serial)
 
 
-def ogg_parts(file: OpenFile) -> Iterator[Part]:
+def ogg_streams(file: OpenFile) -> Iterator[Stream]:
     """The links of the chain that an Ogg file is, most often a single one.
 
     Of each, the first stream of sound; a link without sound is left out.
@@ -75,27 +75,27 @@ def ogg_parts(file: OpenFile) -> Iterator[Part]:
     links = (link for link in _links(file) if link.sound is not None)
     link, following = next(links, None), next(links, None)
     if link is None:
-        yield Part()
+        yield Stream()
     is_only = following is None
     while link is not None:
-        yield _part(file, link, is_only)
+        yield _stream(file, link, is_only)
         link, following = following, next(links, None)
 
 
-def _part(file: OpenFile, link: _Link, is_only: bool) -> Part:
+def _stream(file: OpenFile, link: _Link, is_only: bool) -> Stream:
     problems = []
     if link.sound not in link.ended:
         problems.append("it breaks off before its last page")
     if link.strange:
         problems.append(f"{link.strange} bytes are of a stream whose beginning is missing")
-    complaint = ", ".join(problems)
+    damage = ", ".join(problems)
     if link.serials[link.sound or b""].startswith(_FLAC):
-        return Part(partial(_flac_of, file, link), states_length=False, complaint=complaint)
+        return Stream(partial(_flac_of, file, link), states_length=False, damage=damage)
     is_short = _is_understated(file, link)
     note = "its last page states fewer samples than are there; all are read" if is_short else ""
     is_whole = is_only and len(link.serials) == 1 and not is_short
     chunks = None if is_whole else partial(_pages_of, file, link, is_short)
-    return Part(chunks, states_length=not is_short, note=note, complaint=complaint)
+    return Stream(chunks, states_length=not is_short, note=note, damage=damage)
 
 
 def _is_understated(file: OpenFile, link: _Link) -> bool:
@@ -134,12 +134,12 @@ def _crc(data: bytes) -> int:
 def _flac_of(file: OpenFile, link: _Link) -> Iterator[bytes]:
     """A FLAC stream as a FLAC file that states no length: packets are what that has one behind the other."""
     pages = _pages_in(file, link)
-    head = bytearray(b"".join(stretch(file, (page := next(pages)).body + _FLAC_MAPPING, page.end)))
+    head = bytearray(b"".join(read_range(file, (page := next(pages)).body + _FLAC_MAPPING, page.end)))
     total = slice(_FLAC_TOTAL, _FLAC_TOTAL + 5)
     head[total] = bytes([head[_FLAC_TOTAL] & 0xF0, 0, 0, 0, 0])
     yield bytes(head)
     for page in pages:
-        yield from stretch(file, page.body, page.end)
+        yield from read_range(file, page.body, page.end)
 
 
 def _pages_in(file: OpenFile, link: _Link) -> Iterator[_Page]:

@@ -33,7 +33,7 @@ class PcmDecoder:
         coding: libsndfile's name for how samples are stored, and whether the high byte comes first.
     """
 
-    complaint = ""
+    damage = ""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class PcmDecoder:
         channels: int,
         coding: tuple[str, bool],
         notes: Sequence[str] = (),
-        promises: bool = True,
+        states_length: bool = True,
     ) -> None:
         self.sample_rate, self.channels, self.notes = sample_rate, channels, notes
         self._file = file
@@ -53,7 +53,7 @@ class PcmDecoder:
         self._subtype, self._is_big = coding
         self._width = _WIDTHS[self._subtype] * channels
         self._left = (end - start) // self._width
-        self.frames = self._left if promises else None
+        self.frames = self._left if states_length else None
 
     def read(self, frames: int) -> Samples:
         """See `Decoder.read`."""

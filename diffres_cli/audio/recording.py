@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from diffres_cli.audio.arrays import ArrayDecoder, BlocksDecoder
 from diffres_cli.audio.decoder import Decoder, Samples
 from diffres_cli.audio.mixdown import Channel, Mixdown
-from diffres_cli.audio.resample import resampled
+from diffres_cli.audio.resample import resample
 from diffres_cli.audio.scale import FullScale
 from diffres_cli.audio.sources import OpenFile, open_file, open_stdin, spool
 from diffres_cli.errors import AudioError, UsageError
@@ -38,7 +38,7 @@ class Recording:
         name: the file's name, "-" for standard input.
         sample_rate: the recording's own, in Hz.
         channels: how many.
-        frames: samples a channel the header promises, None where it makes no promise.
+        frames: samples a channel the header states, None where it states none.
     """
 
     def __init__(self, name: str, decoder: Decoder, file: OpenFile | None = None) -> None:
@@ -48,7 +48,7 @@ class Recording:
         self.frames = decoder.frames
         self._decoder = FullScale(decoder)
         self._mixdown = Mixdown(self.channels, self.sample_rate)
-        self._odd: list[str] = []
+        self._warnings: list[str] = []
         self._file = file
         self._decoded = 0
         self._ended = False
@@ -62,7 +62,7 @@ class Recording:
     @property
     def warnings(self) -> list[str]:
         """What is odd although samples can be read: about the header from the start, all once they ended."""
-        return [*self._decoder.notes, *self._odd, *filter(None, [self._mixdown.warning])]
+        return [*self._decoder.notes, *self._warnings, *filter(None, [self._mixdown.warning])]
 
     def blocks(self, target_rate: int, channel: Channel = "mix") -> Iterator[Samples]:
         """The rest of the recording at `target_rate` Hz: float32 blocks, in constant memory.
@@ -83,18 +83,18 @@ class Recording:
                 f"{printable(self.name)}: it has {has}, and no channel {channel}; choose another"
             )
         self._mixdown = Mixdown(self.channels, self.sample_rate, channel)
-        return resampled(self._chosen(), self.sample_rate, target_rate)
+        return resample(self._chosen(), self.sample_rate, target_rate)
 
     def _chosen(self) -> Iterator[Samples]:
         while len(block := self._decoder.read(max(1, _BLOCK_VALUES // self.channels))):
             chosen = self._mixdown(block)
-            self._refuse_impossible(chosen)
+            self._check_samples(chosen)
             progress()
             self._decoded += len(chosen)
             yield chosen
-        self._take_stock()
+        self._check_end()
 
-    def _refuse_impossible(self, samples: Samples) -> None:
+    def _check_samples(self, samples: Samples) -> None:
         good = np.abs(samples) <= _LARGEST_SAMPLE  # false for NaN
         if good.all():
             return
@@ -105,10 +105,10 @@ class Recording:
             f"{printable(self.name)}: a sample is {samples[tuple(place)]:.3g} at {seconds:.3f} s; {wanted}"
         )
 
-    def _take_stock(self) -> None:
+    def _check_end(self) -> None:
         """At the end of the stream: was there anything, and was it all?"""
         self._ended = True
-        why = self._decoder.complaint
+        why = self._decoder.damage
         is_short = self.frames is not None and self._decoded < self.frames
         if self._file is not None and (why or is_short or not self._decoded):
             self._file.check_readable()  # what cannot be read today says nothing of the file
@@ -116,12 +116,12 @@ class Recording:
             reason = f"nothing in it could be decoded ({why})" if why else "it holds no samples"
             raise AudioError(f"{printable(self.name)}: {reason}")
         if self.frames is not None and is_short:
-            promised = self.frames / self.sample_rate
-            digits = 2 if promised - self.duration > 0.01 else 6  # both numbers are to differ
-            found = f"the header promises {promised:.{digits}f} s, {self.duration:.{digits}f} s could be read"
-            self._odd.append(f"{found} ({why})" if why else found)
+            stated = self.frames / self.sample_rate
+            digits = 2 if stated - self.duration > 0.01 else 6  # both numbers are to differ
+            found = f"the header promises {stated:.{digits}f} s, {self.duration:.{digits}f} s could be read"
+            self._warnings.append(f"{found} ({why})" if why else found)
         elif why:
-            self._odd.append(f"damaged: {why}; {self.duration:.2f} s could be read")
+            self._warnings.append(f"damaged: {why}; {self.duration:.2f} s could be read")
 
     def close(self) -> None:
         """Let go of the file, and of ffmpeg where it was needed."""
@@ -199,11 +199,11 @@ def _open_source(source: str | Path | bytes | BinaryIO, name: str | None) -> Ope
 
 def _decoder(file: OpenFile) -> Decoder:
     """libsndfile where it knows the format, else ffmpeg."""
-    from diffres_cli.audio.chain import open_streams
+    from diffres_cli.audio.chain import open_decoder
     from diffres_cli.audio.sndfile import UnknownFormatError
 
     try:
-        return open_streams(file)
+        return open_decoder(file)
     except UnknownFormatError as error:
         if _is_text(file.peek(4096)):
             raise AudioError(f"{printable(file.name)}: a text file, not audio") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diffres_cli.audio.chunks import SampleBytes, find_samples, rebuilt
+from diffres_cli.audio.chunks import SampleBytes, find_samples, with_new_header
 from diffres_cli.audio.decoder import Decoder
 from diffres_cli.audio.pcm import PcmDecoder, sample_width
 from diffres_cli.audio.sndfile import SndfileDecoder, UnknownFormatError
@@ -24,14 +24,17 @@ def open_sndfile(file: OpenFile) -> Decoder:
     except UnknownFormatError:
         if found is None or not found.length:
             raise
-        decoder, is_probe = SndfileDecoder(file, rebuilt(file, found, min(found.length, _PROBE))), True
+        decoder, is_probe = (
+            SndfileDecoder(file, with_new_header(file, found, min(found.length, _PROBE))),
+            True,
+        )
     if found is None:
         return decoder
     width = sample_width(decoder.coding[0])
     if width is None:
         return _compressed(file, decoder, found, is_probe)
     frame = width * decoder.channels
-    odd = _at_odds(found, decoder.channels, frame)
+    odd = _frame_size_conflict(found, decoder.channels, frame)
     # In W64 libsndfile reads on to the end of the file, and takes padding there for samples.
     if is_probe or found.is_understated or found.length // frame != decoder.found:
         return _uncompressed(file, decoder, found, frame, odd)
@@ -39,7 +42,7 @@ def open_sndfile(file: OpenFile) -> Decoder:
     return decoder
 
 
-def _at_odds(found: SampleBytes, channels: int, frame: int) -> str:
+def _frame_size_conflict(found: SampleBytes, channels: int, frame: int) -> str:
     """What to say of a WAV file that stores 24 bits in 4 bytes, say: libsndfile goes by the bits alone."""
     at = found.lead.find(b"fmt ") + found.layout.id + found.layout.size + 12
     stated = int.from_bytes(found.lead[at : at + 2], found.layout.order) if b"fmt " in found.lead else 0
@@ -64,7 +67,7 @@ def _uncompressed(
         channels=decoder.channels,
         coding=decoder.coding,
         notes=_notes(less, odd, found.more),
-        promises=bool(found.stated),
+        states_length=bool(found.stated),
     )
 
 
@@ -75,7 +78,7 @@ def _compressed(
     decoder.notes = _notes(found.more)
     if not (is_probe or found.is_understated or (decoder.found == 0 and found.length)):
         return decoder
-    better = SndfileDecoder(file, rebuilt(file, found, found.length))
+    better = SndfileDecoder(file, with_new_header(file, found, found.length))
     if is_probe or better.found > decoder.found:
         decoder.close()
         better.frames = None

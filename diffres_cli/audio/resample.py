@@ -11,7 +11,7 @@ from diffres_cli.audio.decoder import Samples
 from diffres_cli.imports import required
 
 
-def resampled(blocks: Iterable[Samples], rate: int, target_rate: int) -> Iterator[Samples]:
+def resample(blocks: Iterable[Samples], rate: int, target_rate: int) -> Iterator[Samples]:
     """Resample a stream of blocks from `rate` to `target_rate`, both in Hz, in constant memory.
 
     Shape:
@@ -20,7 +20,7 @@ def resampled(blocks: Iterable[Samples], rate: int, target_rate: int) -> Iterato
 
     The result does not depend on how the stream was cut into blocks.
 
-    >>> [block.shape for block in resampled([np.zeros(44100, np.float32)], 44100, 44100)]
+    >>> [block.shape for block in resample([np.zeros(44100, np.float32)], 44100, 44100)]
     [(44100,)]
     """
     if rate == target_rate:

@@ -37,24 +37,24 @@ class FullScale:
         return (*self._decoder.notes, *filter(None, [self._note]))
 
     @property
-    def complaint(self) -> str:
+    def damage(self) -> str:
         """See `Decoder`."""
-        return self._decoder.complaint
+        return self._decoder.damage
 
     def read(self, frames: int) -> Samples:
         """See `Decoder.read`."""
         block = self._decoder.read(frames)
         with np.errstate(all="ignore"):  # what is not a number is refused later
             if not self._divisor and block.any():
-                self._judge(block)
+                self._find_scale(block)
             if self._divisor > 1:
                 block = block / np.float32(self._divisor)
             if not self._note:
-                self._look_for_odd(block)
+                self._find_outlier(block)
         self._position += len(block)
         return block
 
-    def _judge(self, block: Samples) -> None:
+    def _find_scale(self, block: Samples) -> None:
         size = np.abs(block)
         peak = float(size.max())
         bits = next((bits for bits in _BITS if peak <= _ROOM * 2.0 ** (bits - 1)), None)  # None for NaN
@@ -64,7 +64,7 @@ class FullScale:
             cause = f"its samples reach {peak:.6g}, where full scale is 1"
             self._note = f"{cause}: read as {bits}-bit integers stored as floats, divided by {self._divisor}"
 
-    def _look_for_odd(self, block: Samples) -> None:
+    def _find_outlier(self, block: Samples) -> None:
         size = np.abs(block)
         odd = size > _ODD
         if odd.any() and np.mean(size > 1) > _MANY:

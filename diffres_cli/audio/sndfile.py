@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from diffres_cli.audio.chunks import means_unknown
 from diffres_cli.audio.decoder import Samples
-from diffres_cli.audio.flac import frames_ahead, is_whole
-from diffres_cli.audio.part import Part
-from diffres_cli.audio.promise import promised_frames
+from diffres_cli.audio.flac import find_frames_after, is_whole
 from diffres_cli.audio.quiet import quiet_stderr
 from diffres_cli.audio.sources import OpenFile, unreadable
+from diffres_cli.audio.stream import Stream
 from diffres_cli.imports import required
 
 if TYPE_CHECKING:
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
 
 
 _SYSTEM_ERROR = 2  # libsndfile's SF_ERR_SYSTEM: a call of the system failed, whatever is in the file
-_WHOLE = Part()
+_WHOLE = Stream()
+# libsndfile corrects a length that the file does not bear out, and keeps a note of it.
+_CORRECTED_BYTES = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+_CORRECTED_FRAMES = re.compile(r"'ds64' chunk of (\d+)")
+_NO_LENGTH = 2**62  # frames; libsndfile's figure for a FLAC header without one is larger
 
 
 class UnknownFormatError(Exception):
@@ -33,8 +38,8 @@ class UnknownFormatError(Exception):
 class SndfileDecoder:
     """A `Decoder` on libsndfile. It reads `file`, which the caller closes, or a copy in its place.
 
-    A damaged stretch of a FLAC file, whose frames can be found again, is read as silence, so that
-    what follows keeps its time; so is one of an MPEG file, by `mpegscan`. In Ogg what is lost is left out.
+    A damaged part of a FLAC file, whose frames can be found again, is read as silence, so that
+    what follows keeps its time; so is one of an MPEG file, by `mpeg`. In Ogg what is lost is left out.
 
     Raises:
         UnknownFormatError: libsndfile does not know the format, or the header is damaged.
@@ -43,7 +48,7 @@ class SndfileDecoder:
 
     notes: Sequence[str]
 
-    def __init__(self, file: OpenFile, copy: OpenFile | None = None, part: Part = _WHOLE) -> None:
+    def __init__(self, file: OpenFile, copy: OpenFile | None = None, stream: Stream = _WHOLE) -> None:
         with required("reading audio"):
             import soundfile
 
@@ -54,17 +59,17 @@ class SndfileDecoder:
         except self._error as error:
             if copy is not None:
                 copy.stream.close()
-            self._refuse_failing_medium(error)
+            self._check_medium(error)
             raise UnknownFormatError(_words(error)) from error
         self.sample_rate: int = self._sound.samplerate
         self.channels: int = self._sound.channels
-        self.notes = (part.note,) if part.note else ()
-        self.frames = promised_frames(self._sound) if part.states_length else None
+        self.notes = (stream.note,) if stream.note else ()
+        self.frames = _header_frames(self._sound) if stream.states_length else None
         self._position = 0
         self._ended = False
-        self._gap = 0  # samples of a damaged stretch that are still to be given as silence
-        self._gaps = list(part.gaps)  # (first sample, samples)
-        self._fault = part.complaint
+        self._gap = 0  # samples of a damaged part that are still to be read as silence
+        self._gaps = list(stream.gaps)  # (first sample, samples)
+        self._fault = stream.damage
 
     @property
     def found(self) -> int:
@@ -100,19 +105,19 @@ class SndfileDecoder:
             with quiet_stderr() if self._sound.format == "MP3" else nullcontext():
                 block = self._sound.read(frames, out=block)
         except self._error as error:
-            self._refuse_failing_medium(error)
+            self._check_medium(error)
             block = _without_nan_tail(block)
             self._skip_damage(self._position + len(block), _words(error))
         return block
 
-    def _refuse_failing_medium(self, error: soundfile.LibsndfileError) -> None:
+    def _check_medium(self, error: soundfile.LibsndfileError) -> None:
         if error.code == _SYSTEM_ERROR:
             self._given.check_readable()  # says why
             failure = OSError(errno.EIO, os.strerror(errno.EIO))
             raise unreadable(self._given.name, failure) from failure
 
     def _skip_damage(self, start: int, fault: str) -> None:
-        """Go on behind the damage that begins at sample `start`, or end the stream there."""
+        """Resume behind the damage that begins at sample `start`, or end the stream there."""
         self._gap = self._find_resumption(start)
         if self._gap:
             self._gaps.append((start, self._gap))
@@ -127,7 +132,7 @@ class SndfileDecoder:
         """Samples from `start` to where FLAC decodes again, 0 where it does not."""
         if self._sound.format != "FLAC":
             return 0
-        for sample in frames_ahead(self._file, start)[:4]:
+        for sample in find_frames_after(self._file, start)[:4]:
             try:
                 self._sound.close()
                 self._sound = _open(self._file)  # libsndfile does not recover from a failure
@@ -138,7 +143,7 @@ class SndfileDecoder:
         return 0
 
     @property
-    def complaint(self) -> str:
+    def damage(self) -> str:
         """See `Decoder`."""
         if not self._gaps:
             return self._fault
@@ -179,3 +184,16 @@ def _words(error: soundfile.LibsndfileError) -> str:
 def _without_nan_tail(block: Samples) -> Samples:
     written = np.flatnonzero(~np.isnan(block[:, 0]))
     return block[: written[-1] + 1 if len(written) else 0]
+
+
+def _header_frames(sound: soundfile.SoundFile) -> int | None:
+    """Samples a channel that the header states, None where it states none. Not for MP3."""
+    frames = int(sound.frames)
+    if frames > _NO_LENGTH:
+        return None
+    if match := _CORRECTED_FRAMES.search(sound.extra_info):
+        return int(match[1])
+    if match := _CORRECTED_BYTES.search(sound.extra_info):
+        claimed, found = int(match[1]), int(match[2])
+        return None if means_unknown(claimed) else max(frames, frames * claimed // max(found, 1))
+    return frames

@@ -62,13 +62,6 @@ class OpenFile:
             data = self.peek(_CHUNK + len(mark) - 1, first)
             yield from (first + match.start() for match in re.finditer(re.escape(mark), data))
 
-    def behind_id3(self) -> int:
-        """Where the audio begins: behind ID3v2 tags of 10 bytes and a size in four times seven bits."""
-        start = 0
-        while (head := self.peek(10, start)).startswith(b"ID3") and len(head) == 10:
-            start += 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
-        return start
-
 
 def unreadable(name: str, error: OSError) -> AudioError:
     """What to raise where the system cannot read a recording, which says nothing about the recording."""
@@ -77,7 +70,7 @@ def unreadable(name: str, error: OSError) -> AudioError:
     return AudioError(f"{printable(name)}: reading it failed ({reason}): {where}; try again")
 
 
-def examine(path: str | Path) -> os.stat_result:
+def stat_path(path: str | Path) -> os.stat_result:
     """What is at `path`, links followed.
 
     Raises:
@@ -91,7 +84,7 @@ def examine(path: str | Path) -> os.stat_result:
         raise AudioError(f"{printable(str(path))}: not a possible file name") from error
 
 
-def as_stored(path: str) -> str:
+def stored_path(path: str) -> str:
     """`path`, or where nothing is there, the path of what differs from it in the form of accents only.
 
     A list made on one system names "é" as one character; another stores it as "e" and an accent.
@@ -99,7 +92,7 @@ def as_stored(path: str) -> str:
     if path.isascii() or "\0" in path or os.path.lexists(path):
         return path
     given = Path(path)
-    folder, name = Path(as_stored(str(given.parent))), composed(given.name)
+    folder, name = Path(stored_path(str(given.parent))), composed(given.name)
     try:
         return next((str(other) for other in sorted(folder.iterdir()) if composed(other.name) == name), path)
     except OSError:
@@ -112,8 +105,8 @@ def open_file(path: str | Path, name: str) -> OpenFile:
     Raises:
         AudioError: there is no such file, it may not be read, it is not a file, or it is empty.
     """
-    path = as_stored(str(path))
-    _refuse_irregular(examine(path), name)
+    path = stored_path(str(path))
+    _check_regular(stat_path(path), name)
     try:
         stream = Path(path).open("rb", buffering=0)  # noqa: SIM115 (closed by the recording)
     except OSError as error:
@@ -129,7 +122,7 @@ def _reason(error: OSError) -> str:
     return f"cannot be opened ({error.strerror})"
 
 
-def _refuse_irregular(status: os.stat_result, name: str) -> None:
+def _check_regular(status: os.stat_result, name: str) -> None:
     mode, shown = status.st_mode, printable(name)
     if stat.S_ISDIR(mode):
         raise AudioError(f"{shown}: a folder, not a recording; name the files in it")
@@ -174,7 +167,7 @@ def spool(stream: IO[bytes], name: str, lead: bytes = b"", most: int | None = No
     try:
         for data in _pieces(stream, name, lead, most):
             chunk = memoryview(data)
-            while chunk:  # a disk that fills up takes a part without complaint
+            while chunk:  # a disk that fills up writes only a part, without an error
                 chunk = chunk[copy.write(chunk) :]
     except OSError as error:
         copy.close()

@@ -7,14 +7,22 @@ from diffres_cli.audio.sources import OpenFile
 _APE_SIZE, _ID3_SIZE, _ID3_END, _LYRICS_MOST = 32, 10, 128, 2**16
 
 
-def behind_tags(file: OpenFile, start: int = 0) -> int:
+def skip_tags(file: OpenFile, start: int = 0) -> int:
     """The first byte from `start` on that belongs to no tag; `start` itself where there is none."""
     while size := _tag_size(file, start):
         start += size
     return start
 
 
-def before_tags(file: OpenFile) -> int:
+def skip_id3(file: OpenFile) -> int:
+    """The first byte of a file behind the ID3v2 tags that it begins with."""
+    start = 0
+    while size := _id3_size(file.peek(_ID3_SIZE, start)):
+        start += size
+    return start
+
+
+def end_before_tags(file: OpenFile) -> int:
     """The end of what stands before the tags that a file ends with; its size where there are none."""
     end = file.size
     while 0 < (size := _size_of_last_tag(file, end)) <= end:
@@ -36,10 +44,8 @@ def _size_of_last_tag(file: OpenFile, end: int) -> int:
 
 def _tag_size(file: OpenFile, start: int) -> int:
     head = file.peek(_APE_SIZE, start)
-    if head.startswith(b"ID3") and len(head) >= _ID3_SIZE:
-        has_footer = head[5] >> 4 & 1 if head[3] == 4 else 0
-        size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]  # seven bits a byte
-        return _ID3_SIZE * (1 + has_footer) + size
+    if size := _id3_size(head):
+        return size
     if head.startswith(b"TAG"):
         return _ID3_END
     if head.startswith(b"APETAGEX") and len(head) == _APE_SIZE:
@@ -50,3 +56,11 @@ def _tag_size(file: OpenFile, start: int) -> int:
         ends = [lyrics.find(mark) for mark in (b"LYRICS200", b"LYRICSEND")]
         return min((end + 9 for end in ends if end >= 0), default=0)
     return 0
+
+
+def _id3_size(head: bytes) -> int:
+    if not head.startswith(b"ID3") or len(head) < _ID3_SIZE:
+        return 0
+    has_footer = head[5] >> 4 & 1 if head[3] == 4 else 0
+    size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]  # seven bits a byte
+    return _ID3_SIZE * (1 + has_footer) + size

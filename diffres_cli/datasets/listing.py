@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
 from diffres_cli.audio import MEDIA_EXTENSIONS, printable
-from diffres_cli.audio.sources import as_stored
+from diffres_cli.audio.sources import stored_path
 from diffres_cli.datasets.clip import Source
 from diffres_cli.errors import DataError
 from diffres_cli.text import composed
@@ -54,7 +54,7 @@ class Listing:
         parent, _, file = name.rpartition("/")
         folder = self._folders.get(parent)
         if folder is None:
-            folder = self._folders[parent] = _Folder(Path(as_stored(str(self.root / parent))))
+            folder = self._folders[parent] = _Folder(Path(stored_path(str(self.root / parent))))
         return folder.find(file)
 
 

@@ -1,4 +1,4 @@
-"""One stream of samples in a file, and what libsndfile is to read in its place."""
+"""One stream of samples in a file, and what libsndfile reads in its place."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _CHUNK = 2**20  # bytes
 
 
 @dataclass(frozen=True)
-class Part:
+class Stream:
     """One of the streams that follow one another in a file; most files are one.
 
     Attributes:
         chunks: the bytes of a copy to read in place of the file; None: the file itself will do.
         states_length: whether the stream states a length that is to be kept to.
-        note: what is odd about its header. complaint: what is wrong with its data.
+        note: what is odd about its header. damage: what is wrong with its data.
         gaps: (first sample, samples) that are silence in the copy, where the file is damaged.
     """
 
     chunks: Callable[[], Iterator[bytes]] | None = None
     states_length: bool = True
     note: str = ""
-    complaint: str = ""
+    damage: str = ""
     gaps: tuple[tuple[int, int], ...] = ()
 
     def copy(self, file: OpenFile) -> OpenFile | None:
@@ -35,16 +35,16 @@ class Part:
         Raises:
             AudioError: the file cannot be read, or the temporary folder has no room.
         """
-        return None if self.chunks is None else spool(cast(BinaryIO, _Stream(self.chunks())), file.name)
+        return None if self.chunks is None else spool(cast(BinaryIO, _ChunkReader(self.chunks())), file.name)
 
 
-def stretch(file: OpenFile, start: int, end: int) -> Iterator[bytes]:
+def read_range(file: OpenFile, start: int, end: int) -> Iterator[bytes]:
     """The bytes of a file from `start` up to `end`, in pieces that memory has room for."""
     for place in range(start, end, _CHUNK):
         yield file.peek(min(_CHUNK, end - place), place)
 
 
-class _Stream(io.RawIOBase):
+class _ChunkReader(io.RawIOBase):
     """Chunks of bytes as a binary stream that is read once, from beginning to end."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:

@@ -1,0 +1,178 @@
+"""MPEG audio (MP3, MP2): what the header of a frame says, and the frame that states a stream's length.
+
+A stream may begin with a frame without sound that states how many follow: Xing ("Info" where the bit rate is
+constant) or VBRI. libsndfile reads so many and no more, and where it finds no number, as many as
+the file's size and the first frame's bit rate make likely.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from typing import NamedTuple
+
+_MPEG1 = 3  # of the versions 3 (1), 2 (2) and 0 (2.5)
+_RATES = (44100, 48000, 32000)  # Hz, of MPEG 1
+_RATE_SHIFT = {3: 0, 2: 1, 0: 2}
+# kbit/s by (is MPEG 1, layer)
+_LAYER_1 = (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448)
+_LAYER_2 = (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384)
+_LAYER_3 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_LOW = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+_LOW_LAYER_1 = (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256)
+_BIT_RATES = {
+    (True, 1): _LAYER_1,
+    (True, 2): _LAYER_2,
+    (True, 3): _LAYER_3,
+    (False, 1): _LOW_LAYER_1,
+    (False, 2): _LOW,
+    (False, 3): _LOW,
+}
+_VBRI_OFFSET, _VBRI_COUNT = 36, 14  # bytes: from the frame's start, and from there to its number of frames
+_HAS_COUNT = 1  # flag of a Xing header
+
+
+class Header(NamedTuple):
+    """What the first 4 bytes of a frame say."""
+
+    layer: int
+    is_mpeg1: bool
+    is_mono: bool
+    sample_rate: int  # Hz
+    bit_rate: int  # kbit/s
+    length: int  # bytes
+    samples: int
+
+    @property
+    def kind(self) -> tuple[int, ...]:
+        """What is the same for all frames of a stream. Of layers 1 and 2 that includes the bit rate:
+        libsndfile estimates from it how long they are."""
+        rate = 0 if self.layer == 3 else self.bit_rate
+        return self.layer, self.is_mpeg1, self.is_mono, self.sample_rate, rate
+
+    @property
+    def side(self) -> int:
+        """Bytes of side information, behind the header of layer 3 and its checksum."""
+        return self.xing_offset - 4
+
+    @property
+    def xing_offset(self) -> int:
+        """Bytes from the frame's start to a Xing header: behind the side information of layer 3."""
+        if self.is_mpeg1:
+            return 21 if self.is_mono else 36
+        return 13 if self.is_mono else 21
+
+
+def is_frame(data: bytes) -> bool:
+    """Whether `data` begins as a frame does, be it of a free format, and not as one of AAC."""
+    return len(data) > 1 and data[0] == 0xFF and data[1] >= 0xE0 and data[1] & 6 != 0
+
+
+def read_header(data: bytes) -> Header | None:
+    """The header that `data` begins with; None where that is none, or one without a bit rate ("free format").
+
+    >>> read_header(bytes.fromhex("fffb9064")).length  # 44.1 kHz stereo, 128 kbit/s
+    417
+    >>> read_header(b"ID3") is None
+    True
+    """
+    if len(data) < 4 or data[0] != 0xFF:
+        return None
+    return _header(data[1], data[2], data[3] >> 6)
+
+
+@lru_cache(maxsize=4096)
+def _header(second: int, third: int, mode: int) -> Header | None:
+    version, layer = second >> 3 & 3, 4 - (second >> 1 & 3)
+    index, rate_index, padding = third >> 4, third >> 2 & 3, third >> 1 & 1
+    if second < 0xE0 or version == 1 or layer == 4 or index in (0, 15) or rate_index == 3:
+        return None
+    is_mpeg1 = version == _MPEG1
+    rate = _RATES[rate_index] >> _RATE_SHIFT[version]
+    bit_rate = _BIT_RATES[is_mpeg1, layer][index]
+    samples = 384 if layer == 1 else 1152 if layer == 2 or is_mpeg1 else 576
+    slot = 4 if layer == 1 else 1  # bytes
+    length = (samples // 8 * bit_rate * 1000 // rate // slot + padding) * slot
+    return Header(layer, is_mpeg1, mode == 3, rate, bit_rate, length, samples)
+
+
+def counts_frames(frame: bytes) -> bool:
+    """Whether a frame is a Xing or VBRI header instead of sound."""
+    return frame[_VBRI_OFFSET : _VBRI_OFFSET + 4] == b"VBRI" or is_xing(frame)
+
+
+def is_xing(frame: bytes) -> bool:
+    """Whether a frame is a Xing header, the only one that libsndfile knows."""
+    return _xing(frame) is not None
+
+
+def stated_frames(frame: bytes) -> int:
+    """The number of frames that follow by a Xing or VBRI header, 0 where it does not say."""
+    xing = _xing(frame)
+    if xing is not None and not _has_count(frame, xing):
+        return 0
+    place = _VBRI_OFFSET + _VBRI_COUNT if xing is None else xing + 8
+    return int.from_bytes(frame[place : place + 4], "big")
+
+
+def with_frames(frame: bytes, count: int) -> bytes:
+    """A frame in the format of `frame` that states `count` frames.
+
+    A Xing header keeps what else it says, such as how much of the first frame and of the last is padding.
+
+    >>> len(with_frames(bytes.fromhex("fffb9064").ljust(417, b"\\0"), 1000))
+    417
+    """
+    xing = _xing(frame)
+    if xing is not None and _has_count(frame, xing):
+        return frame[: xing + 8] + struct.pack(">I", count) + frame[xing + 12 :]
+    header = read_header(frame)
+    assert header is not None
+    # Of a bit rate that has room for it: 128 kbit/s in MPEG 1, 64 in MPEG 2 and 2.5. No checksum, no padding.
+    start = bytes([0xFF, frame[1] | 1, (9 if header.is_mpeg1 else 8) << 4 | frame[2] & 0x0C, frame[3]])
+    own = read_header(start)
+    assert own is not None
+    lead = start + bytes(own.xing_offset - 4)
+    return (lead + b"Xing" + struct.pack(">II", _HAS_COUNT, count)).ljust(own.length, b"\0")
+
+
+def reservoir(frame: bytes) -> tuple[int, int]:
+    """Bytes that a frame of layer 3 needs of earlier ones, and those it has for itself and later ones."""
+    header = read_header(frame)
+    assert header is not None
+    side = _side_start(frame)
+    needed = frame[side] << 1 | frame[side + 1] >> 7 if header.is_mpeg1 else frame[side]
+    return needed, header.length - side - header.side
+
+
+def mute_frame(frame: bytes) -> bytes:
+    """A frame of layer 3 that is silent, and still holds what later ones need of it."""
+    header = read_header(frame)
+    assert header is not None
+    start = _side_start(frame)
+    return frame[:start] + bytes(header.side) + frame[start + header.side :]
+
+
+def _side_start(frame: bytes) -> int:
+    has_checksum = not frame[1] & 1
+    return 4 + 2 * has_checksum
+
+
+def silent_frame(frame: bytes) -> bytes:
+    """A frame of silence in the format and of the length of `frame`."""
+    header = read_header(frame)
+    assert header is not None
+    return bytes([0xFF, frame[1] | 1, *frame[2:4]]).ljust(header.length, b"\0")
+
+
+def _xing(frame: bytes) -> int | None:
+    """Where a Xing header stands in a frame, None where there is none."""
+    header = read_header(frame)
+    if header is None or header.layer != 3:
+        return None
+    place = header.xing_offset
+    return place if frame[place : place + 4] in (b"Xing", b"Info") else None
+
+
+def _has_count(frame: bytes, xing: int) -> bool:
+    return bool(int.from_bytes(frame[xing + 4 : xing + 8], "big") & _HAS_COUNT)
