@@ -170,7 +170,7 @@ def test_metadata_that_cannot_be_parsed_is_damaged(value: str) -> None:
 
 
 def test_an_unknown_device_is_refused() -> None:
-    with pytest.raises(UsageError, match="--device tpu: choose auto, cpu, cuda"):
+    with pytest.raises(UsageError, match="device tpu: choose auto, cpu, cuda"):
         load_tagger(device="tpu")
 
 

@@ -62,7 +62,7 @@ def test_a_found_file_names_no_model_on_a_hub(hub: Hub, table: str) -> None:
 def test_a_found_file_does_not_let_the_network_in_again(hub: Hub, user_folder: Path) -> None:
     write("offline = true", user_folder)
     write("top-k = 1")
-    assert "--offline" in invoke("tag", SIREN, "-m", NAME, "-q").complaint
+    assert "offline or HF_HUB_OFFLINE" in invoke("tag", SIREN, "-m", NAME, "-q").complaint
     write("offline = false")
     refused(invoke("tag", SIREN, "-m", NAME), "offline = false")
     assert hub.requests == []

@@ -61,6 +61,10 @@ SET_UP = ("_environment.py", "demo.py", "check.py", "check_install.py", "pin.py"
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 45
 
+# What the messages of these packages still call by flags; SettingError takes their place.
+NAME_FLAGS = {"batch", "comparison", "datasets", "recipes", "training"}
+OTHER_PROGRAMS = {"--force-reinstall", "--ntasks-per-node", "--porcelain"}
+
 # In pieces, so that this file keeps the rule it checks.
 REGISTRIES = [
     ("pypi", "org"),
@@ -196,6 +200,26 @@ def test_rooms_are_small(path):
     assert lines <= LONGEST_FILE
     functions = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
     assert [function.name for function in functions if length(function) > LONGEST_FUNCTION] == []
+
+
+@pytest.mark.parametrize("path", files_of(set(ROOMS) - {"cli"}), ids=lambda path: path.name)
+def test_only_the_command_line_names_flags(path):
+    named = {flag for text in texts(path) for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", text)}
+    found = named - OTHER_PROGRAMS
+    assert not found or room_of(path) in NAME_FLAGS, f"{found}: raise a SettingError, or use plain words"
+
+
+def texts(path: Path) -> list[str]:
+    """The strings of a file but for docstrings, and without the `diffres` commands they recommend."""
+    nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+    docs = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    inside = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+    strings = [
+        node
+        for node in nodes
+        if isinstance(node, (ast.Constant, ast.JoinedStr)) and not {id(node)} & (docs | inside)
+    ]
+    return [re.sub(r"(?:diffres [a-z]+|\{command\}) [^`]*", "", ast.unparse(node)) for node in strings]
 
 
 def test_no_package_registry_is_named():

@@ -13,7 +13,7 @@ from diffres_cli.cli.config import is_typed
 from diffres_cli.cli.console import say
 from diffres_cli.cli.folder import at_least_one, attend, progress, terminable
 from diffres_cli.cores import available_cores
-from diffres_cli.errors import AudioError, UsageError
+from diffres_cli.errors import AudioError, SettingError, UsageError
 from diffres_cli.outputs import check_format
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def choose_engine(name: str) -> str:
         UsageError: we have none of that name.
     """
     if name not in ENGINES:
-        raise UsageError(f"--engine {name}: choose {' or '.join(ENGINES)}")
+        raise SettingError("engine", name, f"choose {' or '.join(ENGINES)}")
     return name
 
 
@@ -103,7 +103,7 @@ def tag_on_cluster(cluster: Cluster, setup: Setup, found: list[str | AudioError]
     from diffres_cli.batch.run import Run
 
     if any(item == "-" for item in found):
-        raise UsageError("--engine ray: its workers have no standard input; name files or URLs")
+        raise SettingError("engine", "ray", "its workers have no standard input; name files or URLs")
     engine, store, summary = cluster.engine, Store(cluster.where), Run()
     settings = setup.settings
     check_format(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,10 +29,10 @@ _DEFAULT_COMMAND = "tag"
 
 
 class SettableCommand(TyperCommand):
-    """A command whose complaints about a value say where the value came from."""
+    """A command whose errors name what set the wrong value, and whose options stand under headings."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As any command, but in the words of the environment or the file that gave a wrong value."""
+        """As any command, but an error names the variable or the line that set the wrong value."""
         with _origins_named(ctx):
             return super().parse_args(ctx, args)
 
@@ -53,7 +52,7 @@ class SettableCommand(TyperCommand):
                 formatter.write_dl([(name.ljust(min(width, 30)), text) for name, text in records])
 
     def invoke(self, ctx: Any) -> Any:
-        """As any command, but a message that starts with an option starts with what set it.
+        """As any command, but an error names what set the wrong value: a flag, a variable, a line of a file.
 
         Raises:
             UsageError: a file that was found sets what it may not.
@@ -64,7 +63,7 @@ class SettableCommand(TyperCommand):
         except SettingError as error:
             raise UsageError(_spelled(error, ctx)) from error
         except DiffresError as error:
-            error.args = (_attributed(str(error), ctx),)
+            error.args = (_with_model_origin(str(error), ctx),)
             raise
 
 
@@ -147,7 +146,7 @@ def _rows(command: Any, name: str, arguments: list[str], root: Any) -> Iterator[
 
 @contextmanager
 def _origins_named(context: Any) -> Iterator[None]:
-    """Within this block the parser's complaint about a value that was not typed names what set it."""
+    """Within this block the parser's error about a value that was not typed names what set it."""
     try:
         yield
     except Exception as error:  # the parser's own, whichever package its classes live in
@@ -226,30 +225,11 @@ def _spelled(error: SettingError, context: Any) -> str:
     return f"{origin}: {error.problem}" if origin else error.describe(f"--{option}")
 
 
-def _attributed(message: str, context: Any) -> str:
-    """`--fps abc: ...` -> `DIFFRES_FPS=abc: ...`, where that is where it came from."""
-    settable = settings_of(context.command)
-    option = re.match(r"--([a-z-]+)", message)
-    if option and option[1] in settable:
-        parameter = settable[option[1]]
-        origin = _origin(context, parameter)
-        rest = message[option.end() :]
-        return (
-            origin + _without_value(rest, context.params.get(parameter.name), origin) if origin else message
-        )
-    # A model is not named by its option, but by what it is.
-    origin = _origin(context, settable["model"]) if "model" in settable else None
+def _with_model_origin(message: str, context: Any) -> str:
+    """A message about a model, which names no setting, with what set the model: DIFFRES_MODEL=name, say."""
+    parameter = settings_of(context.command).get("model")
+    origin = _origin(context, parameter) if parameter else None
     return f"{origin}: {message}" if origin and str(context.params.get("model")) in message else message
-
-
-def _without_value(rest: str, value: object, origin: str) -> str:
-    """What follows an option in a message, without the value, or the part of it that is wrong."""
-    spellings = [str(value), f"{value:g}"] if isinstance(value, float) else [str(value)]
-    for spelling in spellings:
-        if rest.startswith(f" {spelling}"):
-            return rest[1 + len(spelling) :]
-    word = re.match(r" ([^ :]+)", rest)
-    return rest[word.end() :] if word and word[1] in origin else rest
 
 
 def _setting(parameter: Any) -> str:

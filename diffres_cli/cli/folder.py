@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from diffres_cli.cli.console import say
 from diffres_cli.cli.inputs import refuse_overwriting
 from diffres_cli.cores import available_cores
-from diffres_cli.errors import OutputError, UsageError
+from diffres_cli.errors import OutputError, SettingError, UsageError
 from diffres_cli.files import reason
 from diffres_cli.outputs import check_format, choose_format, find_format
 
@@ -195,7 +195,7 @@ def processes(jobs: int | None, found: list[str | AudioError]) -> int:
 def at_least_one(jobs: int | None) -> None:
     """Raises UsageError for jobs below 1."""
     if jobs is not None and jobs < 1:
-        raise UsageError(f"--jobs {jobs}: must be at least 1")
+        raise SettingError("jobs", jobs, "must be at least 1")
 
 
 def mirrored_format(name: str | None) -> str:

@@ -17,7 +17,7 @@ from diffres_cli.cli.config import is_typed
 from diffres_cli.cli.console import emit, say, show
 from diffres_cli.cli.folder import Targets, is_folder, processes, progress, tag_folder
 from diffres_cli.cli.inputs import find, refuse_overwriting
-from diffres_cli.errors import AudioError, UsageError
+from diffres_cli.errors import AudioError, SettingError, UsageError
 from diffres_cli.outputs import check_format, choose_format, find_format, format_of, make_writer
 from diffres_cli.watch import PATIENCE
 
@@ -109,7 +109,7 @@ def tag(
     refuse_overwriting(found, output)
     name = choose_format(format_, output)
     if find_format(name).binary and output is None and sys.stdout.isatty():
-        raise UsageError(f"--format {name}: not for a terminal; name a file with -o")
+        raise SettingError("format", name, "not for a terminal; name a file with -o")
     check_format(name, recordings=len(found), events=events, arrays=importance or embeddings)
     count = processes(jobs, found)
     if count > 1:

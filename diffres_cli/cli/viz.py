@@ -13,7 +13,7 @@ import typer
 from diffres_cli.cli import options
 from diffres_cli.cli.console import emit, say, show
 from diffres_cli.cli.options import INPUT, MODEL, OUTPUT, option, setting
-from diffres_cli.errors import AudioError, OverdueError, UsageError
+from diffres_cli.errors import AudioError, OverdueError, SettingError, UsageError
 from diffres_cli.text import printable
 from diffres_cli.watch import PATIENCE, watched
 
@@ -104,7 +104,7 @@ def _rates(text: str | None) -> list[float | None]:
         return [None]
     rates = [options.frame_rate(part) for part in text.split(",")]
     if len(rates) > MOST_RATES:
-        raise UsageError(f"--fps {text}: {len(rates)} rates; at most {MOST_RATES} fit a picture")
+        raise SettingError("fps", text, f"{len(rates)} rates; at most {MOST_RATES} fit a picture")
     return rates
 
 
@@ -155,9 +155,11 @@ def _tag(tagger: Tagger, source: str | BinaryIO, settings: Settings, rates: int)
     most = LONGEST_DRAWN + 0.5
     with open_recording(source, name=None if isinstance(source, str) else "-") as recording:
         if settings.channel == "each" and recording.channels * rates > MOST_RATES:
-            raise UsageError(
-                f"--channel each: {recording.channels} channels at {rates} rates; at most {MOST_RATES} fit a "
-                "picture: choose one with --channel N"
+            raise SettingError(
+                "channel",
+                "each",
+                f"{recording.channels} channels at {rates} rates; at most {MOST_RATES} fit a picture; "
+                "choose one",
             )
         wanted = settings.duration or (recording.frames or 0) / recording.sample_rate - settings.start
         if wanted > most:

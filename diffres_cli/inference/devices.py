@@ -36,7 +36,7 @@ class Place:
 
 
 def places() -> list[Place]:
-    """Every place that --backend and --device can name, and the providers diffres makes no use of."""
+    """Every place that a backend and device can name, and the providers that diffres does not use."""
     others = [
         Place("onnx", "-", name, "not used by diffres") for name in _offered() if name not in (CPU, CUDA)
     ]

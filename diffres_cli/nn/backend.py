@@ -10,7 +10,7 @@ import torch
 
 from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.find import ModelFile
-from diffres_cli.errors import ModelError, UsageError
+from diffres_cli.errors import ModelError, SettingError
 from diffres_cli.inference.runtime import DEVICES, OUTPUTS, Runtime, check_outputs
 from diffres_cli.nn.weights import network_from_bytes
 
@@ -70,10 +70,10 @@ def resolve_device(device: str) -> str:
     """The device that "auto", "cpu" or "cuda" stands for here: "cpu" or "cuda".
 
     Raises:
-        UsageError: none of these, or not there.
+        SettingError: none of these, or not there.
     """
     if device not in DEVICES:
-        raise UsageError(f"--device {device}: choose {', '.join(DEVICES)}")
+        raise SettingError("device", device, f"choose {', '.join(DEVICES)}")
     if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: torch sees no CUDA device; use --device cpu")
+        raise SettingError("device", "cuda", "torch sees no CUDA device; choose cpu")
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
