@@ -18,7 +18,7 @@ The map, in the order the data flows:
     checkpoint/     what a model is and where it comes from: card, front end, files, hub
     inference/      how it runs without torch: ONNX Runtime, devices, frame times
     tagging/        recordings -> windows -> predictions: labels, events, settings, the tagger
-    outputs/        one writer per format: table, JSON (Lines), CSV, Parquet, Audacity, Raven, Praat
+    outputs/        one writer per format: table, JSON (Lines), CSV, Parquet, Audacity, Raven, Praat, RTTM
     figure/         pictures: mel | importance | warp | merged mel, as PNG/SVG/PDF and in a terminal
     batch/          folders at scale: plan, workers, ledger, run; a Ray cluster
     datasets/       labelled clips: official layouts read, archives fetched, waveforms at memory speed

@@ -103,7 +103,7 @@ def test_the_command_line_loads_nothing_it_may_not_need(code: str) -> None:
 def test_tagging_loads_only_what_it_uses(format_: str) -> None:
     clip = EXAMPLES / "spoken_words.flac"  # at the model's rate
     code = f"from diffres_cli.cli.main import run; run(['tag', {os.fspath(clip)!r}, '-f', {format_!r}])"
-    heavy = {"torch", "matplotlib", "soxr", "rich", "huggingface_hub", "scipy", "pydantic"}
+    heavy = {"torch", "matplotlib", "soxr", "rich", "huggingface_hub", "scipy", "pydantic", "multiprocessing"}
     assert loaded_by(code, heavy) == set()
 
 

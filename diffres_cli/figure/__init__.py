@@ -27,11 +27,11 @@ logging.getLogger("matplotlib").setLevel(logging.ERROR)
 COLUMN = 3.5
 """Width of a single column of a paper, in inches."""
 
-_NARROWEST, _WIDEST = 2.5, 40.0  # inches: below, no room is left between the margins
+_NARROWEST, _WIDEST = 2.5, 40.0  # inches: a narrower one leaves no room between the margins
 
 
 def check_width(width: float) -> None:
-    """Refuse a width that a picture cannot have, before any work is done.
+    """Check the width of a picture, before any work is done.
 
     Raises:
         SettingError: it is out of range.

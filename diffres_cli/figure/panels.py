@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from diffres_cli.figure import captions
 from diffres_cli.figure.data import DYNAMIC_RANGE, Cells, FigureData, Values, relative_level
 
-DARK, LIGHT, LINE_GREY = "#3b0f70", "#f1605d", "#8a8a8a"  # two of magma's colours, told apart in grey too
+DARK, LIGHT, LINE_GREY = "#3b0f70", "#f1605d", "#8a8a8a"  # two of magma's colours, distinct in grey too
 
 _OCTAVES = 2.0 ** np.arange(6, -5, -1)  # kHz
 _LABEL_HEIGHT = 0.1  # inches

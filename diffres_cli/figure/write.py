@@ -24,7 +24,7 @@ _UNDATED: dict[str, dict[str, Any]] = {
 
 _STYLE = {
     "font.family": [FONT, "sans-serif"],  # the first comes with matplotlib: one picture on every machine
-    "font.sans-serif": [FONT],  # who looks at an SVG may not have it
+    "font.sans-serif": [FONT],  # an SVG's reader may not have it
     "font.size": NORMAL,
     "axes.labelsize": NORMAL,
     "axes.linewidth": 0.5,
@@ -33,7 +33,7 @@ _STYLE = {
     "ytick.labelsize": SMALL,
     "text.hinting": "no_hinting",  # the same widths at every resolution
     "text.parse_math": False,  # file names and labels may hold dollar signs
-    "svg.fonttype": "none",  # letters stay letters, to be searched and edited
+    "svg.fonttype": "none",  # text stays text, to be searched and edited
     "pdf.fonttype": 42,
     "svg.hashsalt": "diffres",
 } | {
@@ -44,12 +44,12 @@ _STYLE = {
 
 
 def figure_style() -> AbstractContextManager[None]:
-    """Matplotlib's defaults with our sizes, whatever the user's matplotlibrc says, until it is left."""
+    """Matplotlib's defaults with our sizes, whatever the user's matplotlibrc sets, within the block."""
     return matplotlib.style.context(["default", _STYLE])  # type: ignore[no-any-return,unused-ignore]
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse a format we do not write before any work is done.
+    """Check that the suffix is one we write, before any work is done.
 
     Raises:
         UsageError: the suffix is not .png, .svg or .pdf.
@@ -66,7 +66,7 @@ def write_figure(figure: Figure, path: Path, dpi: int) -> None:
         OutputError: the folder or the disk does not take the file.
     """
     suffix = path.suffix.lower()
-    drawn = io.BytesIO()  # a file that fails half-way makes Matplotlib fail in other ways, too
+    drawn = io.BytesIO()  # not to the file: where writing fails half-way, Matplotlib raises errors of its own
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a box stands for it
         figure.savefig(drawn, format=suffix[1:], dpi=dpi, metadata=_UNDATED[suffix])

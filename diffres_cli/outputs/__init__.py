@@ -113,7 +113,7 @@ def formats_with_arrays() -> str:
 
 
 def check_format(name: str, *, recordings: int = 1, events: bool = False, arrays: bool = False) -> None:
-    """Refuse what a file of this format has no place for, before anything is tagged.
+    """Check that a file of this format has a place for what is asked for, before anything is tagged.
 
     Args:
         recordings: how many go into one file. events, arrays: what each record will hold.

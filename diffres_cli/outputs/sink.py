@@ -31,7 +31,7 @@ class Sink:
         """Write and flush, so that a reader at the other end of a pipe is never behind.
 
         Raises:
-            OutputError: the disk is full, say. BrokenPipeError: nobody reads any more.
+            OutputError: the disk is full, for example. BrokenPipeError: the reader closed the pipe.
         """
         if self._before:
             self._before()

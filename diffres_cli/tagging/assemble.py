@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 
 
 @dataclass
-class Windows:
+class ChannelWindows:
     """The windows of one channel that were tagged so far.
 
     Attributes:
@@ -74,7 +74,7 @@ class Assembler:
             embedding=values.get("embedding"),
         )
 
-    def add_window(self, windows: Windows, window: WindowPrediction, framewise: bool) -> None:
+    def add_window(self, windows: ChannelWindows, window: WindowPrediction, framewise: bool) -> None:
         """Add the next window of a channel; framewise: keep its scores along time."""
         windows.scores = pool_scores(windows.scores, window.probabilities)
         if self._settings.events:
@@ -82,7 +82,9 @@ class Assembler:
         # Ten hours of framewise scores are 200 MB; the runs in them are next to nothing.
         windows.tagged.append(window if framewise else replace(window, framewise=None, framewise_times=None))
 
-    def make_prediction(self, recording: Recording, windows: Windows, channel: int | None) -> Prediction:
+    def make_prediction(
+        self, recording: Recording, windows: ChannelWindows, channel: int | None
+    ) -> Prediction:
         """The prediction of a recording that has ended, or of one of its channels."""
         settings = self._settings
         scores = require(windows.scores)

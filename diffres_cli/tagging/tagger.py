@@ -18,8 +18,7 @@ from diffres_cli.checkpoint.find import DEFAULT_MODEL, ModelFile, find_model, re
 from diffres_cli.errors import AudioError, DiffresError, SettingError
 from diffres_cli.imports import required
 from diffres_cli.inference.runtime import OnnxRuntime, Runtime
-from diffres_cli.tagging.assemble import Assembler, Windows
-from diffres_cli.tagging.many import tag_each, tag_in_processes
+from diffres_cli.tagging.assemble import Assembler, ChannelWindows
 from diffres_cli.tagging.prediction import Prediction, WindowPrediction
 from diffres_cli.tagging.settings import Settings, check_number
 from diffres_cli.tagging.windows import outputs_for, tag_windows
@@ -153,6 +152,8 @@ class Tagger:
         >>> [type(result).__name__ for result in tagger.tag_many(["examples/rain.ogg", "missing.wav"])]
         ['Prediction', 'AudioError']
         """
+        from diffres_cli.tagging.many import tag_each, tag_in_processes  # multiprocessing takes time to load
+
         if isinstance(paths, (str, Path)):
             raise SettingError("paths", paths, "expected a list of paths; for one recording call tag")
         if jobs is not None:
@@ -219,10 +220,10 @@ class Tagger:
         """
         settings = settings.resolve(self.card)
         assembler = Assembler(self.card, settings)
-        channels: dict[int | None, Windows] = {}
+        channels: dict[int | None, ChannelWindows] = {}
         outputs = outputs_for(settings, spectrogram, framewise)
         for channel, window in tag_windows(self._runtime, recording, settings, outputs):
-            assembler.add_window(channels.setdefault(channel, Windows()), window, framewise)
+            assembler.add_window(channels.setdefault(channel, ChannelWindows()), window, framewise)
             if on_window:
                 on_window(window.end)
         if not channels:  # only because of `start`: a recording without samples was refused before
