@@ -95,11 +95,9 @@ def max_loop(frames: Doubles, warp: Doubles) -> Doubles:
 def encoding_loop(channels: int, warp: Doubles) -> Doubles:
     """Section 3.3: the sinusoidal encoding of the input time, warped as the frames are: [channels, t]."""
     encoding = np.zeros((channels, warp.shape[1]))
-    for k in range(channels // 2):
-        rate = 10000.0 ** (-2 * k / channels)
-        for j in range(warp.shape[1]):
-            encoding[2 * k, j] = math.sin(j * rate)
-            encoding[2 * k + 1, j] = math.cos(j * rate)
+    for channel, j in np.ndindex(*encoding.shape):
+        angle = j * 10000.0 ** (-(channel - channel % 2) / channels)
+        encoding[channel, j] = math.cos(angle) if channel % 2 else math.sin(angle)
     return mean_loop(encoding, warp)
 
 

@@ -84,7 +84,7 @@ def _count(folder: CellFolder) -> None:
     """Write down how many parameters each part of the network has."""
     from diffres_cli.nn.weights import load_network
 
-    network = load_network(folder.run / MODEL_NAME)
+    network = load_network(folder.run / MODEL_NAME, read_recipe(folder.recipe).model.import_paths)
     sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()}
     write_atomically(folder.sizes, json.dumps(sizes).encode())
 

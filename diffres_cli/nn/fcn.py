@@ -55,7 +55,8 @@ def max_pool(x: Tensor, frequency: int, time: int) -> Tensor:
     Values must not be negative: zeros fill the last blocks. (torch's own pooling with `ceil_mode` cannot be
     exported for any number of frames.)
     """
-    rows, columns = -(-x.shape[2] // frequency), -(-x.shape[3] // time)
+    # Of positive numbers: ONNX rounds the quotient of negative ones towards zero, Python down.
+    rows, columns = (x.shape[2] + frequency - 1) // frequency, (x.shape[3] + time - 1) // time
     x = pad(x, (0, columns * time - x.shape[3], 0, rows * frequency - x.shape[2]))
     return x.reshape(x.shape[0], x.shape[1], rows, frequency, columns, time).amax((3, 5))
 

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from diffres_cli.checkpoint.frontend import MelConfig
 from diffres_cli.checkpoint.parts import front_end_spec
+from diffres_cli.checkpoint.registry import is_import_path
 from diffres_cli.checkpoint.variant import Variant
 from diffres_cli.errors import UsageError
 
@@ -74,6 +75,11 @@ class Model:
     freeze_batch_norm: int = 0
     batch_norm_momentum: float = 0.02
     dropout: bool = True
+
+    @property
+    def import_paths(self) -> list[str]:
+        """The parts that are named by import path."""
+        return [*self.variant.import_paths, *filter(is_import_path, [self.architecture])]
 
     @property
     def mel(self) -> MelConfig:
