@@ -5,7 +5,7 @@ and DIFFRES_TOP_K in the environment. What a value may be, its option says; here
 they would be in the environment, so that they are read in one way wherever they come from.
 
 A file in the working directory or above it may have come with the data, from anybody. It sets how to tag, and
-never which other machines are spoken to: see `is_personal`.
+never which other machines are spoken to or which code runs: see `is_personal`.
 """
 
 from __future__ import annotations
@@ -96,13 +96,17 @@ class Config:
 
 
 def is_personal(setting: str, text: str) -> bool:
-    """Whether a value decides which other machines are spoken to: nothing for a file that was found.
+    """Whether a value names another machine, or code to run: nothing for a file that was found.
 
     >>> is_personal("ray-address", "10.0.0.1:6379"), is_personal("model", "hf:org/name")
     (True, True)
     >>> is_personal("model", "models/mine"), is_personal("offline", "true")
     (False, False)
+    >>> is_personal("format", "package.module:Format"), is_personal("format", "json")
+    (True, False)
     """
+    if setting == "format":
+        return ":" in text  # an import path
     if setting == "offline":
         return text.strip().lower() not in _TRUE
     elsewhere = ("hf:", "//", "\\\\")  # a hub, or on Windows another machine's drive

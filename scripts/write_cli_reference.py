@@ -58,9 +58,10 @@ directory and the folders above it counts, and then your own, in the user's conf
 (`~/.config/diffres` on Linux).
 
 A file that was found on the way up may have come with the data, from anybody. So a line on standard error
-names it when it sets anything, and it cannot set what reaches another machine: `engine`, `ray-address`, a
-`model` on a hub, `offline = false`. Those take an option, a variable or your own file. A file that belongs
-to another user, root excepted, is ignored; `DIFFRES_CONFIG` can name it.
+names it when it sets anything, and it cannot set what reaches another machine or runs other code:
+`engine`, `ray-address`, a `model` on a hub, `offline = false`, a `format` by import path. Those take an
+option, a variable or your own file. A file that belongs to another user, root excepted, is ignored;
+`DIFFRES_CONFIG` can name it.
 
 A name that is no setting is refused. An empty variable counts as unset. Models on a hub obey the
 `HF_*` variables as well: see [models.md](models.md).

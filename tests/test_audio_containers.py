@@ -104,7 +104,7 @@ def test_every_understatement_is_seen(
 
 
 @pytest.mark.parametrize("endian", ["little", "big"])
-@pytest.mark.parametrize("note", [b"", bytes(5000)])
+@pytest.mark.parametrize("note", [b"", bytes(5000), bytes(100_000)], ids=len)
 @pytest.mark.parametrize("size", [0, 4410, -1])
 def test_au_is_read_to_its_end(endian: str, note: bytes, size: int) -> None:
     samples = stored(NOISE, endian)

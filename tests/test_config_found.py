@@ -59,6 +59,17 @@ def test_a_found_file_names_no_model_on_a_hub(hub: Hub, table: str) -> None:
     assert invoke("tag", SIREN, "-m", "audioset-small", "-q").code == 0
 
 
+def test_a_found_file_names_no_code_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stranger.py").write_text("from pathlib import Path\nPath('ran').touch()\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    for table in ("", "[tag]\n"):
+        write(f'{table}format = "stranger:Format"')
+        refused(invoke("tag", SIREN), "stranger:Format", "DIFFRES_FORMAT")
+    assert not Path("ran").exists()
+    write('format = "csv"')
+    assert invoke("tag", SIREN, "-q").out.startswith("file,")
+
+
 def test_a_found_file_does_not_let_the_network_in_again(hub: Hub, user_folder: Path) -> None:
     write("offline = true", user_folder)
     write("top-k = 1")

@@ -76,7 +76,8 @@ def test_every_encoding_and_line_end_says_the_same(tmp_path: Path, name: str, en
 def test_what_is_not_text_is_refused_and_named(tmp_path: Path, name: str) -> None:
     text, read = READERS[name]
     path = tmp_path / "given"
-    for data in (text.encode("utf-16-le"), text.encode("utf-16-be"), codecs.BOM_UTF16_LE + b"odd"):
+    utf_32 = codecs.BOM_UTF32_LE + text.encode("utf-32-le")  # begins as UTF-16 does
+    for data in (text.encode("utf-16-le"), text.encode("utf-16-be"), codecs.BOM_UTF16_LE + b"odd", utf_32):
         path.write_bytes(data)
         with pytest.raises(DiffresError, match=r"given.*save it as UTF-8"):
             read(path)

@@ -116,7 +116,7 @@ def _layout(head: bytes) -> _Layout | None:
 
 def _find_in_au(file: OpenFile, head: bytes, layout: _Layout) -> SampleBytes | None:
     start, size = int.from_bytes(head[4:8], layout.order), int.from_bytes(head[8:12], layout.order)
-    if not 24 <= start <= min(file.size, _PADDING):
+    if not 24 <= start <= file.size:
         return None
     lead = head[:4] + (24).to_bytes(4, layout.order) + bytes(4) + head[12:24]
     return _measure(file, SampleBytes(start, start + size, size, lead, 8, layout), chunks=False)

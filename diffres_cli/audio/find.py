@@ -160,6 +160,9 @@ def _decoded(data: bytes) -> str:
             raise NotTextError("every other byte is NUL, as in UTF-16 without a byte order mark")
         return data.decode(encoding, "surrogateescape")
     try:
-        return data.decode(encoding)
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise NotTextError(f"not in UTF-16 ({error.reason} at byte {error.start})") from error
+    if "\0" in text:  # UTF-32 begins with the same mark
+        raise NotTextError("it begins like UTF-16 and holds NUL characters, as in UTF-32")
+    return text
