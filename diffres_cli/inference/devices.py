@@ -155,7 +155,7 @@ def _torch_problem() -> str:
 
 
 def _version(package: str) -> str | None:
-    from importlib.metadata import PackageNotFoundError, version  # 15 ms, and only told when asked
+    from importlib.metadata import PackageNotFoundError, version  # 15 ms, and only needed when asked
 
     try:
         return version(package)

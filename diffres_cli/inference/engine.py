@@ -43,12 +43,12 @@ def open_session(model: ModelFile, providers: list[str], threads: int) -> onnxru
     options.log_severity_level = _FATAL  # what matters comes back as an exception
     # A thread without work sleeps: spinning took half of all CPU time, and beside other programs it delayed.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Its own format, which would be told from ONNX by a few bytes, can name other files, too.
+    # ONNX Runtime's own format, recognised by a few bytes, can name other files, too.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     # A plan of memory for every length seen: no faster here, and kept for good.
     options.enable_mem_pattern = False
     if CUDA in providers:
-        onnxruntime.set_default_logger_severity(_FATAL)  # what fails to load is told in our words
+        onnxruntime.set_default_logger_severity(_FATAL)  # load failures are reported by our own messages
         preload_cuda()
     load = partial(onnxruntime.InferenceSession, model.data, options, providers=providers)
     try:

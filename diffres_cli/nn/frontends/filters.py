@@ -17,7 +17,7 @@ FWHM = 2 * math.sqrt(2 * math.log(2))
 
 
 def gabor_start(config: MelConfig) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gabor filters that hear what mel filters do: centres in radians a sample, widths in samples, [F] each.
+    """Gabor filters with the passbands of mel filters: centres in radians a sample, widths in samples, [F].
 
     A Gabor filter's response peaks at its mel triangle's centre and is as wide at half its maximum as
     the root of the triangle, which is above one half where the triangle is above a quarter. leaf-audio

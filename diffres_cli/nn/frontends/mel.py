@@ -39,12 +39,12 @@ class MelSpectrogram(WindowedSpectrum):
     def _mel(self, i: int, power: Tensor) -> Tensor:
         """Power [B, groups, bands, T] -> the mel bins of filter group i, [B, bins, T]."""
         group = self.groups[i]
-        heard = power[:, :, group.first : group.last].reshape(power.shape[0], -1, power.shape[3])
-        return self.get_buffer(f"filters{i}") @ heard
+        bands = power[:, :, group.first : group.last].reshape(power.shape[0], -1, power.shape[3])
+        return self.get_buffer(f"filters{i}") @ bands
 
 
 class FilterGroup(NamedTuple):
-    """Neighbouring mel filters that end in the same band of the spectrum, and the bands they hear.
+    """Neighbouring mel filters that end in the same band of the spectrum, and the bands they span.
 
     Shape:
         weights: [filters, groups * (last - first)], for the bins of bands `first` to `last`.
@@ -65,11 +65,11 @@ def mel_filters(config: MelConfig) -> Tensor:
 
 
 def filter_groups(filters: NDArray[np.float32], bins: NDArray[np.int64]) -> list[FilterGroup]:
-    """Filters are narrow: skipping the bands a group cannot hear saves four multiplications in five."""
-    heard = filters > 0
-    first = heard.argmax(1) // len(bins)
-    end = np.where(heard.any(1), filters.shape[1] - 1 - heard[:, ::-1].argmax(1), 0) // len(bins) + 1
-    end = np.maximum.accumulate(end)  # a filter that hears nothing goes with the one before it
+    """Filters are narrow: skipping the bands outside a group saves four multiplications in five."""
+    inside = filters > 0
+    first = inside.argmax(1) // len(bins)
+    end = np.where(inside.any(1), filters.shape[1] - 1 - inside[:, ::-1].argmax(1), 0) // len(bins) + 1
+    end = np.maximum.accumulate(end)  # an empty filter goes with the one before it
     groups = []
     for last in np.unique(end):
         chosen = end == last
