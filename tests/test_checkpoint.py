@@ -175,7 +175,7 @@ def test_an_unknown_device_is_refused() -> None:
 
 
 def test_an_unknown_backend_is_refused() -> None:
-    with pytest.raises(UsageError, match="--backend jax: choose onnx or torch"):
+    with pytest.raises(UsageError, match="backend jax: choose onnx or torch"):
         load_tagger(backend="jax")
 
 
@@ -203,7 +203,7 @@ def test_metadata_is_text_under_the_fields_usual_keys() -> None:
 
 @pytest.mark.parametrize("fps", [0, -1, 9.99, 100.01, float("nan"), float("inf")])
 def test_a_rate_the_model_does_not_serve_is_refused_with_the_range(fps: float) -> None:
-    with pytest.raises(UsageError, match=r"--fps .*: x serves 10 to 100 frames per second \(default 50\)"):
+    with pytest.raises(UsageError, match=r"fps .*: x serves 10 to 100 frames per second \(default 50\)"):
         card().check_fps(fps)
 
 

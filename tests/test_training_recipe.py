@@ -153,7 +153,7 @@ def test_init_brings_its_architecture_and_front_end_along() -> None:
         (["--dataset", "esc50", "--fps", "100-25"], ["--fps 100-25", "the lower rate first"]),
         (["--dataset", "esc50", "--set", "loss.guide=nan"], ["loss.guide is nan"]),
         (["--dataset", "esc05"], ["esc05", "esc50"]),
-        ([], ["data.dataset", "--dataset"]),
+        ([], ["data.dataset", "give a dataset"]),
         (["--resume", "run", "--epochs", "3"], ["--resume run", "leave the other options out"]),
         (["--resume", "nowhere"], ["nowhere", "no run of diffres train"]),
         (["--dataset", "esc50", "--recipe", "none.toml"], ["--recipe none.toml"]),

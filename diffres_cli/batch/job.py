@@ -109,9 +109,9 @@ def explain(error: Exception, item: Path | AudioError) -> str:
         return str(error)
     name = printable(str(item))
     if isinstance(error, MemoryError):
-        return f"{name}: out of memory: try a shorter --window"
+        return f"{name}: out of memory: try a shorter window"
     if isinstance(error, OverdueError):
-        return f"{name}: {error} (--timeout allows more)"
+        return f"{name}: {error} (a longer timeout allows more)"
     if isinstance(error, DiffresError):
         return f"{name}: {error}"
     return f"{name}: unexpected {type(error).__name__}: {error} (--debug shows where)"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from diffres_cli.audio import printable
-from diffres_cli.errors import AudioError, UsageError
+from diffres_cli.errors import AudioError, SettingError
 
 STDIN = "-"
 
@@ -60,7 +60,7 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     """ "3/16" -> (2, 16): the third of sixteen shards. None: everything.
 
     Raises:
-        UsageError: not two numbers with 1 <= K <= N.
+        SettingError: not two numbers with 1 <= K <= N.
 
     >>> parse_shard("3/16"), parse_shard(None)
     ((2, 16), (0, 1))
@@ -69,7 +69,7 @@ def parse_shard(text: str | None) -> tuple[int, int]:
         return 0, 1
     number, _, count = text.partition("/")
     if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
-        raise UsageError(f"--shard {text}: expected K/N with 1 <= K <= N, such as 3/16")
+        raise SettingError("shard", text, "expected K/N with 1 <= K <= N, such as 3/16")
     return int(number) - 1, int(count)
 
 

@@ -10,7 +10,7 @@ import tomli_w
 
 from diffres_cli.config import parse_toml
 from diffres_cli.datasets.catalog import SOURCES, find_source
-from diffres_cli.errors import UsageError
+from diffres_cli.errors import SettingError, UsageError
 from diffres_cli.files import reason
 from diffres_cli.recipes.recipe import Recipe, nearest
 from diffres_cli.text import read_text
@@ -27,9 +27,9 @@ def read_recipe(path: Path) -> Recipe:
     try:
         tables = parse_toml(read_text(path))
     except OSError as error:
-        raise UsageError(f"--recipe {path}: {reason(error)}") from error
+        raise SettingError("recipe", path, reason(error)) from error
     except ValueError as error:
-        raise UsageError(f"--recipe {path}: not TOML: {error}") from error
+        raise SettingError("recipe", path, f"not TOML: {error}") from error
     return from_plain(tables, path)
 
 
@@ -76,7 +76,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
-            raise UsageError(f"--set {setting}: write table.field=value, such as optimizer.lr=1e-3")
+            raise SettingError("set", setting, "write table.field=value, such as optimizer.lr=1e-3")
         try:
             values[name.strip()] = parse_toml(f"value = {text}")["value"]
         except ValueError:

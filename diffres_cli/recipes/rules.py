@@ -106,7 +106,7 @@ def checked(recipe: Recipe) -> Recipe:
     # What depends on other fields can only be judged where those are sound.
     faults = faults or list(_contradictions(recipe))
     if not (recipe.data.dataset or recipe.data.soft_labels):
-        faults.append("data.dataset is empty: give --dataset NAME (see `diffres data list`)")
+        faults.append("data.dataset is empty: give a dataset (see `diffres data list`)")
     if faults:
         raise UsageError("recipe: " + "; ".join(faults))
     return recipe

@@ -12,7 +12,7 @@ import numpy as np
 
 from diffres_cli.datasets import Clip, Dataset, load_dataset
 from diffres_cli.datasets.waveforms.cache import WaveformCache, build_cache
-from diffres_cli.errors import DataError, UsageError
+from diffres_cli.errors import DataError, SettingError, UsageError
 from diffres_cli.recipes.recipe import Data, Recipe
 from diffres_cli.training.material import Material, SoftTargets, Targets, fingerprint
 from diffres_cli.training.softlabels import SoftLabels, read_folder, read_table
@@ -124,7 +124,7 @@ def _dataset(data: Data) -> tuple[Dataset, SoftLabels | None]:
     if data.soft_labels and path.is_dir():
         return read_folder(path)
     if not data.dataset:
-        raise UsageError(f"--soft-labels {path}: is a table; say for which clips with --dataset NAME")
+        raise SettingError("soft_labels", path, "is a table; give the dataset whose clips it is for")
     dataset = load_dataset(data.dataset, Path(data.root) if data.root else None)
     return dataset, read_table(path, dataset) if data.soft_labels else None
 

@@ -15,7 +15,7 @@ from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import find_model
 from diffres_cli.checkpoint.parts import FRONT_ENDS
 from diffres_cli.datasets import Dataset
-from diffres_cli.errors import ModelError, UsageError
+from diffres_cli.errors import ModelError, SettingError, UsageError
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.weights import load_network
 from diffres_cli.recipes.recipe import Recipe
@@ -74,7 +74,7 @@ def inherited_fields(init: str, transfer: str) -> dict[str, Any]:
         return classifier
     front_end = next((name for name in FRONT_ENDS if _heard_through(card, name)), None)
     if front_end is None:
-        raise UsageError(f"--init {init}: its front end is none of {', '.join(FRONT_ENDS)}")
+        raise SettingError("init", init, f"its front end is none of {', '.join(FRONT_ENDS)}")
     own, held = FRONT_ENDS[front_end].config, card.mel
     fields = {
         **asdict(card.variant),

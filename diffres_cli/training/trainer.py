@@ -63,9 +63,7 @@ class Place:
         """
         found = torch.cuda.device_count()
         if self.device == "cuda" and found < self.devices:
-            raise UsageError(
-                f"--device cuda --devices {self.devices}: {found} GPUs were found; use --device cpu"
-            )
+            raise UsageError(f"device cuda, devices {self.devices}: {found} GPUs were found; choose cpu")
         return "gpu" if self.device == "cuda" or (self.device == "auto" and found >= self.devices) else "cpu"
 
     @property
