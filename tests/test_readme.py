@@ -16,7 +16,7 @@ import diffres_cli
 from diffres_cli.datasets.catalog import SOURCES
 
 ROOT = Path(__file__).parent.parent
-DOCS = ("onnx.md", "cli.md", "batch.md", "models.md", "python.md")
+DOCS = ("onnx.md", "cli.md", "batch.md", "models.md", "python.md", "extend.md")
 PAGES = (ROOT / "README.md", *(ROOT / "docs" / name for name in DOCS))
 SET_UP = ("scripts/", "pip install")  # these make environments: the house's own commands, run by CI
 
