@@ -173,7 +173,7 @@ def test_a_signal_stops_a_download_which_goes_on_later(server, tmp_path, number,
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == code
     assert b"Traceback" not in said
-    told = said.endswith(b"\ndiffres: stopped: the same command goes on from here\n")
+    told = said.endswith(b"\ndiffres: stopped: the same command resumes here\n")
     assert told == (number == signal.SIGINT)
     assert data("check", "esc50", "--data", root).code == 2
     assert data("download", "esc50", "--data", root).code == 0
@@ -285,7 +285,7 @@ def test_check_of_a_download_that_was_cut_off_between_its_last_steps_says_so(ser
     (tmp_path / "n" / STAGE / "unpacked").mkdir(parents=True)
     result = data("check", "nsynth", "--data", tmp_path / "n")
     assert result.code == 1
-    assert "was cut off: `diffres data download nsynth` goes on with it" in result.complaint
+    assert "was cut off: `diffres data download nsynth` resumes it" in result.complaint
 
 
 def test_check_of_a_wrong_folder_says_what_it_expected_and_found(tmp_path):

@@ -129,7 +129,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(server, tmp_path):
 
 def test_a_file_is_no_folder_for_a_dataset(server, tmp_path):
     (tmp_path / "a.txt").write_text("mine")
-    with pytest.raises(DataError, match=r"a\.txt is a file: give a folder"):
+    with pytest.raises(DataError, match=r"a\.txt is a file: choose a folder"):
         download(small("nsynth")[0], tmp_path / "a.txt")
     assert (tmp_path / "a.txt").read_text() == "mine"
 

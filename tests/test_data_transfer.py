@@ -19,8 +19,7 @@ from patience import PATIENCE
 from places import names, open_to_all, unprivileged
 
 from diffres_cli.datasets.clip import Archive
-from diffres_cli.datasets.download.archive import MIRROR, ArchiveError
-from diffres_cli.datasets.download.transfer import fetch
+from diffres_cli.datasets.download.archive import MIRROR, ArchiveError, fetch
 from diffres_cli.errors import OutputError
 
 DATA = os.urandom(600_000)
@@ -43,7 +42,7 @@ def cut_off(server: FileServer, archive: Archive, path: Path) -> None:
     """Let a download be cut after a third, with nothing more coming."""
     server.fail("set", after=PART)
     server.fail("set", after=0)
-    with pytest.raises(ArchiveError, match=r"connection failed .* goes on where it stopped"):
+    with pytest.raises(ArchiveError, match=r"connection failed .* resumes where it stopped"):
         fetch(archive, path)
     assert path.with_name("set.zip.part").stat().st_size == PART
     assert not path.exists()
@@ -230,7 +229,7 @@ def test_a_folder_nobody_may_write_to_is_told(tmp_path):
 def test_a_full_disk_is_told_and_the_download_goes_on_once_there_is_room(server, tmp_path):
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from diffres_cli.datasets.download.transfer import fetch\n"
+        "from diffres_cli.datasets.download.archive import fetch\n"
         "from diffres_cli.errors import OutputError\n"
         "from diffres_cli.datasets.clip import Archive\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({PART}, {PART}))\n"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from diffres_cli.datasets import SOURCES, load_dataset
 from diffres_cli.datasets.download.download import STAGE
 from diffres_cli.datasets.listing import Listing, relative
-from diffres_cli.datasets.tables import read_columns, read_rows
+from diffres_cli.datasets.lists import read_columns, read_rows
 from diffres_cli.errors import DataError
 
 SPEECH = "/m/09x0r"
@@ -262,7 +262,7 @@ def test_a_download_that_was_cut_off_is_no_dataset_yet(tmp_path):
     root = nsynth(tmp_path / "nsynth", parts=("train", "test"))
     stage = root / STAGE / "unpacked"
     stage.mkdir(parents=True)
-    with pytest.raises(DataError, match="its download was cut off: `diffres data download nsynth` goes on"):
+    with pytest.raises(DataError, match="its download was cut off: `diffres data download nsynth` resumes"):
         load_dataset("nsynth", root)
     assert load_dataset("nsynth", root, unfinished=True).splits == ("train", "test")
     stage.rmdir()

@@ -259,14 +259,12 @@ def test_a_damaged_parquet_table(tmp_path):
 
 def test_a_folder_without_audio_says_what_was_expected(tmp_path):
     (tmp_path / "labels.csv").write_text(json.dumps({}))
-    with pytest.raises(
-        DataError, match=r"expected a sub-folder per label.*found labels\.csv; a table of another"
-    ):
+    with pytest.raises(DataError, match=r"expected a sub-folder per label.*found labels\.csv"):
         load_dataset("folder", tmp_path)
 
 
 def test_a_folder_of_ones_own_has_no_place_of_its_own(tmp_path):
-    with pytest.raises(DataError, match="is yours: give your folder or table by --data"):
+    with pytest.raises(DataError, match="is yours"):
         load_dataset("folder")
     with pytest.raises(DataError, match="no such folder or table"):
         load_dataset("folder", tmp_path / "gone")

@@ -17,7 +17,7 @@ from diffres_cli.recipes.files import recipe_for
 MODULE = """
 from diffres_cli.datasets import Source
 from diffres_cli.datasets.build import Listed, build
-from diffres_cli.datasets.tables import read_columns
+from diffres_cli.datasets.lists import read_columns
 
 def read(root):
     rows = list(read_columns(root / "clips.csv", "path", "labels", "start", "end", "split"))

@@ -37,7 +37,7 @@ DOORS = {"tagging": {"nn"}, "cli": {"nn", "evaluation", "training", "comparison"
 
 # The files of each extra, which say what to install where the package is missing.
 OPTIONAL = {
-    "parquet": {PACKAGE / "outputs" / "parquet.py", PACKAGE / "datasets" / "parquet.py"},
+    "parquet": {PACKAGE / "outputs" / "parquet.py", PACKAGE / "datasets" / "cliptable.py"},
     "ray": {*(PACKAGE / "batch" / "ray").glob("*.py")},
 }
 

@@ -15,7 +15,7 @@ from diffres_cli.cli.export import _text
 from diffres_cli.comparison.planfile import read_plan, shipped_plans
 from diffres_cli.config import read_file
 from diffres_cli.datasets.clip import Dataset
-from diffres_cli.datasets.tables import read_columns, read_lines
+from diffres_cli.datasets.lists import read_columns, read_lines
 from diffres_cli.errors import DiffresError
 from diffres_cli.evaluation.labelmap import read_map
 from diffres_cli.recipes.files import RECIPES, read_recipe

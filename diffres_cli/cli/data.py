@@ -16,8 +16,8 @@ from diffres_cli.cli.folder import INTERRUPTED
 from diffres_cli.cores import available_cores
 
 if TYPE_CHECKING:
+    from diffres_cli.datasets.check import Problem
     from diffres_cli.datasets.clip import Archive, Dataset, Source
-    from diffres_cli.datasets.examine import Problem
 
 _WORTH_A_WORKER = 500  # recordings: starting a process takes as long as reading about this many headers
 _SHOWN = 5  # problems told one by one where no report is asked for
@@ -86,7 +86,7 @@ def download(
                 source, _folder(source, data), keep_archives=keep_archives, on_step=steps.show
             )
     except KeyboardInterrupt:
-        say("stopped: the same command goes on from here")
+        say("stopped: the same command resumes here")
         return INTERRUPTED
     return 1 if _say_counts(source, dataset) or dataset.missing else 0
 
@@ -114,7 +114,7 @@ def check(
     found = _problems(dataset, deep, jobs)
     unfinished = is_unfinished(folder := _folder(source, data))
     if unfinished:
-        say(f"{folder}: a download was cut off: `diffres data download {name}` goes on with it")
+        say(f"{folder}: a download was cut off: `diffres data download {name}` resumes it")
     differs = _say_counts(source, dataset)
     _report(found, output)
     unusable = len({problem.name for problem in found if problem.kind == "undecodable"})
@@ -125,13 +125,13 @@ def check(
 
 def _problems(dataset: Dataset, deep: bool, jobs: int | None) -> list[Problem]:
     from diffres_cli.cli.steps import Steps
-    from diffres_cli.datasets.examine import problems
+    from diffres_cli.datasets.check import find_problems
 
     recordings = len({clip.path for clip in dataset.clips})
     count = jobs or min(available_cores(), max(1, recordings // _WORTH_A_WORKER))
     with Steps(count=True) as steps:
         return list(
-            problems(
+            find_problems(
                 dataset,
                 deep=deep,
                 jobs=count,
@@ -173,7 +173,7 @@ def _csv(found: Sequence[Problem]) -> bytes:
 
 
 def _folder(source: Source, data: Path | None) -> Path:
-    from diffres_cli.datasets.places import data_folder
+    from diffres_cli.datasets.folders import data_folder
 
     return data_folder(source.folder) if data is None else data.expanduser()
 

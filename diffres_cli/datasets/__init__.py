@@ -1,16 +1,15 @@
 """Labelled audio: which clips there are, how to get them, and their waveforms at memory speed.
 
     clip.py       the types: Clip, Dataset, Source, Archive
-    places.py     where datasets and decoded waveforms lie on this machine
+    folders.py    where datasets and decoded waveforms lie on this machine
     listing.py    which files lie in a folder, found by name with any audio extension
-    tables.py     CSV lists, row by row; labels by name
-    parquet.py    the same from Parquet, row by row
+    lists.py      official lists: CSV and text, row by row; labels by name
     build.py      what a list names -> a Dataset: clips with a file, names without
-    labelled.py   a table of paths and labels, CSV or Parquet, as people write them
+    cliptable.py  a user's own table of clips and labels, CSV or Parquet
     foldlist.py   a list with folds and numbered classes
     audioset.py, fsd50k.py, esc50.py, urbansound8k.py, speechcommands.py, nsynth.py, arabic.py, folder.py
                   one dataset each: its facts, and the reader of its official layout
-    examine.py    what is wrong with the files of a dataset
+    check.py      clips that are missing, damaged, or cannot be decoded
     waveforms/    clips decoded once, read at memory speed: build_cache, WaveformCache
     download/     archives fetched, verified and unpacked
     catalog.py    the registry: by name, or package.module:NAME; load_dataset
@@ -20,7 +19,7 @@ Nothing here imports torch.
 
 from diffres_cli.datasets.catalog import SOURCES, find_source, load_dataset
 from diffres_cli.datasets.clip import Archive, Clip, Dataset, Source
-from diffres_cli.datasets.places import cache_folder, data_folder, data_home
+from diffres_cli.datasets.folders import cache_folder, data_folder, data_home
 
 __all__ = [
     "SOURCES",

@@ -8,7 +8,7 @@ from pathlib import Path
 from diffres_cli.datasets.build import Listed, build, check_count
 from diffres_cli.datasets.clip import Archive, Dataset, Source
 from diffres_cli.datasets.listing import Listing, find_home, relative
-from diffres_cli.datasets.tables import Labels, read_columns
+from diffres_cli.datasets.lists import Labels, read_columns
 
 _LISTS = {"train": "train.csv", "validation": "val.csv", "test": "test.csv"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from diffres_cli.datasets.build import Listed, build, check_count
 from diffres_cli.datasets.clip import Dataset, Source
 from diffres_cli.datasets.listing import stem, walk, wrong_folder
-from diffres_cli.datasets.tables import Labels, read_columns, read_rows
+from diffres_cli.datasets.lists import Labels, read_columns, read_rows
 from diffres_cli.errors import DataError
 
 _CLASSES = "class_labels_indices.csv"

@@ -10,8 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from diffres_cli.datasets.clip import Dataset, Source
+from diffres_cli.datasets.folders import data_folder
 from diffres_cli.datasets.listing import how_to_get
-from diffres_cli.datasets.places import data_folder
 from diffres_cli.errors import DataError, UsageError
 from diffres_cli.imports import import_object
 
@@ -79,12 +79,12 @@ def load_dataset(name: str, root: Path | None = None, *, unfinished: bool = Fals
     source = find_source(name)
     if root is None:
         if not source.splits:
-            raise DataError(f"the dataset {name!r} is yours: give your folder or table by --data")
+            raise DataError(f"the dataset {name!r} is yours: name its folder or table as the data")
         root = data_folder(source.folder)
     if not root.exists():
         raise DataError(_absent(source, root))
     if not unfinished and is_unfinished(root):
-        raise DataError(f"{root}: its download was cut off: `diffres data download {name}` goes on with it")
+        raise DataError(f"{root}: its download was cut off: `diffres data download {name}` resumes it")
     with _no_garbage_collection():
         return replace(source.read(root), name=source.name)
 

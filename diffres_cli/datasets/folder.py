@@ -10,7 +10,7 @@ from pathlib import Path
 from diffres_cli.audio import printable
 from diffres_cli.datasets.build import Listed, build
 from diffres_cli.datasets.clip import Dataset, Source
-from diffres_cli.datasets.labelled import TABLES, LabelledRow, read_table, split_name
+from diffres_cli.datasets.cliptable import TABLES, LabelledRow, read_table, split_name
 from diffres_cli.datasets.listing import Listing, folders_in, is_audio, stem, walk
 from diffres_cli.errors import DataError
 from diffres_cli.text import composed
@@ -138,7 +138,7 @@ def _nothing(root: Path) -> str:
     found = ", ".join(printable(name) for name in names[:4]) or "nothing"
     return (
         f"expected a sub-folder per label, with audio, or clips.csv with the columns path and labels, "
-        f"in {root}; found {found}; a table of another name is given itself: --data TABLE.csv"
+        f"in {root}; found {found}; for a table of another name, give the table itself"
     )
 
 
@@ -153,5 +153,5 @@ SOURCE = Source(
     multi_label=False,
     seconds=0.0,
     read=read,
-    manual="Give your folder (a sub-folder per label) or table (path, labels): --data PATH",
+    manual="Your folder (a sub-folder per label) or table (path, labels) is the data",
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 from diffres_cli.datasets.build import Listed, build, check_count
 from diffres_cli.datasets.clip import Archive, Dataset, Source
 from diffres_cli.datasets.listing import Listing, find_home, relative
-from diffres_cli.datasets.tables import Labels, read_columns, read_rows
+from diffres_cli.datasets.lists import Labels, read_columns, read_rows
 from diffres_cli.errors import DataError
 
 _TRUTH = "FSD50K.ground_truth"

@@ -10,7 +10,7 @@ from typing import Any
 from diffres_cli.datasets.build import Listed, build
 from diffres_cli.datasets.clip import Archive, Dataset, Source
 from diffres_cli.datasets.listing import Listing, find_home, relative, wrong_folder
-from diffres_cli.datasets.tables import Labels
+from diffres_cli.datasets.lists import Labels
 from diffres_cli.errors import DataError
 
 _FOLDERS = {"train": "nsynth-train", "validation": "nsynth-valid", "test": "nsynth-test"}

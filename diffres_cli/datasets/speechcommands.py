@@ -8,7 +8,7 @@ from pathlib import Path
 from diffres_cli.datasets.build import Listed, build, check_count
 from diffres_cli.datasets.clip import Archive, Dataset, Source
 from diffres_cli.datasets.listing import Listing, files_in, find_home, folders_in, is_audio, relative, stem
-from diffres_cli.datasets.tables import read_lines
+from diffres_cli.datasets.lists import read_lines
 from diffres_cli.errors import DataError
 
 _LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}

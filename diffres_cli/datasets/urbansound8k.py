@@ -7,7 +7,7 @@ from pathlib import Path
 from diffres_cli.datasets.clip import Dataset, Source
 from diffres_cli.datasets.foldlist import FoldRow, build_folds
 from diffres_cli.datasets.listing import find_home
-from diffres_cli.datasets.tables import read_columns
+from diffres_cli.datasets.lists import read_columns
 
 _LIST = "metadata/UrbanSound8K.csv"
 

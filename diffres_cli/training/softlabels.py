@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from diffres_cli.audio import MEDIA_EXTENSIONS
 from diffres_cli.checkpoint.find import LABELS_NAME, shipped_models
 from diffres_cli.datasets import Clip, Dataset
-from diffres_cli.datasets.tables import read_columns
+from diffres_cli.datasets.lists import read_columns
 from diffres_cli.errors import DataError
 from diffres_cli.files import reason
 

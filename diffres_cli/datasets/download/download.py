@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diffres_cli.datasets.clip import Archive, Dataset, Source
-from diffres_cli.datasets.download.archive import ArchiveError
+from diffres_cli.datasets.download.archive import ANOTHER_FOLDER, ArchiveError, fetch, partial
 from diffres_cli.datasets.download.extract import extract
-from diffres_cli.datasets.download.transfer import ANOTHER_FOLDER, fetch, partial
 from diffres_cli.errors import DataError, OutputError, UsageError
 from diffres_cli.files import make_folder, reason, refuse_lack_of_room
 from diffres_cli.imports import import_failure
@@ -87,7 +86,7 @@ def _present(source: Source, root: Path) -> Dataset | None:
     if is_unfinished(root) or not root.exists():
         return None
     if not root.is_dir():
-        raise DataError(f"{root} is a file: give a folder with --data")
+        raise DataError(f"{root} is a file: choose a folder")
     if found := _complete(source, root):
         return found
     _refuse_occupied(source, root)
@@ -108,8 +107,8 @@ def _refuse_occupied(source: Source, root: Path) -> None:
     if names:
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         raise DataError(
-            f"{root} is not empty ({shown}) and no complete {source.name} (see `diffres data check "
-            f"{source.name} --data {root}`): empty it, or give another folder with --data"
+            f"{root} is not empty ({shown}) and no complete {source.name} (`diffres data check "
+            f"{source.name}` lists what is missing): empty it, or choose another data folder"
         )
 
 
@@ -256,5 +255,5 @@ def _failures_named(root: Path) -> Iterator[None]:
     except OSError as error:
         where = error.filename or root
         raise import_failure(error) or OutputError(
-            f"cannot read or write {where}: {reason(error)}: make room, or give --data"
+            f"cannot read or write {where}: {reason(error)}: {ANOTHER_FOLDER}"
         ) from error

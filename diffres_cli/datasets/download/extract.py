@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from diffres_cli.datasets.download.archive import ArchiveError
+from diffres_cli.datasets.download.archive import ANOTHER_FOLDER, ArchiveError
 from diffres_cli.datasets.download.containers import contents, entries
 from diffres_cli.datasets.download.entries import LARGEST_EXPANSION, Rules
-from diffres_cli.datasets.download.transfer import ANOTHER_FOLDER
 from diffres_cli.errors import OutputError
 from diffres_cli.files import reason, refuse_lack_of_room
 
@@ -98,6 +97,6 @@ def _explained(name: str, folder: Path) -> Iterator[None]:
     except OSError as error:
         where = error.filename or folder
         raise OutputError(
-            f"cannot read or write {where}: {reason(error)}: make room, or give another folder with --data; "
+            f"cannot read or write {where}: {reason(error)}: {ANOTHER_FOLDER}; "
             "the same command goes on from here"
         ) from error

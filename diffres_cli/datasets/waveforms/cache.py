@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from diffres_cli.cores import available_cores
 from diffres_cli.datasets.clip import Clip
-from diffres_cli.datasets.places import cache_folder
+from diffres_cli.datasets.folders import cache_folder
 from diffres_cli.datasets.waveforms.decoding import CHANGED, WaveformFormat, clip_key
 from diffres_cli.datasets.waveforms.lookup import Locations, locate_clips
 from diffres_cli.datasets.waveforms.missing import check_room, plan_jobs
@@ -97,7 +97,7 @@ def build_cache(
 
     Args:
         seconds: the longest excerpt that is kept, None for all of a clip.
-        folder: where caches are kept, `places.cache_folder()` by default.
+        folder: where caches are kept, `folders.cache_folder()` by default.
         workers: processes that decode; 0 for one on every core. They are spawned: a script that calls this
             needs `if __name__ == "__main__"`.
         on_progress: called with how many clips are done, and of how many.

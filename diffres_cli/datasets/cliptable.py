@@ -1,17 +1,17 @@
-"""A table of clips and labels, CSV or Parquet, as people write them."""
+"""A user's own table of clips and labels, CSV or Parquet."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from diffres_cli.audio import printable
 from diffres_cli.datasets.listing import relative
-from diffres_cli.datasets.parquet import read_parquet
-from diffres_cli.datasets.tables import read_rows
+from diffres_cli.datasets.lists import read_rows
 from diffres_cli.errors import DataError
+from diffres_cli.imports import required
 
 TABLES = (".csv", ".parquet")
 _SPLITS = {
@@ -75,9 +75,22 @@ def _csv_cells(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _parquet_cells(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    names, rows = read_parquet(table, _COLUMNS)
+    names, rows = _read_parquet(table, _COLUMNS)
     _check_columns(table, names)
     yield from enumerate(rows, 1)
+
+
+def _read_parquet(path: Path, columns: Collection[str]) -> tuple[list[str], list[dict[str, Any]]]:
+    """The names of all columns of a table, and its rows with those of `columns` that it has."""
+    with required(f"{path}: reading Parquet", "diffres[parquet]"):
+        from pyarrow import ArrowException, parquet
+    try:
+        names = list(parquet.read_schema(path).names)
+        table = parquet.read_table(path, columns=[name for name in names if name in columns])
+    except (OSError, ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: cannot be read as Parquet ({reason})") from error
+    return names, table.to_pylist()
 
 
 def _check_columns(table: Path, found: Iterable[str]) -> None:

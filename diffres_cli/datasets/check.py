@@ -1,4 +1,4 @@
-"""Which clips of a dataset can be decoded."""
+"""Clips of a dataset that are missing, damaged, or cannot be decoded."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Finding(NamedTuple):
     seconds: float | None
 
 
-def problems(
+def find_problems(
     dataset: Dataset,
     *,
     deep: bool = False,
