@@ -48,4 +48,4 @@ def test_a_machine_without_a_home_is_not_complained_about(tmp_path: Path, comman
 
 def test_one_module_imports_onnx_runtime() -> None:
     found = {found.path for found in imports_of(python_files("diffres_cli")) if found.top == "onnxruntime"}
-    assert found == {ROOT / "diffres_cli" / "ort.py"}
+    assert found == {ROOT / "diffres_cli" / "inference" / "ort.py"}
