@@ -107,7 +107,7 @@ def card_of(recipe: Recipe, dataset: Dataset, name: str) -> ModelCard:
         license=dataset.licence or "not stated",
         trained_on=f"{dataset.name} ({splits})" + (f": {dataset.citation}" if dataset.citation else ""),
         derived_from=origin,
-        sample_duration=recipe.data.seconds,
+        sample_duration=recipe.data.seconds or dataset.seconds,
         minimum_fps=rate.minimum,
         maximum_fps=rate.maximum,
         default_fps=rate.default,
