@@ -2,7 +2,7 @@
 
 reference.py  what a user writes, and what a record says
 cache.py      what is here already, found and removed without a network
-download.py   the files asked for, and no others, verified; a cut download goes on where it stopped
+download.py   the files asked for, and no others, verified; a cut download resumes
 upload.py     files as one commit
 failures.py   what went wrong, in one line
 quiet.py      the library's own warnings and bars
