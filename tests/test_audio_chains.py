@@ -119,6 +119,15 @@ def test_a_stream_that_cannot_be_decoded_is_told_and_the_next_is_read(tmp_path: 
     assert "stream 2, at 1.00 s: cannot be decoded" in warning
 
 
+def test_what_is_no_ogg_behind_ogg_is_told(tmp_path: Path) -> None:
+    ogg, wav = (write(tmp_path / name, noise(0.5)).read_bytes() for name in ("a.ogg", "a.wav"))
+    got, recording = read(ogg + wav)
+    assert np.array_equal(got, read(ogg)[0])
+    assert f"{len(wav)} bytes behind its last page" in recording.warnings[0]
+    for harmless in (b"TAG" + bytes(125), bytes(5000), b"stray"):
+        assert read(ogg + ogg + harmless)[1].warnings == []
+
+
 def test_sound_between_the_pages_of_pictures_is_read(tmp_path: Path) -> None:
     wav = write(tmp_path / "a.wav", noise(2, 48000), 48000)
     pictures = ("-f", "lavfi", "-i", "testsrc=duration=2:size=64x64:rate=10")

@@ -229,6 +229,15 @@ def test_a_second_recording_in_a_file_is_told(tmp_path: Path, container: str) ->
     assert "second chunk of samples" in recording.warnings[0]
 
 
+@pytest.mark.parametrize("other", ["flac", "ogg"])
+def test_a_recording_in_another_format_behind_is_no_samples(tmp_path: Path, other: str) -> None:
+    lead, samples = CONTAINERS["wav"].parts(tmp_path, NOISE)
+    one = CONTAINERS["wav"].file(lead, samples)
+    got, recording = read(one + write(tmp_path / f"a.{other}", NOISE).read_bytes())
+    assert len(got) == len(NOISE)
+    assert f"another recording begins {len(one)} bytes" in recording.warnings[0]
+
+
 @pytest.mark.parametrize("off", [-24, -4, 2, 6, 24])
 def test_a_size_that_is_off_by_some_bytes_adds_no_sound(tmp_path: Path, off: int) -> None:
     wav = CONTAINERS["wav"]

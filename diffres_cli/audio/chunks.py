@@ -22,7 +22,7 @@ _WRAP = 2**32
 _CHUNKS = b"LIST list id3 bext iXML cue smpl PEAK _PMX JUNK PAD FLLR ANNO APPL info"
 _APPENDED = (*(name.ljust(4) for name in _CHUNKS.split()), b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
 _W64_RIFF, _W64_TAIL = bytes.fromhex("726966662e91cf11"), bytes.fromhex("f3acd3118cd100c04f8edb8a")
-_BEGINNINGS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b".snd", _W64_RIFF)
+_BEGINNINGS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b".snd", b"fLaC", b"OggS", _W64_RIFF)
 _Order = Literal["little", "big"]
 
 

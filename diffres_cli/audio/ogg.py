@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from diffres_cli.audio.sources import OpenFile
 from diffres_cli.audio.stream import Stream, read_range
+from diffres_cli.audio.tags import skip_tags
 
 _MAGIC = b"OggS\0"
 _HEADER = 27  # bytes, before the table of segments
@@ -21,6 +22,7 @@ _FLAC = b"\x7fFLAC"
 _SOUND = (b"\x01vorbis", b"OpusHead", b"Speex   ", _FLAC)
 _FLAC_MAPPING = 9  # bytes of a FLAC stream's first page before those that a FLAC file begins with
 _FLAC_TOTAL = 21  # bytes from there to the number of samples, 36 bits
+_STRAY = 1024  # bytes; fewer behind the last page are not worth a word
 _ENOUGH = 2**21  # samples, more than a page holds
 
 
@@ -78,12 +80,22 @@ def ogg_streams(file: OpenFile) -> Iterator[Stream]:
         yield Stream()
     is_only = following is None
     while link is not None:
-        yield _stream(file, link, is_only)
+        behind = _behind(file, link) if following is None else ""
+        yield _stream(file, link, is_only, behind)
         link, following = following, next(links, None)
 
 
-def _stream(file: OpenFile, link: _Link, is_only: bool) -> Stream:
-    problems = []
+def _behind(file: OpenFile, link: _Link) -> str:
+    """What is said of bytes behind the last link that are not Ogg, and so are not read."""
+    start = skip_tags(file, link.end)
+    head, size = file.peek(_STRAY, start), file.size - start
+    if size < _STRAY or head.startswith(_MAGIC) or not any(head):
+        return ""
+    return f"{size} bytes behind its last page are not Ogg"
+
+
+def _stream(file: OpenFile, link: _Link, is_only: bool, behind: str) -> Stream:
+    problems = [behind] if behind else []
     if link.sound not in link.ended:
         problems.append("it breaks off before its last page")
     if link.strange:
