@@ -280,5 +280,5 @@ def test_a_dry_run_says_which_cells_have_no_data(tmp_path: Path, monkeypatch: py
     assert result.code == 0
     states = {(row.split()[0], " ".join(row.split()[-3:-1])) for row in result.out.splitlines()[1:]}
     assert states == {("esc10", "no data"), ("esc50", "to do")}
-    assert re.search(r"esc10.*--data esc10=DIR.* \[22 cells\]$", result.complaint)
+    assert re.search(r"esc10.*--data NAME=DIR.* \[22 cells\]$", result.complaint)
     assert not (tmp_path / "out").exists()

@@ -187,7 +187,7 @@ def _list_cells(plan: Plan, cells: Sequence[Cell], output: Path, roots: dict[str
         rows.append((cell.label, ",".join(f"{rate:g}" for rate in cell.rates), str(state), folder.path.name))
     emit_table(("cell", "fps", "state", "folder"), *rows)
     for fault, labels in faults.items():
-        say(f"{fault} [{count_of(len(labels), 'cell')}]")
+        say(f"{fault} (--data NAME=DIR) [{count_of(len(labels), 'cell')}]")
 
 
 def _roots(data: list[str] | None) -> dict[str, Path]:
