@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from audio_files import Samples, ffmpeg, noise, read, write
 
+from diffres_cli.errors import AudioError
+
 ID3V1 = b"TAG" + bytes(125)
 PICTURE = b"ID3\4\0\0" + bytes([0, 0x20, 0, 0]) + b"\xff\xfb\x90\x64" * (0x20 << 12)
 APE_HEADER = b"APETAGEX" + struct.pack("<4I8x", 2000, 1032, 1, 0xA0000000) + bytes(1000)
@@ -181,3 +183,11 @@ def test_frames_of_free_format_are_left_to_libsndfile(tmp_path: Path) -> None:
     got, recording = read(bytes(data))
     assert 2 * 44100 <= len(got) < 2.1 * 44100
     assert (recording.frames, recording.warnings) == (None, [])
+
+
+def test_a_piece_of_a_frame_is_not_taken_for_a_missing_file(tmp_path: Path) -> None:
+    piece = write(tmp_path / "a.mp3", noise(0.5)).read_bytes()[:100]
+    with pytest.raises(AudioError) as caught:
+        read(piece)
+    assert "not recognised" in str(caught.value)
+    assert "does not exist" not in str(caught.value)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import soundfile
 
 
+_NOT_A_FILE = 7  # SFE_BAD_FILE: libsndfile's word for MPEG audio without one whole frame, too
 _SYSTEM_ERROR = 2  # libsndfile's SF_ERR_SYSTEM: a call of the system failed, whatever is in the file
 _WHOLE = Stream()
 # libsndfile corrects a length that the file does not bear out, and keeps a note of it.
@@ -178,6 +179,8 @@ def _open(file: OpenFile) -> soundfile.SoundFile:
 
 
 def _words(error: soundfile.LibsndfileError) -> str:
+    if error.code == _NOT_A_FILE:
+        return "Format not recognised"
     return str(error.error_string).removeprefix("Error : ").strip(" .")
 
 
