@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+_LONGEST_LINE = 2**20  # characters; a device such as /dev/zero has a line without end
 STDIN = "-"  # as a file name: standard input
 
 # Control characters, line separators, marks that turn the direction of writing, invisible spaces, and halves
@@ -114,8 +115,11 @@ def read_text(path: Path) -> str:
 def _lines(file: IO[bytes], encoding: str) -> Iterator[str]:
     number = 0
     try:
-        for line in io.TextIOWrapper(file, encoding, newline=""):
+        text = io.TextIOWrapper(file, encoding, newline="")
+        while line := text.readline(_LONGEST_LINE):
             number += 1
+            if len(line) == _LONGEST_LINE:
+                raise NotTextError(f"line {number} is {_LONGEST_LINE:,} characters long, or longer")
             if "\0" in line:
                 raise NotTextError(f"line {number} holds NUL characters")
             yield line

@@ -111,3 +111,9 @@ def test_a_list_in_utf_16_without_a_mark_tags_nothing(
     result = invoke("tag", "--files-from", "list.txt")
     assert (result.code, result.out) == (2, "")
     assert "list.txt: not a list of paths: every other byte is NUL" in result.complaint
+
+
+def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("Siren\n" + "x" * 2**21)
+    with pytest.raises(ValueError, match="line 2 is 1,048,576 characters"):
+        list(lines_of(tmp_path / "labels.txt"))
