@@ -58,7 +58,6 @@ def download(
     names: Sequence[str],
     check: Callable[[Path], None],
     *,
-    optional: Sequence[str] = (),
     offline: bool = False,
 ) -> Path:
     """Fetch the named files of a model, in this order; whatever else it holds is ignored.
@@ -67,7 +66,6 @@ def download(
 
     Args:
         check: given the folder, raises to refuse it; its files are then removed.
-        optional: files to fetch first, where the model has them.
         offline: do not use the network, as HF_HUB_OFFLINE.
 
     Returns:
@@ -85,7 +83,7 @@ def download(
             f"network: run `diffres models install {reference}` with one"
         )
     with quiet_library(), explained(reference):
-        commit, blobs = _state(reference, names, optional)
+        commit, blobs = _state(reference, names)
         _refuse_oversized(reference, blobs)
         pinned = reference.at(commit)
         folder = repo_folder(reference) / "snapshots" / commit
@@ -100,7 +98,7 @@ def download(
     return folder
 
 
-def _state(reference: Reference, names: Sequence[str], optional: Sequence[str]) -> tuple[str, list[Blob]]:
+def _state(reference: Reference, names: Sequence[str]) -> tuple[str, list[Blob]]:
     """The commit a revision means on the hub, and what it says of the files."""
     from huggingface_hub import HfApi, constants
 
@@ -113,7 +111,7 @@ def _state(reference: Reference, names: Sequence[str], optional: Sequence[str]) 
             timeout=constants.HF_HUB_ETAG_TIMEOUT,
         )
         files = {file.rfilename: file for file in info.siblings or []}
-        blobs = [_blob(files[name]) for name in (*optional, *names) if name in files]
+        blobs = [_blob(files[name]) for name in names if name in files]
     except (KeyError, TypeError, ValueError) as error:
         raise _no_hub(reference) from error
     if not COMMIT.fullmatch(info.sha or ""):
