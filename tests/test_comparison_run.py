@@ -97,7 +97,7 @@ def test_where_nothing_succeeds_it_says_so(words: Callable[..., list[str]]) -> N
 def test_interrupted_robbed_of_a_process_and_killed_it_goes_on(
     words: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    command = words("[grid]\nfields = { training.epochs = 40, training.checkpoint_every = 1 }\n")
+    command = words("[grid]\nfields = { training.epochs = 16, training.checkpoint_every = 1 }\n")
     process = start(*command)
     _wait_for_progress(process, tmp_path)
     process.send_signal(signal.SIGINT)
