@@ -296,4 +296,5 @@ def tagger_of(model: ModelFile, device: str = "auto", threads: int = 1) -> Tagge
 def _torch_runtime(model: ModelFile, device: str, threads: int) -> Runtime:
     with required(f"running {model.path.name} on torch", "diffres[train]"):
         from diffres_cli.nn.backend import TorchRuntime
-    return TorchRuntime(model, device, threads)
+
+        return TorchRuntime(model, device, threads)  # imports the model's front end, too
