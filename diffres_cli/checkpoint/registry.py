@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from diffres_cli.errors import UsageError
+from diffres_cli.imports import import_object
 
 EXAMPLE_PATH = "my_package:MyClass"
 TRUST_VARIABLE = "DIFFRES_TRUST"
@@ -75,13 +76,10 @@ class Registry(Mapping[str, str]):
             UsageError: an unknown name, or an import path that leads to nothing.
         """
         self.check(name)
-        module, _, attribute = self._paths.get(name, name).partition(":")
-        try:
-            return getattr(import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            if name in self._paths:
-                raise
-            raise UsageError(f"{self.kind} {name}: cannot be imported: {error}") from error
+        if name not in self._paths:
+            return import_object(name, object)
+        module, _, attribute = self._paths[name].partition(":")
+        return getattr(import_module(module), attribute)
 
 
 def untrusted(names: Iterable[str], trusted: Iterable[str]) -> list[str]:
