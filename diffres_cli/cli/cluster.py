@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from diffres_cli.cli.config import is_typed
-from diffres_cli.cli.console import say
+from diffres_cli.cli.console import print_message
 from diffres_cli.cli.folder import at_least_one, attend, progress, terminable
 from diffres_cli.cores import available_cores
 from diffres_cli.errors import AudioError, SettingError, UsageError
@@ -117,7 +117,9 @@ def tag_on_cluster(cluster: Cluster, setup: Setup, found: list[str | AudioError]
         store.remove(name)
     todo = _todo(_planned(found, inputs), done_in(store, job.fingerprint), summary)
     if summary.skipped and not cluster.quiet:
-        say(f"{summary.skipped} recordings are done already, {len(todo)} to go (--force tags all again)")
+        print_message(
+            f"{summary.skipped} recordings are done already, {len(todo)} to go (--force tags all again)"
+        )
     return _run(engine, job, model, todo, summary, cluster.quiet)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffres_cli.cli import options
-from diffres_cli.cli.console import emit, emit_table, say
+from diffres_cli.cli.console import print_message, print_result, print_table
 from diffres_cli.cli.folder import INTERRUPTED, TERMINATED, Terminated, terminable
 from diffres_cli.cli.livebar import LiveBar
 from diffres_cli.cli.options import DATA, OUTPUT, RUN, option
@@ -130,7 +130,7 @@ def _run(plan: Plan, cells: Sequence[Cell], output: Path, where: Where, quiet: b
     def tell(line: str) -> None:
         bar.clear()
         if not quiet:
-            say(line)
+            print_message(line)
 
     summary = Summary()
     job = Job(output, where.roots, where.slots, tell, bar.draw, where.device)
@@ -138,7 +138,7 @@ def _run(plan: Plan, cells: Sequence[Cell], output: Path, where: Where, quiet: b
         with terminable(), bar:
             run_plan(plan, cells, job, summary)
     except (KeyboardInterrupt, Terminated) as stop:
-        say(f"stopped: {summary}; the same command goes on from here")
+        print_message(f"stopped: {summary}; the same command goes on from here")
         return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED
     _report(summary, quiet)
     return summary.exit_code
@@ -146,9 +146,9 @@ def _run(plan: Plan, cells: Sequence[Cell], output: Path, where: Where, quiet: b
 
 def _report(summary: Summary, quiet: bool) -> None:
     for label, why in summary.failures.items():
-        say(f"{label}: {why}")
+        print_message(f"{label}: {why}")
     if not quiet:
-        say(str(summary))
+        print_message(str(summary))
 
 
 def _write_tables(plan: Plan, cells: Sequence[Cell], output: Path, form: str) -> int:
@@ -158,9 +158,9 @@ def _write_tables(plan: Plan, cells: Sequence[Cell], output: Path, form: str) ->
 
     table = write_report(plan, cells, output)
     if table is None:
-        say(f"no cell of {plan.name} in {output} has a result: there is no table")
+        print_message(f"no cell of {plan.name} in {output} has a result: there is no table")
         return 3
-    emit(FORMATS[form][1](table))
+    print_result(FORMATS[form][1](table))
     return 0
 
 
@@ -168,7 +168,7 @@ def _list_plans() -> None:
     from diffres_cli.comparison.planfile import read_plan, shipped_plans
 
     found = [(name, read_plan(name)[0]) for name in shipped_plans()]
-    emit_table(("name", "kind", "title"), *((name, plan.kind, plan.title) for name, plan in found))
+    print_table(("name", "kind", "title"), *((name, plan.kind, plan.title) for name, plan in found))
 
 
 def _list_cells(plan: Plan, cells: Sequence[Cell], output: Path, roots: dict[str, Path]) -> None:
@@ -185,9 +185,9 @@ def _list_cells(plan: Plan, cells: Sequence[Cell], output: Path, roots: dict[str
         todo = "no data" if cell.label in without else "to do"
         state = "done" if folder.done(cell.rates) else folder.facts().get("status", todo)
         rows.append((cell.label, ",".join(f"{rate:g}" for rate in cell.rates), str(state), folder.path.name))
-    emit_table(("cell", "fps", "state", "folder"), *rows)
+    print_table(("cell", "fps", "state", "folder"), *rows)
     for fault, labels in faults.items():
-        say(f"{fault} (--data NAME=DIR) [{count_of(len(labels), 'cell')}]")
+        print_message(f"{fault} (--data NAME=DIR) [{count_of(len(labels), 'cell')}]")
 
 
 def _roots(data: list[str] | None) -> dict[str, Path]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from diffres_cli.cli.console import emit, say
+from diffres_cli.cli.console import print_message, print_result, print_table
 from diffres_cli.config import (
     FILE_NAME,
     FILE_VARIABLE,
@@ -120,13 +120,11 @@ def config(
     files: Config = context.meta[_META]
     rows = [("setting", "value", "from"), *_rows(known[name], name, words[len(name.split()) :], root)]
     held = " and ".join(str(file.path) for file in files.files) or f"no {FILE_NAME}"
-    emit(f"diffres {name}, with {held}\n")
+    print_result(f"diffres {name}, with {held}\n")
     for path in files.ignored:
-        emit(f"{_ignored(path)}\n")
-    emit("\n")
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    for row in rows:
-        emit("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+        print_result(f"{_ignored(path)}\n")
+    print_result("\n")
+    print_table(*rows)
 
 
 def _rows(command: Any, name: str, arguments: list[str], root: Any) -> Iterator[tuple[str, ...]]:
@@ -198,9 +196,9 @@ def _check_found(context: Any) -> None:
     if context.params.get("quiet") and "quiet" not in used:
         return
     for path in files.ignored:
-        say(_ignored(path))
+        print_message(_ignored(path))
     for path in dict.fromkeys(value.path for value in used.values()):
-        say(f"settings from {path}")
+        print_message(f"settings from {path}")
 
 
 def _refuse_personal(context: Any, setting: str, parameter: Any) -> None:

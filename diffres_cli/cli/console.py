@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def emit(text: str | bytes) -> None:
+def print_result(text: str | bytes) -> None:
     """Results, to standard output; bytes as they are, also to a terminal.
 
     Raises:
@@ -24,31 +24,32 @@ def emit(text: str | bytes) -> None:
     Sink(sys.stdout.buffer, "standard output").write(text)
 
 
-def emit_table(*rows: tuple[str, ...]) -> None:
+def print_table(*rows: tuple[str, ...]) -> None:
     """Results in aligned columns, the first row their heads."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        emit("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+        line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        print_result(f"{line.rstrip()}\n")
 
 
-def say(message: str) -> None:
+def print_message(message: str) -> None:
     """One line on standard error, whatever the message holds. That nobody can read it is no failure."""
     with suppress(OSError):
         print(f"diffres: {escaped(message)}", file=sys.stderr)
 
 
-def show(draw: Callable[[int, int], RenderableType]) -> None:
+def print_picture(draw: Callable[[int, int], RenderableType]) -> None:
     """A picture, to standard output, in the colours and letters of the terminal there.
 
     Args:
         draw: given the terminal's columns and lines.
 
     Raises:
-        OutputError, BrokenPipeError: see `emit`.
+        OutputError, BrokenPipeError: see `print_result`.
     """
     from rich.console import Console
 
     console = Console()
     with console.capture() as capture:  # rich would end the program when the pipe is closed
         console.print(draw(console.width, console.height))
-    emit(capture.get().encode("utf-8", "surrogateescape"))
+    print_result(capture.get().encode("utf-8", "surrogateescape"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffres_cli.cli import options
-from diffres_cli.cli.console import emit, emit_table, say
+from diffres_cli.cli.console import print_message, print_result, print_table
 from diffres_cli.cli.folder import INTERRUPTED
 from diffres_cli.cores import available_cores
 
@@ -43,7 +43,7 @@ def list_datasets(debug: options.Debug = False) -> int:
     from diffres_cli.datasets.catalog import SOURCES
 
     heads = ("name", "title", "classes", "clips", "licence", "download", "here")
-    emit_table(heads, *map(_row, SOURCES.values()))
+    print_table(heads, *map(_row, SOURCES.values()))
     return 0
 
 
@@ -55,7 +55,7 @@ def info(name: Name, debug: options.Debug = False) -> None:
     facts = _facts(find_source(name))
     width = max(len(key) for key, _ in facts)
     for key, value in facts:
-        emit(f"{key:<{width}}  {value}\n")
+        print_result(f"{key:<{width}}  {value}\n")
 
 
 @data_app.command()
@@ -79,14 +79,14 @@ def download(
 
     source = find_source(name)
     if source.archives:
-        say(f"{source.title}: licence {source.licence}; cite {source.citation}")
+        print_message(f"{source.title}: licence {source.licence}; cite {source.citation}")
     try:
         with Steps() as steps:
             dataset = fetch_dataset(
                 source, _folder(source, data), keep_archives=keep_archives, on_step=steps.show
             )
     except KeyboardInterrupt:
-        say("stopped: the same command resumes here")
+        print_message("stopped: the same command resumes here")
         return INTERRUPTED
     return 1 if _say_counts(source, dataset) or dataset.missing else 0
 
@@ -114,7 +114,7 @@ def check(
     found = _problems(dataset, deep, jobs)
     unfinished = is_unfinished(folder := _folder(source, data))
     if unfinished:
-        say(f"{folder}: a download was cut off: `diffres data download {name}` resumes it")
+        print_message(f"{folder}: a download was cut off: `diffres data download {name}` resumes it")
     differs = _say_counts(source, dataset)
     _report(found, output)
     unusable = len({problem.name for problem in found if problem.kind == "undecodable"})
@@ -144,24 +144,24 @@ def _say_counts(source: Source, dataset: Dataset) -> bool:
     """Splits, official and here, to standard output. Returns whether they differ."""
     counts = dataset.counts
     splits = list(dict.fromkeys([*source.splits, *counts]))
-    emit(f"{source.name}  {dataset.root}\n")
+    print_result(f"{source.name}  {dataset.root}\n")
     rows = [(split, str(source.splits.get(split, "–")), str(counts.get(split, 0))) for split in splits]
-    emit_table(("split", "official", "here"), *rows)
+    print_table(("split", "official", "here"), *rows)
     return any(counts.get(split, 0) != count for split, count in source.splits.items())
 
 
 def _report(found: Sequence[Problem], output: Path | None) -> None:
     for kind in ("missing", "undecodable", "damaged"):
-        emit(f"{kind}: {sum(problem.kind == kind for problem in found)}\n")
+        print_result(f"{kind}: {sum(problem.kind == kind for problem in found)}\n")
     if output is not None:
         from diffres_cli.files import write_atomically
 
         write_atomically(output, _csv(found))
         return
     for problem in found[:_SHOWN]:
-        say(f"{problem.name}: {problem.kind}: {problem.reason}")
+        print_message(f"{problem.name}: {problem.kind}: {problem.reason}")
     if len(found) > _SHOWN:
-        say(f"and {len(found) - _SHOWN} more: -o FILE.csv lists them all")
+        print_message(f"and {len(found) - _SHOWN} more: -o FILE.csv lists them all")
 
 
 def _csv(found: Sequence[Problem]) -> bytes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from diffres_cli.cli import options
-from diffres_cli.cli.console import say
+from diffres_cli.cli.console import print_message
 from diffres_cli.cli.livebar import LiveBar
 from diffres_cli.cli.options import DATA, MODEL, OUTPUT, option
 from diffres_cli.errors import OutputError, UsageError
@@ -163,7 +163,7 @@ def _warn_of_training(tested: Sequence[Subject]) -> None:
             known.setdefault(subject.name, {}).update(dict.fromkeys(subject.trained))
     if known:
         trained = "; ".join(f"{name} was trained on {', '.join(splits)}" for name, splits in known.items())
-        say(f"warning: {trained}: these are not held-out figures")
+        print_message(f"warning: {trained}: these are not held-out figures")
 
 
 def _warn(subject: Subject, evaluation: Evaluation) -> None:
@@ -171,16 +171,16 @@ def _warn(subject: Subject, evaluation: Evaluation) -> None:
     dataset = subject.dataset
     if missing := len(evaluation.missing):
         total = missing + len(dataset.of(*subject.splits))
-        say(
+        print_message(
             f"warning: {missing} of {total} clips of {dataset.name} {','.join(subject.splits)} are missing: "
             f"see `{subject.check}`"
         )
     for name, why in list(evaluation.undecodable.items())[:_SHOWN]:
-        say(f"warning: {name}: {why}")
+        print_message(f"warning: {name}: {why}")
     if len(evaluation.undecodable) > _SHOWN:
-        say(f"warning: {len(evaluation.undecodable)} clips of {dataset.name} cannot be decoded")
+        print_message(f"warning: {len(evaluation.undecodable)} clips of {dataset.name} cannot be decoded")
     if subject.run:
-        say(f"kept in {subject.run.evaluation}")
+        print_message(f"kept in {subject.run.evaluation}")
 
 
 def _write_others(

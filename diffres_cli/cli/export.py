@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from diffres_cli.cli import options
-from diffres_cli.cli.console import emit
+from diffres_cli.cli.console import print_result
 from diffres_cli.errors import UsageError
 from diffres_cli.imports import required
 from diffres_cli.text import NotTextError, read_text
@@ -60,7 +60,7 @@ def export(
         difference = export_onnx(network, output)
     else:
         difference = publish(network, output, f"{words}\n\n{found}".strip())
-    emit(f"{output}  (torch and ONNX Runtime agree to {difference:.0e})\n")
+    print_result(f"{output}  (torch and ONNX Runtime agree to {difference:.0e})\n")
 
 
 def _text(path: Path) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from diffres_cli.cli.console import say
+from diffres_cli.cli.console import print_message
 from diffres_cli.cli.inputs import refuse_overwriting
 from diffres_cli.cores import available_cores
 from diffres_cli.errors import OutputError, SettingError, UsageError
@@ -133,7 +133,7 @@ def attend(work: Callable[[], None], summary: Run, quiet: bool) -> int:
         with terminable():
             work()
     except (KeyboardInterrupt, Terminated) as stop:
-        say(f"stopped: {_count(summary)}; the same command goes on from here")
+        print_message(f"stopped: {_count(summary)}; the same command goes on from here")
         return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED
     except OutputError:
         _report(summary, quiet)
@@ -146,11 +146,11 @@ def _report(summary: Run, quiet: bool) -> None:
     """Warnings, failures and a count, after everything that went well."""
     if not quiet:
         for warning in summary.warnings:
-            say(f"warning: {warning}")
+            print_message(f"warning: {warning}")
     for failure in summary.failures:
-        say(failure)
+        print_message(failure)
     if not quiet:
-        say(_count(summary))
+        print_message(_count(summary))
 
 
 def engine(jobs: int | None) -> Engine:
@@ -232,9 +232,13 @@ def _count(summary: Run) -> str:
 
 def _say_start(summary: Run, remaining: int, force: bool, quiet: bool) -> None:
     if summary.changed and not force and not quiet:
-        say(f"settings or versions changed since the last run: {summary.changed} recordings are tagged again")
+        print_message(
+            f"settings or versions changed since the last run: {summary.changed} recordings are tagged again"
+        )
     if summary.skipped and not quiet:
-        say(f"{summary.skipped} recordings are done already, {remaining} to go (--force tags all again)")
+        print_message(
+            f"{summary.skipped} recordings are done already, {remaining} to go (--force tags all again)"
+        )
 
 
 def progress(bar: Bar, outcome: Outcome) -> None:

@@ -14,7 +14,7 @@ import typer
 
 from diffres_cli import __version__
 from diffres_cli.cli.config import load
-from diffres_cli.cli.console import emit, say
+from diffres_cli.cli.console import print_message, print_result
 from diffres_cli.cli.group import LazyGroup
 from diffres_cli.errors import DiffresError, SettingError
 from diffres_cli.files import reason
@@ -35,7 +35,7 @@ DONE, USAGE, UNEXPECTED, INTERRUPTED, NO_READER = 0, 2, 3, 130, 141
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        emit(f"diffres {__version__}\n")
+        print_result(f"diffres {__version__}\n")
         raise typer.Exit
 
 
@@ -120,5 +120,5 @@ def _explain_usage(error: BaseException, arguments: list[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    say(message)
+    print_message(message)
     return code

@@ -9,7 +9,7 @@ import typer
 
 from diffres_cli.cli import options
 from diffres_cli.cli.config import SettableCommand
-from diffres_cli.cli.console import emit, emit_table, say
+from diffres_cli.cli.console import print_message, print_result, print_table
 from diffres_cli.errors import DiffresError, UsageError
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def list_models(debug: options.Debug = False) -> int:
         try:
             rows.append(_row(name, folder))
         except DiffresError as error:
-            say(str(error))
+            print_message(str(error))
             damaged += 1
-    emit_table(*rows)
+    print_table(*rows)
     return 1 if damaged else 0
 
 
@@ -63,7 +63,7 @@ def info(
     facts = _facts(_card(path), path)
     width = max(len(key) for key in facts)
     for key, value in facts.items():
-        emit(f"{key:<{width}}  {value}\n")
+        print_result(f"{key:<{width}}  {value}\n")
 
 
 @models_app.command()
@@ -79,7 +79,7 @@ def install(
     from diffres_cli.checkpoint.find import ONNX_NAME, install_model, model_name
 
     folder = install_model(model, weights=weights)
-    emit(f"{model_name(folder / ONNX_NAME)}\n")
+    print_result(f"{model_name(folder / ONNX_NAME)}\n")
 
 
 @models_app.command()
@@ -88,7 +88,7 @@ def remove(model: OnHub, debug: options.Debug = False) -> None:
     from diffres_cli.checkpoint.find import remove_model
 
     for name in remove_model(model):
-        emit(f"removed {name}\n")
+        print_result(f"removed {name}\n")
 
 
 @models_app.command()
@@ -103,9 +103,9 @@ def check(
     problems = {model: check_folder(folder) for model, folder in folders.items()}
     for model, wrong in problems.items():
         if wrong:
-            say(f"{model}: {'; '.join(wrong)}: install it again")
+            print_message(f"{model}: {'; '.join(wrong)}: install it again")
         else:
-            emit(f"{model}  intact\n")
+            print_result(f"{model}  intact\n")
     return 0 if not any(problems.values()) else 3 if all(problems.values()) else 1
 
 
@@ -114,7 +114,7 @@ def providers(debug: options.Debug = False) -> None:
     """List what --backend and --device can choose from here, and why some of it cannot be used."""
     from diffres_cli.inference.devices import places
 
-    emit_table(
+    print_table(
         ("backend", "device", "runs on", "usable", "why not"),
         *(
             (place.backend, place.device, place.by, "no" if place.problem else "yes", place.problem)
@@ -135,7 +135,7 @@ def push(
     from diffres_cli.checkpoint.push import push as push_folder
     from diffres_cli.inference.runtime import read_card
 
-    emit(f"{push_folder(folder, Reference.parse(model), read_card, private=private)}\n")
+    print_result(f"{push_folder(folder, Reference.parse(model), read_card, private=private)}\n")
 
 
 def _installed() -> dict[str, Path]:

@@ -14,7 +14,7 @@ import typer
 from diffres_cli.cli import options
 from diffres_cli.cli.cluster import Cluster, choose_engine, refuse_local, tag_on_cluster
 from diffres_cli.cli.config import is_typed
-from diffres_cli.cli.console import emit, say, show
+from diffres_cli.cli.console import print_message, print_picture, print_result
 from diffres_cli.cli.folder import Targets, is_folder, processes, progress, tag_folder
 from diffres_cli.cli.inputs import find, refuse_overwriting
 from diffres_cli.errors import AudioError, SettingError, UsageError
@@ -217,7 +217,7 @@ def _overruled(context: typer.Context, format_: str | None, output: Path | None)
 
 def _say_setup(tagger: Tagger, count: int) -> None:
     card = tagger.card
-    say(
+    print_message(
         f"{card.name} ({card.architecture}, {len(card.classes)} classes, "
         f"{card.minimum_fps:g} to {card.maximum_fps:g} fps), "
         f"{tagger.backend} on {tagger.device}, {count} {'input' if count == 1 else 'inputs'}"
@@ -228,12 +228,12 @@ def _report(summary: Summary, quiet: bool) -> None:
     """Warnings and failures, after everything that went well."""
     if not quiet:
         for warning in summary.warnings:
-            say(f"warning: {warning}")
+            print_message(f"warning: {warning}")
     for failure in summary.failures:
-        say(failure)
+        print_message(failure)
     if summary.failures and summary.done:
         total = summary.done + len(summary.failures)
-        say(f"{len(summary.failures)} of {total} inputs failed")
+        print_message(f"{len(summary.failures)} of {total} inputs failed")
 
 
 def _draw(prediction: Prediction) -> None:
@@ -242,5 +242,5 @@ def _draw(prediction: Prediction) -> None:
         return
     from diffres_cli.figure.terminal import render_strip
 
-    emit("\n")
-    show(lambda columns, _: render_strip(prediction, columns))
+    print_result("\n")
+    print_picture(lambda columns, _: render_strip(prediction, columns))

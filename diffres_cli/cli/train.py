@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from diffres_cli.cli import options
-from diffres_cli.cli.console import emit, say
+from diffres_cli.cli.console import print_message, print_result
 from diffres_cli.cli.options import DATA, MODEL, RUN, TRAINING, option
 from diffres_cli.errors import DiffresError, SettingError, UsageError
 from diffres_cli.imports import required
@@ -93,7 +93,7 @@ def train(
     )
     chosen = None if resume else _recipe(recipe, dataset, fields)
     if chosen and show:
-        emit(to_toml(chosen))
+        print_result(to_toml(chosen))
         return
     try:
         if chosen:
@@ -105,7 +105,7 @@ def train(
             raise
         raise SystemExit(error.exit_code) from error  # the main process says it
     if is_main():
-        emit(f"{folder.path}\n")
+        print_result(f"{folder.path}\n")
 
 
 def _fields(
@@ -188,7 +188,7 @@ def _teller(quiet: bool) -> Any:
             main = "accuracy@" if any(name.startswith("accuracy@") for name in shown) else "mAP@"
             best = {name: value for name, value in shown.items() if name.startswith(main)}
             rates = ", ".join(f"{name.replace('@', ' at ')} fps {value:.4f}" for name, value in best.items())
-            say(f"epoch {epoch}: loss {shown['loss']:.4f}, {rates}")
+            print_message(f"epoch {epoch}: loss {shown['loss']:.4f}, {rates}")
 
     return tell
 
@@ -200,10 +200,10 @@ def _progress(quiet: bool) -> Any:
         tenth = 10 * done // max(1, of)
         if not quiet and of and tenth > told.get(split, 0):
             told[split] = tenth
-            say(f"decoding the {split} clips: {done} of {of}")
+            print_message(f"decoding the {split} clips: {done} of {of}")
 
     return progress
 
 
 def _notes(quiet: bool) -> Any:
-    return (lambda message: None) if quiet else say
+    return (lambda message: None) if quiet else print_message

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 import typer
 
 from diffres_cli.cli import options
-from diffres_cli.cli.console import emit, say, show
+from diffres_cli.cli.console import print_message, print_picture, print_result
 from diffres_cli.cli.options import INPUT, MODEL, OUTPUT, option, setting
 from diffres_cli.errors import AudioError, OverdueError, SettingError, UsageError
 from diffres_cli.text import printable
@@ -77,7 +77,7 @@ def viz(
     target = None if in_terminal and output is None else _target(input_, output, width)
     tagger = load_tagger(model, backend=backend, device=device, offline=offline)
     for text in tagger.warnings:
-        say(f"warning: {text}")
+        print_message(f"warning: {text}")
     chosen = [
         Settings(
             rate, top_k, min_confidence, window, overlap, start, duration, channel=options.channel_of(channel)
@@ -86,7 +86,7 @@ def viz(
     ]
     predictions = _tag_at(tagger, input_, chosen, timeout)
     for text in dict.fromkeys(text for prediction in predictions for text in prediction.warnings):
-        say(f"warning: {printable(input_)}: {text}")
+        print_message(f"warning: {printable(input_)}: {text}")
     if in_terminal:
         _show(predictions)
     if target is not None:
@@ -94,9 +94,9 @@ def viz(
 
         draw(predictions, target, width=width)
         if in_terminal:
-            say(str(target))
+            print_message(str(target))
         else:
-            emit(f"{target}\n")
+            print_result(f"{target}\n")
 
 
 def _rates(text: str | None) -> list[float | None]:
@@ -183,7 +183,7 @@ def _too_long(recording: Recording, seconds: str) -> UsageError:
 
 def _show(predictions: list[Prediction]) -> None:
     for prediction in predictions:
-        show(partial(_drawing, prediction, len(predictions)))
+        print_picture(partial(_drawing, prediction, len(predictions)))
 
 
 def _drawing(prediction: Prediction, count: int, columns: int, lines: int) -> RenderableType:
