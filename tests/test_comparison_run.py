@@ -78,6 +78,10 @@ def test_a_cell_that_crashes_is_reported_and_the_others_go_on(
     assert {path.suffix for path in (tmp_path / "out").glob("p.*")} == {".md", ".csv", ".tex", ".json"}
 
     good = next(run for run in runs(tmp_path) if facts(run)["status"] == "finished")
+    recipe = str(good.parent / "recipe.toml")
+    assert facts(good)["command"] == ["diffres", "train", "--recipe", recipe, "-o", str(good)]
+    scored = json.loads((good / "evaluation.json").read_text())["command"]
+    assert scored == f"diffres eval {good} --fps 25"
     trained = (good / "weights.safetensors").stat().st_mtime_ns
     again = invoke(*command, "-j", "0")
     assert (again.code, again.out) == (1, result.out)
@@ -129,6 +133,7 @@ def test_interrupted_robbed_of_a_process_and_killed_it_goes_on(
     assert result.code == 0, result.err
     held = facts(one_run(tmp_path))
     assert (held["status"], len(held["sessions"])) == ("finished", 4)
+    assert held["sessions"][-1]["command"] == ["diffres", "train", "--resume", str(one_run(tmp_path))]
 
 
 def test_two_comparisons_share_a_folder_and_its_work(words: Callable[..., list[str]], tmp_path: Path) -> None:

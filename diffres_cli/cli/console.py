@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
+def command_line() -> list[str]:
+    """The command that runs, for files that say how they were made."""
+    return ["diffres", *sys.argv[1:]]
+
+
 def print_result(text: str | bytes) -> None:
     """Results, to standard output; bytes as they are, also to a terminal.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from diffres_cli.cli import options
-from diffres_cli.cli.console import print_message
+from diffres_cli.cli.console import command_line, print_message
 from diffres_cli.cli.livebar import LiveBar
 from diffres_cli.cli.options import DATA, MODEL, OUTPUT, option
 from diffres_cli.errors import OutputError, UsageError
@@ -123,7 +123,7 @@ def evaluate(
         raise UsageError(f"--confusion: clips of {tested[0].dataset.name} may have several labels")
     if not quiet:
         _warn_of_training(tested)
-    provenance = facts()
+    provenance = facts(command_line())
     found = _evaluate(request, tested, provenance, quiet)
     texts = {
         "table": lambda: report.table(found),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from diffres_cli.cli import options
-from diffres_cli.cli.console import print_message, print_result
+from diffres_cli.cli.console import command_line, print_message, print_result
 from diffres_cli.cli.options import DATA, MODEL, RUN, TRAINING, option
 from diffres_cli.errors import DiffresError, SettingError, UsageError
 from diffres_cli.imports import required
@@ -97,9 +97,11 @@ def train(
         return
     try:
         if chosen:
-            folder = fit.train(chosen, _folder(output, chosen), place, listener)
+            folder = fit.train(chosen, _folder(output, chosen), command_line(), place, listener)
         else:
-            folder = fit.resume(resume or Path(), place, listener, data.resolve() if data else None)
+            folder = fit.resume(
+                resume or Path(), command_line(), place, listener, data.resolve() if data else None
+            )
     except DiffresError as error:
         if is_main():
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -120,19 +119,15 @@ def _scores(folder: CellFolder, cell: Cell) -> str:
 
 def _here(cell: Cell, job: Job) -> str:
     """Work on a cell in this process; why it failed, "" when it did not."""
-    folder, arguments = folder_of(cell, job.output), sys.argv[1:]
-    try:
-        with folder.log.open("a", encoding="utf-8") as log, redirect_stderr(log):
-            try:
-                work(_order(cell, job, job.device))
-            except DiffresError as error:
-                log.write(f"diffres: {error}\n")
-                return str(error)
-            except Exception as error:
-                print_exc()
-                return f"{type(error).__name__}: {error}"
-    finally:
-        sys.argv[1:] = arguments  # what it was while a cell's run noted its command
+    with folder_of(cell, job.output).log.open("a", encoding="utf-8") as log, redirect_stderr(log):
+        try:
+            work(_order(cell, job, job.device))
+        except DiffresError as error:
+            log.write(f"diffres: {error}\n")
+            return str(error)
+        except Exception as error:
+            print_exc()
+            return f"{type(error).__name__}: {error}"
     return ""
 
 

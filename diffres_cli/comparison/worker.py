@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -72,12 +71,13 @@ def _train(folder: CellFolder, order: Order) -> None:
     root = Path(order.root) if order.root else None
     if (folder.run / FACTS_NAME).exists():
         folder.refuse_other_recipe(recipe)
-        fit.resume(folder.run, place, listener, root)
+        command = ["diffres", "train", "--resume", str(folder.run)]
+        fit.resume(folder.run, command, place, listener, root)
         return
     shutil.rmtree(folder.run, ignore_errors=True)  # it was killed before it began
     placed = recipe.changed({"data.root": order.root}, "")
-    sys.argv[1:] = ["train", "--recipe", str(folder.recipe), "-o", str(folder.run)]  # for run.json
-    fit.train(placed, folder.run, place, listener)
+    command = ["diffres", "train", "--recipe", str(folder.recipe), "-o", str(folder.run)]
+    fit.train(placed, folder.run, command, place, listener)
 
 
 def _count(folder: CellFolder) -> None:
@@ -100,11 +100,11 @@ def _evaluate(folder: CellFolder, order: Order) -> None:
     rates = {*order.rates, *(rate["fps"] for rate in held["rates"])} if held else order.rates
     root = Path(order.root) if order.root else None
     request = Request((folder.run,), root=root, fps=tuple(sorted(rates)), device=order.device, offline=True)
-    sys.argv[1:] = ["eval", str(folder.run), "--fps", ",".join(f"{rate:g}" for rate in request.fps)]
+    command = ["diffres", "eval", str(folder.run), "--fps", ",".join(f"{rate:g}" for rate in request.fps)]
     tested = subjects(request)
     for subject, evaluation in zip(tested, evaluate_all(request, tested), strict=True):
         if subject.run:
-            write_evaluation(subject.run, facts() | evaluation.plain())
+            write_evaluation(subject.run, facts(command) | evaluation.plain())
 
 
 def _tell_epoch(epoch: int, values: dict[str, float]) -> None:

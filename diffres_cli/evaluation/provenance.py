@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shlex
-import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from diffres_cli import __version__
 from diffres_cli.cores import available_cores
 
 
-def facts() -> dict[str, Any]:
-    """The command that runs, the machine it runs on, and what it runs with."""
+def facts(command: Sequence[str]) -> dict[str, Any]:
+    """A command, `diffres` first, the machine it runs on, and what it runs with."""
     packages = ("torch", "torchmetrics", "onnxruntime", "numpy")
     return {
-        "command": shlex.join(["diffres", *sys.argv[1:]]),
+        "command": shlex.join(command),
         "machine": machine(),
         "versions": {
             "diffres": __version__,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -28,11 +28,14 @@ from diffres_cli.training.trainer import Job, Listener, Place, hush, make_traine
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def train(recipe: Recipe, path: Path, place: Place, listener: Listener) -> RunFolder:
+def train(recipe: Recipe, path: Path, command: Sequence[str], place: Place, listener: Listener) -> RunFolder:
     """Begin a run in a new folder and finish it.
 
     The folder is there before the first clip is decoded, which may take hours: killed in between, too, the
     run is gone on with by `resume`.
+
+    Args:
+        command: what does the same on a command line, `diffres` first; run.json notes it.
 
     Raises:
         DiffresError: the recipe, the data, the folder or the loss forbid it.
@@ -48,7 +51,7 @@ def train(recipe: Recipe, path: Path, place: Place, listener: Listener) -> RunFo
     network = starting_network(recipe, found.dataset, path.name)
     with _stoppable(folder):
         if is_main():
-            folder.begin(recipe, {"seed": recipe.training.seed, "data": found.facts, **surroundings()})
+            folder.begin(recipe, {"seed": recipe.training.seed, "data": found.facts, **surroundings(command)})
         with _alone(folder):
             try:
                 prepared = _prepared(folder, found, recipe, listener)
@@ -56,15 +59,17 @@ def train(recipe: Recipe, path: Path, place: Place, listener: Listener) -> RunFo
                 if is_main():
                     folder.discard()
                 raise
-            _run(folder, Job(recipe, prepared, network, place, accelerator, cluster, listener))
+            _run(folder, Job(recipe, prepared, network, command, place, accelerator, cluster, listener))
     return folder
 
 
-def resume(path: Path, place: Place, listener: Listener, root: Path | None = None) -> RunFolder:
+def resume(
+    path: Path, command: Sequence[str], place: Place, listener: Listener, root: Path | None = None
+) -> RunFolder:
     """Go on with a run that was stopped, from its last checkpoint.
 
     Args:
-        root: where the data is now, if it was moved.
+        command: see `train`. root: where the data is now, if it was moved.
 
     Raises:
         TrainingError: its recipe or its data changed. UsageError: it is finished, or at work elsewhere.
@@ -81,7 +86,7 @@ def resume(path: Path, place: Place, listener: Listener, root: Path | None = Non
         folder.refuse_other_data(found.facts)
         network = starting_network(recipe, found.dataset, path.name, resumed=folder.state.exists())
         prepared = _prepared(folder, found, moved, listener)
-        _run(folder, Job(recipe, prepared, network, place, accelerator, cluster, listener))
+        _run(folder, Job(recipe, prepared, network, command, place, accelerator, cluster, listener))
     return folder
 
 
@@ -133,7 +138,9 @@ def _run(folder: RunFolder, job: Job) -> None:
     if not is_main():
         _fit(folder, job, 0)
         return
-    session = folder.begin_session(devices=job.place.world, accelerator=job.accelerator, **surroundings())
+    session = folder.begin_session(
+        devices=job.place.world, accelerator=job.accelerator, **surroundings(job.command)
+    )
     began = time.monotonic()
     try:
         _fit(folder, job, session)

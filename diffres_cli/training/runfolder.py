@@ -8,7 +8,7 @@ import json
 import math
 import platform
 import subprocess
-import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -186,10 +186,10 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def surroundings() -> dict[str, Any]:
+def surroundings(command: Sequence[str]) -> dict[str, Any]:
     """What a run depends on beside recipe and data: command, versions, git state, machine."""
     return {
-        "command": ["diffres", *sys.argv[1:]],
+        "command": list(command),
         "versions": {"diffres": __version__, "python": platform.python_version()}
         | {name: version(name) for name in _PACKAGES},
         "git": _git_state(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,7 @@ class Job:
     recipe: Recipe
     prepared: Prepared
     network: DiffResNetwork
+    command: Sequence[str]
     place: Place
     accelerator: str
     cluster: ClusterEnvironment | None
