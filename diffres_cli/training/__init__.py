@@ -7,6 +7,7 @@ material.py    one split: cached waveforms and targets, by batch
 batches.py     which clips are in which batch, as a function of seed and epoch alone
 augment.py     mixup, time shift and SpecAugment, batched, on the device
 splits.py      which of a dataset's splits serve for what
+imagenet.py    ImageNet weights for backbones: torchvision's, EfficientNet-Lite0's
 start.py       the network a run starts from
 launch.py      who starts a run's processes, what stops them, and what Lightning would take from outside
 schedule.py    the learning rate at each update

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import redirect_stdout
 from dataclasses import asdict, replace
 from typing import Any, TypeAlias, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision.ops import StochasticDepth
 
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import find_model
 from diffres_cli.checkpoint.parts import FRONT_ENDS
 from diffres_cli.datasets import Dataset
-from diffres_cli.errors import ModelError, SettingError, UsageError
+from diffres_cli.errors import SettingError, UsageError
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.weights import load_network
 from diffres_cli.recipes.recipe import Recipe
+from diffres_cli.training.imagenet import ORIGINS, load_imagenet
 from diffres_cli.training.splits import split_names
-
-IMAGENET = "imagenet"
 
 BatchNorm: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm
 
@@ -40,8 +37,9 @@ def starting_network(recipe: Recipe, dataset: Dataset, name: str, *, resumed: bo
     init = recipe.model.init
     if resumed:
         pass
-    elif init == IMAGENET:
-        _take_imagenet(network, recipe.model.architecture)
+    elif init in ORIGINS:
+        features: nn.Module = network.backbone.features  # type: ignore[assignment]
+        load_imagenet(features, recipe.model.architecture, init)
     elif init:
         source = load_network(find_model(init, weights=True))
         _take(network, source, init, recipe.model.transfer)
@@ -66,7 +64,7 @@ def inherited_fields(init: str, transfer: str) -> dict[str, Any]:
     Raises:
         UsageError: a front end that recipes do not know. ModelError: it cannot be read.
     """
-    if init in ("", IMAGENET):
+    if init in ("", *ORIGINS):
         return {}
     card = load_network(find_model(init, weights=True)).card
     classifier = {"model.architecture": card.architecture, "model.width": card.width}
@@ -95,7 +93,7 @@ def card_of(recipe: Recipe, dataset: Dataset, name: str) -> ModelCard:
     """The facts of the model that is to be."""
     rate = recipe.rate
     splits = ", ".join(split_names(recipe.data, dataset)["train"])
-    origin = {"": "", IMAGENET: "torchvision's ImageNet weights"}.get(recipe.model.init, recipe.model.init)
+    origin = ORIGINS.get(recipe.model.init, recipe.model.init)
     return ModelCard(
         name=name,
         architecture=recipe.model.architecture,
@@ -144,19 +142,3 @@ def _scores_classes(key: str, network: DiffResNetwork) -> bool:
     last = [name for name, module in network.backbone.named_modules() if isinstance(module, nn.Linear)]
     heads = ["head", *last[-1:]]
     return any(key.startswith(f"backbone.{head}.") for head in heads)
-
-
-def _take_imagenet(network: DiffResNetwork, architecture: str) -> None:
-    """torchvision's weights, downloaded and verified by torchvision, read without unpickling code."""
-    from torchvision.models import get_model, list_models
-
-    if architecture not in list_models():
-        raise UsageError(f"model.init imagenet: torchvision has no weights for {architecture}; give ''")
-    try:
-        with redirect_stdout(sys.stderr):  # it says what it downloads
-            weights: dict[str, Tensor] = get_model(architecture, weights="DEFAULT").features.state_dict()
-    except OSError as error:
-        why = getattr(error, "reason", error)
-        raise ModelError(f"model.init imagenet: torchvision cannot download its weights: {why}") from error
-    features: nn.Module = network.backbone.features  # type: ignore[assignment]
-    features.load_state_dict(weights)
