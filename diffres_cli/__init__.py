@@ -8,7 +8,7 @@ The map, in the order the data flows:
     text.py         text from outside: made fit to print, read in any encoding
     locks.py        locks between processes that end with them
     files.py        files written whole or not at all
-    watch.py        work in a thread: given up when it makes no progress, or a signal comes
+    timeouts.py     work in a thread: cancelled when it makes no progress, or a signal comes
     cores.py        how many cores this process may keep busy
     processes.py    worker processes that end with their parent
     pool.py         a pool of them: results as they come, one retry when a worker dies

@@ -235,11 +235,11 @@ def test_real_data(name, folder, counts, classes):
 
 def test_a_split_by_name_or_an_error_that_lists_them(tmp_path):
     dataset = load_dataset("nsynth", nsynth(tmp_path, ["train", "test"]))
-    assert [clip.split for clip in dataset.of("test")] == ["test"] * 11
+    assert [clip.split for clip in dataset.clips_of("test")] == ["test"] * 11
     with pytest.raises(
         DataError, match=r"no clips in split 'validation'; there are train \(11\), test \(11\)"
     ):
-        dataset.of("train", "validation")
+        dataset.clips_of("train", "validation")
 
 
 def test_urbansound8k_has_ten_folds_in_order_and_classes_by_number(tmp_path):

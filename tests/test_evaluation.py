@@ -61,7 +61,7 @@ def dataset(data: Path) -> Dataset:
 
 @pytest.fixture(scope="module")
 def waveforms(dataset: Dataset) -> WaveformCache:
-    return build_cache(dataset.of("test"), CARD.sample_rate, None)
+    return build_cache(dataset.clips_of("test"), CARD.sample_rate, None)
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +81,12 @@ def test_scores_are_what_diffres_tag_says(waveforms: WaveformCache, dataset: Dat
     tagger = load_tagger("audioset-small", device="cpu")
     runtime = OnnxRuntime(read_model(find_model("audioset-small")), "cpu")
     runtime.card = replace(runtime.card, sample_duration=WINDOW)
-    whole = [i for i, clip in enumerate(dataset.of("test")) if clip.end is None]
+    whole = [i for i, clip in enumerate(dataset.clips_of("test")) if clip.end is None]
     found = score(runtime, waveforms, whole, [25.0, 100.0], 3)
     for fps, scores in zip((25.0, 100.0), found, strict=True):
         for place, row in zip(whole, scores.probabilities, strict=True):
-            prediction = tagger.tag(dataset.of("test")[place].path, fps=fps, window=WINDOW, spectrogram=False)
+            path = dataset.clips_of("test")[place].path
+            prediction = tagger.tag(path, fps=fps, window=WINDOW, spectrogram=False)
             assert len(prediction.windows) > 1
             expected = np.max([window.probabilities for window in prediction.windows], axis=0)
             np.testing.assert_allclose(row, expected, atol=0.02)  # the cache holds 16 bits

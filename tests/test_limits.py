@@ -111,7 +111,7 @@ def test_a_limit_that_is_none_is_refused(command: str, value: str) -> None:
 def test_a_dataset_with_a_recording_that_hangs_is_read_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from diffres_cli import watch
+    from diffres_cli import timeouts
     from diffres_cli.datasets import load_dataset
     from diffres_cli.datasets.check import find_problems
     from diffres_cli.datasets.waveforms.excerpts import read_excerpts
@@ -119,7 +119,7 @@ def test_a_dataset_with_a_recording_that_hangs_is_read_to_its_end(
     sound(tmp_path / "data" / "rain" / "1.wav")
     hanging = unknown_format(tmp_path / "data" / "rain" / "2.m4a")
     monkeypatch.setenv("PATH", silent_ffmpeg(tmp_path)["PATH"])
-    monkeypatch.setattr(watch.watched, "__defaults__", (0.5,))
+    monkeypatch.setattr(timeouts.run_with_timeout, "__defaults__", (0.5,))
     [found] = find_problems(load_dataset("folder", tmp_path / "data"))
     assert (found.name, found.kind) == ("rain/2.m4a", "undecodable")
     [failure] = read_excerpts(hanging, [(0, None)], 8000)

@@ -73,8 +73,8 @@ def test_a_folder_of_probabilities_is_a_dataset(tmp_path: Path) -> None:
     dataset, soft = read_folder(soft_folder(tmp_path / "soft"))
     assert (len(dataset.classes), dataset.classes[0], dataset.class_ids[0]) == (527, "Speech", "/m/09x0r")
     assert dataset.splits == ("rain", "siren")
-    assert [(clip.start, clip.end) for clip in dataset.of("siren")] == [(0.0, 1.0), (1.0, 1.5)]
-    assert soft.of(dataset.of("siren")).shape == (2, 527)
+    assert [(clip.start, clip.end) for clip in dataset.clips_of("siren")] == [(0.0, 1.0), (1.0, 1.5)]
+    assert soft.of(dataset.clips_of("siren")).shape == (2, 527)
     names = split_names(Data(train=("rest",), validation=("siren",), test=()), dataset)
     assert names["train"] == ("rain",)
 

@@ -16,7 +16,7 @@ from diffres_cli.audio.decoder import Samples
 from diffres_cli.audio.sources import OpenFile, unreadable
 from diffres_cli.errors import AudioError
 from diffres_cli.text import printable
-from diffres_cli.watch import on_stop
+from diffres_cli.timeouts import on_cancel
 
 # Recordings only: ffmpeg also opens playlists and scripts, which name other files and addresses
 # (a crafted one even keeps it waiting for ever), and pictures and text.
@@ -56,7 +56,7 @@ class FfmpegDecoder:
         self._message = ""
         self._failed: int | None = None  # the system's error number, where it could not read the file
         self._child = _start(program, file)
-        on_stop("ffmpeg", self._child.kill)
+        on_cancel("ffmpeg", self._child.kill)
         # Listened to from a thread: ffmpeg would stop at a full pipe, and we with it.
         self._error_reader = threading.Thread(target=self._read_errors, daemon=True)
         self._error_reader.start()

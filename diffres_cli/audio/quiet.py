@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from diffres_cli.watch import on_stop
+from diffres_cli.timeouts import on_cancel
 
 _lock = threading.Lock()
 
@@ -33,7 +33,7 @@ def quiet_stderr() -> Iterator[None]:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
         os.close(nowhere)
-        on_stop("silence", restore)  # a library that never returns would keep the whole process silent
+        on_cancel("silence", restore)  # a library that never returns would keep the whole process silent
         yield
     finally:
         restore()

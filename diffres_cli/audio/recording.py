@@ -20,7 +20,7 @@ from diffres_cli.audio.scale import FullScale
 from diffres_cli.audio.sources import OpenFile, open_file, open_stdin, spool
 from diffres_cli.errors import AudioError, UsageError
 from diffres_cli.text import STDIN, printable
-from diffres_cli.watch import progress
+from diffres_cli.timeouts import report_progress
 
 Source = str | Path | bytes | BinaryIO | NDArray[Any]
 
@@ -89,7 +89,7 @@ class Recording:
         while len(block := self._decoder.read(max(1, _BLOCK_VALUES // self.channels))):
             chosen = self._mixdown(block)
             self._check_samples(chosen)
-            progress()
+            report_progress()
             self._decoded += len(chosen)
             yield chosen
         self._check_end()

@@ -14,7 +14,7 @@ from typing import IO
 
 from diffres_cli.errors import AudioError, UsageError
 from diffres_cli.text import STDIN, composed, printable
-from diffres_cli.watch import unhurried
+from diffres_cli.timeouts import without_timeout
 
 _CHUNK = 2**20  # bytes
 
@@ -144,7 +144,7 @@ def open_stdin() -> OpenFile:
         raise AudioError("standard input: it is closed; send audio through a pipe")
     if sys.stdin.isatty():
         raise AudioError("standard input: it is a terminal; send audio through a pipe")
-    with unhurried():
+    with without_timeout():
         return spool(sys.stdin.buffer, STDIN)
 
 

@@ -13,7 +13,7 @@ from diffres_cli.outputs.sink import Sink
 from diffres_cli.outputs.writer import Writer
 from diffres_cli.tagging.prediction import Prediction
 from diffres_cli.tagging.tagger import Settings, Tagger
-from diffres_cli.watch import PATIENCE, watched
+from diffres_cli.timeouts import DEFAULT_TIMEOUT, run_with_timeout
 
 LONGEST_DRAWN = 600.0  # seconds: 128 mel bins at 100 fps take 50 kB a second
 ALL_DONE, SOME_FAILED, NOTHING_SUCCEEDED = 0, 1, 3
@@ -46,7 +46,7 @@ def tag_all(
     on_window: Callable[[Path, float, float | None], None] | None = None,
     on_done: Callable[[Prediction], None] | None = None,
     on_failure: Callable[[Exception], None] | None = None,
-    timeout: float = PATIENCE,
+    timeout: float = DEFAULT_TIMEOUT,
 ) -> Summary:
     """Tag and write recordings in order. One bad recording never costs the good ones.
 
@@ -67,7 +67,7 @@ def tag_all(
     for item in found:
         try:
             tag = partial(_tag, tagger, item, settings, wants_spectrogram, on_window)
-            predictions = watched(tag, timeout)
+            predictions = run_with_timeout(tag, timeout)
         except (UsageError, DependencyError):
             raise
         except Exception as error:  # whatever a decoder thinks of

@@ -18,7 +18,7 @@ from diffres_cli.tagging.prediction import Prediction
 from diffres_cli.tagging.record import Record
 from diffres_cli.tagging.settings import Settings
 from diffres_cli.tagging.tagger import Tagger, load_tagger
-from diffres_cli.watch import PATIENCE, watched
+from diffres_cli.timeouts import DEFAULT_TIMEOUT, run_with_timeout
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # full or broken for all
 
@@ -40,7 +40,7 @@ class Setup:
     offline: bool = False
     mirror: Path | None = None
     format: str = "jsonl"
-    timeout: float = PATIENCE
+    timeout: float = DEFAULT_TIMEOUT
 
     def pinned(self) -> Setup:
         """The same with the model's file in place of its name, so that every worker, also one started late,
@@ -90,7 +90,7 @@ def do(
             return tagger.tag_channels(recording, setup.settings)
 
     try:
-        predictions = watched(tag, setup.timeout)
+        predictions = run_with_timeout(tag, setup.timeout)
         _refuse_changed(task)
     except (UsageError, DependencyError):
         raise

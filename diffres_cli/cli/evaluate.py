@@ -170,7 +170,7 @@ def _warn(subject: Subject, evaluation: Evaluation) -> None:
     """Report clips that could not be used, and where the run's result is kept."""
     dataset = subject.dataset
     if missing := len(evaluation.missing):
-        total = missing + len(dataset.of(*subject.splits))
+        total = missing + len(dataset.clips_of(*subject.splits))
         print_message(
             f"warning: {missing} of {total} clips of {dataset.name} {','.join(subject.splits)} are missing: "
             f"see `{subject.check}`"

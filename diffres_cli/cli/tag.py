@@ -19,7 +19,7 @@ from diffres_cli.cli.folder import Targets, is_folder, processes, progress, tag_
 from diffres_cli.cli.inputs import find, refuse_overwriting
 from diffres_cli.errors import AudioError, SettingError, UsageError
 from diffres_cli.outputs import check_format, choose_format, find_format, format_of, make_writer
-from diffres_cli.watch import PATIENCE
+from diffres_cli.timeouts import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
     from diffres_cli.batch.job import Summary
@@ -62,7 +62,7 @@ def tag(
     ray_address: options.RayAddress = None,
     backend: options.Backend = "onnx",
     offline: options.Offline = False,
-    timeout: options.Timeout = PATIENCE,
+    timeout: options.Timeout = DEFAULT_TIMEOUT,
     importance: options.Importance = False,
     embeddings: options.Embeddings = False,
     quiet: options.Quiet = False,

@@ -15,7 +15,7 @@ from diffres_cli.cli.console import print_message, print_picture, print_result
 from diffres_cli.cli.options import INPUT, MODEL, OUTPUT, option, setting
 from diffres_cli.errors import AudioError, OverdueError, SettingError, UsageError
 from diffres_cli.text import printable
-from diffres_cli.watch import PATIENCE, watched
+from diffres_cli.timeouts import DEFAULT_TIMEOUT, run_with_timeout
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -63,7 +63,7 @@ def viz(
     device: options.Device = "auto",
     backend: options.Backend = "onnx",
     offline: options.Offline = False,
-    timeout: options.Timeout = PATIENCE,
+    timeout: options.Timeout = DEFAULT_TIMEOUT,
     debug: options.Debug = False,
 ) -> None:
     """Draw mel spectrogram, frame importance, warp and merged spectrogram on one time axis.
@@ -130,7 +130,7 @@ def _tag_at(tagger: Tagger, input_: str, chosen: list[Settings], timeout: float)
 
     def tag(source: str | BinaryIO) -> list[Prediction]:
         rates = [partial(_tag, tagger, source, settings, len(chosen)) for settings in chosen]
-        return _by_channel([watched(each, timeout) for each in rates])
+        return _by_channel([run_with_timeout(each, timeout) for each in rates])
 
     try:
         if input_ != "-":

@@ -118,7 +118,7 @@ def _data_faults(cell: Cell, dataset: Dataset | DiffresError) -> Iterator[str]:
         return
     try:
         for splits in split_names(cell.recipe.data, dataset).values():
-            dataset.of(*splits)
+            dataset.clips_of(*splits)
     except DiffresError as error:
         yield str(error)
 

@@ -11,7 +11,7 @@ from diffres_cli.audio import open_recording
 from diffres_cli.datasets.clip import Clip, Dataset
 from diffres_cli.errors import AudioError, DependencyError, OverdueError
 from diffres_cli.pool import Died, Report, WorkerPool
-from diffres_cli.watch import watched
+from diffres_cli.timeouts import run_with_timeout
 
 _CHUNK = 64  # recordings in a task: a header takes no longer to read than a message to another process
 
@@ -95,7 +95,7 @@ def _check_all(deep: bool, paths: Sequence[Path], report: Report) -> list[_Findi
 def _check(path: Path, deep: bool) -> _Finding:
     """What is wrong with a recording, by its header or by all of it."""
     try:
-        return watched(partial(_read, path, deep))
+        return run_with_timeout(partial(_read, path, deep))
     except OverdueError as error:
         return _Finding(path, "undecodable", str(error), None)
 

@@ -132,7 +132,7 @@ class Dataset:
         """The splits that have clips, in the order of first mention."""
         return tuple(dict.fromkeys(clip.split for clip in self.clips))
 
-    def of(self, *splits: str) -> tuple[Clip, ...]:
+    def clips_of(self, *splits: str) -> tuple[Clip, ...]:
         """The clips of these splits.
 
         Raises:

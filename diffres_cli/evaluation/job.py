@@ -59,7 +59,7 @@ def evaluate(
     card, dataset = runtime.card.renamed(subject.name), subject.dataset
     labels = read_map(request.map, card, dataset) if request.map else match(card, dataset)
     rates = chosen_rates(card, request.fps)
-    clips = spread(dataset.of(*subject.splits), request.limit)
+    clips = spread(dataset.clips_of(*subject.splits), request.limit)
     waveforms = build_cache(
         clips, card.sample_rate, None, on_progress=_Done(f"decoding for {subject.title}", 0, on_progress).tell
     )
@@ -147,7 +147,7 @@ def _heard(subject: Subject, waveforms: WaveformCache) -> list[int]:
     dataset, most = subject.dataset, subject.max_missing
     heard: list[int] = np.flatnonzero(waveforms.lengths > 0).tolist()
     missing = dataset.missing_of(*subject.splits)
-    listed, clips = len(dataset.of(*subject.splits)) + len(missing), len(waveforms.lengths)
+    listed, clips = len(dataset.clips_of(*subject.splits)) + len(missing), len(waveforms.lengths)
     silent = [name for name, length in zip(waveforms.names, waveforms.lengths, strict=True) if not length]
     reasons = [f"{name} ({waveforms.failures.get(name, 'empty')})" for name in silent]
     for kind, names, total in (("missing", missing, listed), ("undecodable", reasons, clips)):

@@ -16,7 +16,7 @@ from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.inference.runtime import Runtime
 from diffres_cli.inference.timing import output_frames_at
-from diffres_cli.watch import watched
+from diffres_cli.timeouts import run_with_timeout
 
 
 class Waveforms(Protocol):
@@ -127,4 +127,5 @@ def batches(windows: Sequence[Window], size: int) -> Iterator[list[Window]]:
 def _run(runtime: Runtime, waveform: Floats, fps: float) -> Floats:
     mel = runtime.card.mel
     output_frames = output_frames_at(fps, mel.frames(waveform.shape[1]), mel.frame_rate)
-    return watched(partial(runtime.run, waveform, output_frames, ("probabilities",)))["probabilities"]
+    run = partial(runtime.run, waveform, output_frames, ("probabilities",))
+    return run_with_timeout(run)["probabilities"]

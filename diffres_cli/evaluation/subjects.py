@@ -128,7 +128,7 @@ def clip_sets(dataset: Dataset, split: str | None, fold: str | None) -> list[tup
     else:
         wanted = [dataset.splits if split == "all" else tuple((split or "test").split(","))]
     for splits in wanted:
-        dataset.of(*splits)
+        dataset.clips_of(*splits)
     return wanted
 
 

@@ -12,7 +12,7 @@ from diffres_cli.checkpoint.find import ModelFile
 from diffres_cli.errors import ModelError
 from diffres_cli.inference.devices import CUDA, preload_cuda
 from diffres_cli.inference.graph import has_external_data
-from diffres_cli.watch import on_stop, watched
+from diffres_cli.timeouts import on_cancel, run_with_timeout
 
 if TYPE_CHECKING:
     from diffres_cli.inference.ort import onnxruntime
@@ -53,7 +53,7 @@ def open_session(model: ModelFile, providers: list[str], threads: int) -> onnxru
     load = partial(onnxruntime.InferenceSession, model.data, options, providers=providers)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # where it says that it falls back to the CPU
-            session = watched(load)
+            session = run_with_timeout(load)
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         raise ModelError(f"{model.path}: not a model ONNX Runtime can run ({message_of(error)})") from error
     session.disable_fallback()  # a failure while running is an error, not a line among the results
@@ -61,11 +61,11 @@ def open_session(model: ModelFile, providers: list[str], threads: int) -> onnxru
 
 
 def stoppable() -> onnxruntime.RunOptions:
-    """Options for one run of a session, which ends at its next node when it is given up (see `watch`)."""
+    """Options for one run of a session, which ends at its next node when it is cancelled (see `timeouts`)."""
     from diffres_cli.inference.ort import onnxruntime
 
     options = onnxruntime.RunOptions()
-    on_stop("model", partial(setattr, options, "terminate", True))
+    on_cancel("model", partial(setattr, options, "terminate", True))
     return options
 
 

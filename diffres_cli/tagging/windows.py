@@ -14,7 +14,7 @@ from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.tagging.assemble import Assembler, require
 from diffres_cli.tagging.prediction import WindowPrediction
 from diffres_cli.tagging.settings import Settings
-from diffres_cli.watch import progress
+from diffres_cli.timeouts import report_progress
 
 _BATCH = {"cpu": 1, "cuda": 16}  # a CPU gains nothing from batches, and memory stays flat
 
@@ -50,7 +50,7 @@ def tag_windows(
         frames = mel.frames(waveform.shape[1])
         output_frames = output_frames_at(require(settings.fps), frames, mel.frame_rate)
         computed = runtime.run(waveform, output_frames, outputs)
-        progress()
+        report_progress()
         for row, piece in enumerate(group):
             values = {name: value[row] for name, value in computed.items()}
             yield piece.channel, assembler.make_window(values, output_frames, piece.first, len(piece.samples))

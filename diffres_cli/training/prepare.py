@@ -116,7 +116,7 @@ def _clips(dataset: Dataset, use: str, splits: tuple[str, ...]) -> tuple[Clip, .
             f"data.{use} names no split; {dataset.name} has {', '.join(dataset.splits)}: name some, as by "
             f"{example}"
         )
-    return dataset.of(*splits)
+    return dataset.clips_of(*splits)
 
 
 def _dataset(data: Data) -> tuple[Dataset, SoftLabels | None]:

@@ -11,7 +11,7 @@ from diffres_cli.audio import MEDIA_EXTENSIONS, Recording, find_files, open_reco
 from diffres_cli.errors import AudioError, DiffresError, OutputError, UsageError
 from diffres_cli.files import make_folder, reason, write_atomically
 from diffres_cli.imports import import_failure, required
-from diffres_cli.watch import unhurried
+from diffres_cli.timeouts import without_timeout
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -81,7 +81,7 @@ def open_remote(url: str) -> Recording:
         AudioError: it cannot be fetched, or is no recording. DependencyError: see `find_remote`.
     """
     files, path = filesystem(url)
-    with unhurried():  # the network has limits of its own
+    with without_timeout():  # the network has limits of its own
         try:
             stream = files.open(path, "rb")
         except Exception as error:

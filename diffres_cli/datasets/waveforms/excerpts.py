@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from diffres_cli.audio import open_recording, printable
 from diffres_cli.errors import AudioError, DependencyError
-from diffres_cli.watch import watched
+from diffres_cli.timeouts import run_with_timeout
 
 Samples = NDArray[np.float32]
 Span = tuple[int, int | None]  # first sample and the one after the last; None: to the end
@@ -46,7 +46,7 @@ def read_excerpts(path: Path, spans: Sequence[Span], sample_rate: int) -> list[S
                     break
 
     try:
-        watched(read)
+        run_with_timeout(read)
     except DependencyError:
         raise
     except Exception as error:  # whatever a decoder thinks of

@@ -12,25 +12,25 @@ from patience import PATIENCE
 
 from diffres_cli.audio.quiet import quiet_stderr
 from diffres_cli.errors import OverdueError
-from diffres_cli.watch import on_stop, progress, unhurried, watched
+from diffres_cli.timeouts import on_cancel, report_progress, run_with_timeout, without_timeout
 
 
 def test_what_work_gives_or_raises_is_passed_on() -> None:
-    assert watched(lambda: 7) == 7
+    assert run_with_timeout(lambda: 7) == 7
     with pytest.raises(ZeroDivisionError):
-        watched(lambda: 1 // 0)
+        run_with_timeout(lambda: 1 // 0)
 
 
 def test_work_without_progress_is_given_up_and_told_to_stop() -> None:
     stopped = threading.Event()
 
     def work() -> bool:
-        on_stop("it", stopped.set)
+        on_cancel("it", stopped.set)
         return stopped.wait(PATIENCE)
 
     began = time.monotonic()
     with pytest.raises(OverdueError, match=r"0\.1 s without progress"):
-        watched(work, 0.1)
+        run_with_timeout(work, 0.1)
     assert stopped.is_set()
     assert time.monotonic() - began < PATIENCE / 2
 
@@ -39,13 +39,13 @@ def test_progress_and_waiting_for_somebody_else_take_as_long_as_they_take() -> N
     def work() -> str:
         for _ in range(15):
             time.sleep(0.1)
-            progress()
-        with unhurried():
+            report_progress()
+        with without_timeout():
             time.sleep(1.5)
         return "done"
 
-    assert watched(work, 0.9) == "done"
-    assert watched(lambda: time.sleep(1.2), 0) is None  # no limit at all
+    assert run_with_timeout(work, 0.9) == "done"
+    assert run_with_timeout(lambda: time.sleep(1.2), 0) is None  # no limit at all
 
 
 def test_work_that_was_given_up_ends_at_its_next_step() -> None:
@@ -54,11 +54,11 @@ def test_work_that_was_given_up_ends_at_its_next_step() -> None:
     def work() -> None:
         for step in range(100):
             time.sleep(2 if step == 1 else 0)
-            progress()
+            report_progress()
             steps.append(step)
 
     with pytest.raises(OverdueError):
-        watched(work, 0.1)
+        run_with_timeout(work, 0.1)
     time.sleep(2)
     assert steps == [0]
 
@@ -68,11 +68,11 @@ def test_only_what_is_told_last_is_stopped() -> None:
 
     def work() -> None:
         for name in ("first", "second"):
-            on_stop("model", lambda name=name: told.append(name))  # type: ignore[misc]
+            on_cancel("model", lambda name=name: told.append(name))  # type: ignore[misc]
         time.sleep(1.5)
 
     with pytest.raises(OverdueError):
-        watched(work, 0.1)
+        run_with_timeout(work, 0.1)
     assert told == ["second"]
 
 
@@ -81,7 +81,7 @@ def test_a_signal_is_heard_while_work_is_deaf() -> None:
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        watched(lambda: threading.Event().wait(PATIENCE))
+        run_with_timeout(lambda: threading.Event().wait(PATIENCE))
     assert time.monotonic() - began < PATIENCE / 2
 
 
@@ -93,7 +93,7 @@ def test_a_library_that_never_returns_does_not_silence_the_process() -> None:
             never.wait(PATIENCE)
 
     with pytest.raises(OverdueError):
-        watched(work, 0.1)
+        run_with_timeout(work, 0.1)
     assert os.path.samestat(os.fstat(2), before)
     never.set()
 
@@ -102,12 +102,12 @@ def test_a_library_called_when_all_is_given_up_does_not_silence_the_process() ->
     before, given_up, over = os.fstat(2), threading.Event(), threading.Event()
 
     def work() -> None:
-        on_stop("work", given_up.set)
+        on_cancel("work", given_up.set)
         given_up.wait(PATIENCE)
         with quiet_stderr():
             over.wait(PATIENCE)
 
     with pytest.raises(OverdueError):
-        watched(work, 0.1)
+        run_with_timeout(work, 0.1)
     assert os.path.samestat(os.fstat(2), before)
     over.set()
