@@ -7,10 +7,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from references import res_conv_loop, rescale_loop
+from references import novelty_loop, res_conv_loop, rescale_loop
 from torch import Tensor
 
-from diffres_cli.nn.importance import ImportanceNetwork, ResConv1d, rescale, shares
+from diffres_cli.nn.diffres import DiffRes
+from diffres_cli.nn.importance import (
+    ImportanceNetwork,
+    NoveltyImportanceNetwork,
+    ResConv1d,
+    novelty,
+    rescale,
+    shares,
+)
 
 UNEVEN = torch.tensor([[0.9, 0.01, 0.02, 0.3, 0.01, 0.01, 0.2]], dtype=torch.float64)
 
@@ -169,3 +177,46 @@ def test_a_frame_is_judged_in_its_context_of_41() -> None:
     assert log_mel.grad is not None
     heard = log_mel.grad[0].abs().sum(0).nonzero().flatten().tolist()
     assert heard == list(range(30, 71))
+
+
+# --- novelty
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 5, 40])
+def test_novelty_equals_its_loop(length: int) -> None:
+    log_mel = np.random.default_rng(length).normal(size=(6, length))
+    np.testing.assert_allclose(novelty(torch.from_numpy(log_mel)[None])[0], novelty_loop(log_mel), atol=1e-12)
+
+
+def test_novelty_is_added_with_a_learned_weight_of_1() -> None:
+    network = with_lived_in_statistics(NoveltyImportanceNetwork(8))
+    log_mel = torch.randn(2, 8, 30, dtype=torch.float64)
+    with torch.no_grad():
+        network.novelty_weight.zero_()
+        plain = network(log_mel)
+        network.novelty_weight.fill_(0.7)
+        torch.testing.assert_close(network(log_mel), plain + 0.7 * novelty(log_mel))
+    network(log_mel).square().sum().backward()
+    assert network.novelty_weight.grad is not None
+    assert network.novelty_weight.grad != 0
+    assert NoveltyImportanceNetwork().novelty_weight == 1
+
+
+def test_events_over_a_steady_background_get_more_importance_with_novelty() -> None:
+    """The paper's network, untrained, is close to flat there."""
+    torch.manual_seed(0)
+    power = 0.01 + 0.002 * torch.rand(1, 128, 100)
+    power[:, 40:80, 50:60] += 0.1
+    plain, novel = (
+        DiffRes(importance=name).eval()(power, 25).importance[0].detach()
+        for name in ("resconv1d", "resconv1d-novelty")
+    )
+    assert plain[50:60].mean() < 1.1 * plain[:40].mean()
+    assert novel[50:60].mean() > 1.4 * novel[:40].mean()
+
+
+def test_silence_has_no_novelty_and_a_gradient_that_is_a_number() -> None:
+    silence = torch.zeros(1, 8, 20, requires_grad=True)
+    novelty(silence).sum().backward()
+    assert silence.grad is not None
+    assert silence.grad.isfinite().all()

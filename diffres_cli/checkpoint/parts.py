@@ -88,6 +88,7 @@ FRONT_ENDS: dict[str, FrontEndSpec] = {
 
 IMPORTANCE_NETWORKS = Registry("importance network", {
     "resconv1d": f"{_NN}.importance:ImportanceNetwork",
+    "resconv1d-novelty": f"{_NN}.importance:NoveltyImportanceNetwork",
 })
 
 REDUCTIONS = Registry("reduction", {

@@ -6,10 +6,12 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
+from torch.nn.functional import avg_pool1d, leaky_relu, pad
 
 CHANNELS = (128, 64, 32, 16, 8, 1)
 TINY = 1e-30
+_SMOOTHED = 5  # frames
+_LEAST_DEVIATION = 1e-3
 
 
 class ResConv1d(nn.Module):
@@ -51,6 +53,43 @@ class ImportanceNetwork(nn.Sequential):
         """[B, F, T] -> [B, T], before the sigmoid."""
         logits: Tensor = super().forward(log_mel)  # type: ignore[no-untyped-call]
         return logits.squeeze(1)
+
+
+class NoveltyImportanceNetwork(ImportanceNetwork):
+    """The paper's network plus w times how much each frame changes, w learned from 1 (see `novelty`).
+
+    Where a steady background leaves no silence, the paper's network alone is close to flat.
+
+    >>> net = NoveltyImportanceNetwork(64)
+    >>> net(torch.zeros(2, 64, 50)).shape, net.novelty_weight.item()
+    (torch.Size([2, 50]), 1.0)
+    """
+
+    def __init__(self, bins: int = CHANNELS[0], dilation: int = 1) -> None:
+        super().__init__(bins, dilation)
+        self.novelty_weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """[B, F, T] -> [B, T], before the sigmoid."""
+        return super().forward(log_mel) + self.novelty_weight * novelty(log_mel)
+
+
+def novelty(log_mel: Tensor) -> Tensor:
+    """How much each frame differs from its neighbours, as clips go: [B, F, T] -> [B, T].
+
+    The mean over bins of |L[j] - L[j - 1]| and |L[j + 1] - L[j]|, averaged over five frames, minus its mean
+    over the clip, divided by its deviation. Frames at the edges are repeated. Padding is heard as silence.
+
+    >>> step = torch.cat([torch.zeros(1, 4, 20), torch.ones(1, 4, 20)], 2)
+    >>> novelty(step)[0].argmax().item() in range(17, 23), novelty(torch.zeros(1, 4, 9)).abs().max().item()
+    (True, 0.0)
+    """
+    change = (log_mel[:, :, 1:] - log_mel[:, :, :-1]).abs().mean(1, keepdim=True)
+    around = (pad(change, (1, 0)) + pad(change, (0, 1))) / 2  # a frame does not differ from its repetition
+    reach = _SMOOTHED // 2
+    smooth = avg_pool1d(pad(around, (reach, reach), mode="replicate"), _SMOOTHED, 1).squeeze(1)
+    centred = smooth - smooth.mean(1, keepdim=True)
+    return centred / (centred.square().mean(1, keepdim=True).clamp_min(TINY).sqrt() + _LEAST_DEVIATION)
 
 
 def rescale(scores: Tensor, output_frames: int, mask: Tensor | None = None) -> Tensor:
