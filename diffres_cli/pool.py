@@ -1,28 +1,28 @@
 """A pool of worker processes: results as they come, and one dead worker costs one task at most.
 
-A task whose worker dies is tried once more in a fresh process; then the caller learns of it. Workers ignore
-Ctrl-C, stop at once when the pool is left, and end with this process.
+A task whose worker dies is tried once more in a fresh process, unless the pool has another number of
+attempts; then the caller learns of it. Workers ignore Ctrl-C, stop when the pool is left, and end with this
+process.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
 from diffres_cli.errors import DiffresError
-from diffres_cli.processes import Worker, kill, start, stop
+from diffres_cli.processes import PATIENCE, Worker, kill, start, stop
 
 T = TypeVar("T")
 R = TypeVar("R")
 Report = Callable[[Any], None]
 
 _AHEAD = 4  # tasks a worker that have started, or are done and wait for one before them
-_ATTEMPTS = 2
 _DEATHS = 10  # in a row, with nothing done in between: the tasks are not to blame
 
 
@@ -43,11 +43,12 @@ class _Busy(Worker, Generic[T]):
     task: T | None = None
     attempts: int = 0
     progress: Any = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class WorkerPool(Generic[T, R]):
-    """Worker processes, at most one task in flight each. A context manager; leaving it stops them at once.
+    """Worker processes, at most one task in flight each. A context manager; leaving it stops them.
 
     Attributes:
         count: how many processes.
@@ -55,7 +56,9 @@ class WorkerPool(Generic[T, R]):
             What the function reports is passed to `on_progress`. They are pickled, as tasks and results are.
         on_progress: called with a task and what its worker reports.
         is_stuck: whether a worker is to be replaced after this result.
-        environment: variables that the processes start with.
+        environments: variables that the processes start with, by turns.
+        attempts: how often a task is begun whose workers die.
+        patience: seconds for a worker to stop by itself when the pool is left.
     """
 
     count: int
@@ -63,7 +66,9 @@ class WorkerPool(Generic[T, R]):
     arguments: tuple[Any, ...] = ()
     on_progress: Callable[[T, Any], None] = lambda task, progress: None
     is_stuck: Callable[[R], bool] = lambda result: False
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environments: Sequence[Mapping[str, str]] = ({},)
+    attempts: int = 2
+    patience: float = PATIENCE
     _workers: list[_Busy[T]] = field(default_factory=list)
     _submitted: deque[T] = field(default_factory=deque)
     _deaths: int = 0
@@ -124,7 +129,7 @@ class WorkerPool(Generic[T, R]):
             if task is None:
                 return
             if number >= len(idle):
-                idle.append(self._start())
+                idle.append(self._start(self.environments[len(self._workers) % len(self.environments)]))
                 self._workers.append(idle[number])
             self._send(idle[number], task, 1)
 
@@ -162,7 +167,7 @@ class WorkerPool(Generic[T, R]):
                 f"{self._deaths} worker processes died one after the other ({died.reason}): try a single one"
             )
         self._restart(worker)
-        if worker.attempts < _ATTEMPTS:
+        if worker.attempts < self.attempts:
             self._send(worker, task, worker.attempts + 1)
         else:
             worker.task = None
@@ -170,12 +175,12 @@ class WorkerPool(Generic[T, R]):
 
     def _restart(self, worker: _Busy[T]) -> None:
         kill(worker)
-        fresh = self._start()
+        fresh = self._start(worker.environment)
         worker.process, worker.pipe = fresh.process, fresh.pipe
 
-    def _start(self) -> _Busy[T]:
-        with _environment(self.environment):
-            return _Busy(*start(_work, self.prepare, self.arguments))
+    def _start(self, environment: Mapping[str, str]) -> _Busy[T]:
+        with _environment(environment):
+            return _Busy(*start(_work, self.prepare, self.arguments), environment=environment)
 
     def __enter__(self) -> WorkerPool[T, R]:
         return self
@@ -184,8 +189,8 @@ class WorkerPool(Generic[T, R]):
         self.stop()
 
     def stop(self) -> None:
-        """Stop all workers at once, whatever they do."""
-        stop(self._workers)
+        """Stop all workers, whatever they do."""
+        stop(self._workers, self.patience)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from types import FrameType
 from typing import Any
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
-_PATIENCE = 5  # seconds for a worker to stop by itself
+PATIENCE = 5.0
+"""Seconds for a worker to stop by itself, unless the caller says otherwise."""
 
 
 @dataclass
@@ -33,7 +35,7 @@ class Worker:
     @property
     def death(self) -> str:
         """Words for how it died."""
-        self.process.join(_PATIENCE)  # the pipe closes a little before
+        self.process.join(PATIENCE)  # the pipe closes a little before
         code = self.process.exitcode
         try:
             return f"signal {signal.Signals(-(code or 0)).name}"
@@ -52,13 +54,14 @@ def start(work: Callable[..., None], *arguments: Any) -> tuple[SpawnProcess, Con
     return process, here
 
 
-def stop(workers: Iterable[Worker]) -> None:
-    """Stop them all, at once."""
+def stop(workers: Iterable[Worker], patience: float = PATIENCE) -> None:
+    """Tell them all to stop, and kill those that have not within `patience` seconds."""
     stopped = list(workers)
     for worker in stopped:
         worker.process.terminate()  # and only then close the pipe: a worker would wonder at that
+    deadline = time.monotonic() + patience
     for worker in stopped:
-        worker.process.join(_PATIENCE)
+        worker.process.join(max(0.0, deadline - time.monotonic()))
         kill(worker)
 
 
@@ -66,7 +69,7 @@ def kill(worker: Worker) -> None:
     """Let it be gone. One that reads from a drive that is gone dies when the system lets it."""
     worker.pipe.close()
     worker.process.kill()
-    worker.process.join(_PATIENCE)
+    worker.process.join(PATIENCE)
 
 
 def _serve(pipe: Connection, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:

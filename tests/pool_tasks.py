@@ -32,3 +32,7 @@ def prepare(folder: Path) -> Callable[[str, Report], int]:
 
 def prepare_nothing() -> Callable[[str, Report], int]:
     os._exit(7)
+
+
+def prepare_variable(name: str) -> Callable[[str, Report], str]:
+    return lambda task, report: os.environ[name]

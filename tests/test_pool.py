@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pool_tasks import PARTS, prepare, prepare_nothing
+from pool_tasks import PARTS, prepare, prepare_nothing, prepare_variable
 
 from diffres_cli.errors import DataError, DiffresError
 from diffres_cli.pool import Died, WorkerPool
@@ -29,6 +29,24 @@ def test_a_task_that_kills_its_workers_costs_no_other(tmp_path: Path) -> None:
     assert os.getpid() not in results.values()
     assert progress["dies", PARTS[0]] == progress["dies once", PARTS[0]] == 2
     assert progress["a", PARTS[1]] == 1
+
+
+def test_a_task_that_may_be_tried_once_costs_one_worker(tmp_path: Path) -> None:
+    with WorkerPool(1, prepare, (tmp_path,), attempts=1) as pool:
+        results = dict(pool.run(["dies once", "a"]))
+    assert isinstance(results["dies once"], Died)
+    assert not isinstance(results["a"], Died)
+
+
+def test_workers_have_their_own_environments_also_those_that_replace_others(tmp_path: Path) -> None:
+    environments = [{"GPU": "0"}, {"GPU": "1"}]
+    pool: WorkerPool[str, str] = WorkerPool(
+        2, prepare_variable, ("GPU",), environments=environments, is_stuck=lambda result: True
+    )
+    with pool:
+        results = [result for _, result in pool.run("abcd")]
+    assert set(results) == {"0", "1"}
+    assert "GPU" not in os.environ
 
 
 def test_a_submitted_task_comes_after_the_others(tmp_path: Path) -> None:

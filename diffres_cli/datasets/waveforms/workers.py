@@ -35,7 +35,7 @@ def write_shards(jobs: Sequence[ShardJob], count: int, on_decoded: Callable[[int
         count,
         _prepare,
         on_progress=lambda job, progress: update(job, progress.decoded),
-        environment=_ONE_THREAD,
+        environments=[_ONE_THREAD],
     )
     with pool:
         for job, result in pool.run(jobs):
