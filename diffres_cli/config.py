@@ -15,13 +15,10 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
 
 from diffres_cli.errors import UsageError
-from diffres_cli.files import reason
-from diffres_cli.text import read_text
+from diffres_cli.files import read_toml
 
 FILE_NAME = "diffres.toml"
 PREFIX = "DIFFRES_"
@@ -158,7 +155,7 @@ def read_file(path: Path, commands: Commands, *, found: bool = False) -> File:
     Raises:
         UsageError: it cannot be read, is not TOML, or names a setting or a command that does not exist.
     """
-    content, known = _parse(path), commands()
+    content, known = read_toml(Path(_shown(path))), commands()
     everywhere = {name for settings in known.values() for name in settings}
     tables = {name: entry for name, entry in content.items() if isinstance(entry, dict)}
     for name in tables:
@@ -190,26 +187,6 @@ def check_environment(settings: Callable[[], Iterable[str]]) -> None:
         near = get_close_matches(name, known, n=1, cutoff=0.8)
         if near and name not in known:
             raise UsageError(f"{name}: no such setting; nearest: {near[0]}")
-
-
-def parse_toml(text: str) -> dict[str, Any]:
-    """What a TOML document says.
-
-    Raises:
-        ValueError: it is none.
-    """
-    # Imported here: without a file it costs nothing.
-    tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    return cast("dict[str, Any]", tomllib.loads(text))
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return parse_toml(read_text(path))
-    except OSError as error:
-        raise UsageError(f"{_shown(path)}: cannot be read: {reason(error)}") from error
-    except (ValueError, RecursionError) as error:  # also what is no text
-        raise UsageError(f"{_shown(path)}: not TOML: {error}") from error
 
 
 def _values(

@@ -1,19 +1,23 @@
-"""Writing files whole or not at all."""
+"""Files written whole or not at all; TOML and JSON read, or refused in one line."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
-from diffres_cli.errors import OutputError
+from diffres_cli.errors import DiffresError, OutputError, UsageError
 from diffres_cli.locks import lock
+from diffres_cli.text import read_text
 
 _PREFIX, _SUFFIX, _LOCK = ".diffres-", ".part", ".lock"
 _RESERVE = 2**20  # bytes of a disk that stay free
@@ -55,6 +59,60 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """
     with atomic_file(path, durable=durable) as file:
         file.write(data)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` to `path` as JSON that people can read, whole or not at all.
+
+    Raises:
+        OutputError: see `write_atomically`.
+    """
+    write_atomically(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path, error: type[DiffresError] = UsageError, advice: str = "") -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Args:
+        advice: what to do, for the end of a message.
+
+    Raises:
+        error: it cannot be read, is not JSON, or holds no object.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as failure:
+        raise error(f"{path}: cannot be read: {reason(failure)}{advice}") from failure
+    except (ValueError, RecursionError) as failure:
+        raise error(f"{path}: not JSON: {failure}{advice}") from failure
+    if not isinstance(content, dict):
+        raise error(f"{path}: expected a JSON object, found {type(content).__name__}{advice}")
+    return content
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file says.
+
+    Raises:
+        UsageError: it cannot be read, or is not TOML.
+    """
+    try:
+        return parse_toml(read_text(path))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {reason(error)}") from error
+    except (ValueError, RecursionError) as error:  # also what is no text
+        raise UsageError(f"{path}: not TOML: {error}") from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """What a TOML document says.
+
+    Raises:
+        ValueError: it is none.
+    """
+    # Imported here: without a file it costs nothing.
+    tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    return cast("dict[str, Any]", tomllib.loads(text))
 
 
 def sweep(folders: Iterable[Path]) -> None:

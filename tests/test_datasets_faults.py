@@ -178,7 +178,7 @@ def test_a_list_that_is_a_folder(tmp_path):
     path = nsynth(tmp_path, ["test"]) / "nsynth-test" / "examples.json"
     path.unlink()
     path.mkdir()
-    assert "examples.json: cannot be read (Is a directory)" in failure("nsynth", tmp_path)
+    assert "examples.json: cannot be read: Is a directory" in failure("nsynth", tmp_path)
     path = esc50(tmp_path / "esc50") / "meta" / "esc50.csv"
     path.unlink()
     path.mkdir()
@@ -188,7 +188,7 @@ def test_a_list_that_is_a_folder(tmp_path):
 def test_examples_that_are_a_list(tmp_path):
     path = nsynth(tmp_path, ["test"]) / "nsynth-test" / "examples.json"
     path.write_text(json.dumps([1, 2]))
-    assert "expected an object of notes, found list" in failure("nsynth", tmp_path)
+    assert "expected a JSON object, found list" in failure("nsynth", tmp_path)
 
 
 @given(st.text())

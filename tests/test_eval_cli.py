@@ -274,7 +274,8 @@ def test_a_damaged_evaluation(run: Path, text: str, tmp_path: Path) -> None:
     (run / "evaluation.json").write_text(text)
     result = invoke("export", run, "-o", tmp_path / "out")
     assert result.code == 3
-    assert "evaluation.json: damaged (" in result.complaint
+    assert "evaluation.json: " in result.complaint
+    assert result.complaint.endswith(f"run `diffres eval {run}` again")
     assert not (tmp_path / "out").exists()
 
 

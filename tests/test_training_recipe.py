@@ -156,7 +156,7 @@ def test_init_brings_its_architecture_and_front_end_along() -> None:
         ([], ["data.dataset", "give a dataset"]),
         (["--resume", "run", "--epochs", "3"], ["--resume run", "leave the other options out"]),
         (["--resume", "nowhere"], ["nowhere", "no run of diffres train"]),
-        (["--dataset", "esc50", "--recipe", "none.toml"], ["--recipe none.toml"]),
+        (["--dataset", "esc50", "--recipe", "none.toml"], ["none.toml: cannot be read"]),
         (["--dataset", "esc50", "--device", "tpu"], ["--device tpu", "auto, cpu or cuda"]),
     ],
 )

@@ -212,7 +212,7 @@ def test_a_run_that_changed_is_not_resumed(what: str, run: Path, clips: Path, tm
         "recipe": "recipe.toml was changed since the run began: optimizer.lr is 0.002, was 0.001: undo that",
         "data": "the data changed since the run began",
         "state": "damaged checkpoint",
-        "facts": "run.json: damaged",
+        "facts": "run.json: not JSON",
     }
     assert words[what] in result.err.splitlines()[-1]
     assert result.code == (2 if what == "facts" else 3)

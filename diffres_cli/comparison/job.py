@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +11,8 @@ from diffres_cli.comparison.checks import check_data
 from diffres_cli.comparison.plan import SPEED, Plan, count_of
 from diffres_cli.comparison.run import Job, Summary, run_cells
 from diffres_cli.comparison.speed import measure_all
-from diffres_cli.files import make_folder, write_atomically
+from diffres_cli.errors import UsageError
+from diffres_cli.files import make_folder, read_json, write_json
 
 _SHOWN = 3
 
@@ -47,9 +47,9 @@ def remember(name: str, cells: Sequence[Cell], output: Path) -> list[str]:
     """
     path = output / f"{name}.json"
     held: dict[str, str] = {}
-    with suppress(OSError, ValueError):
-        held = json.loads(path.read_text("utf-8"))
+    with suppress(UsageError):
+        held = read_json(path)
     now = {cell.label: cell.key for cell in cells}
     if now != held:
-        write_atomically(path, (json.dumps(now, indent=1, ensure_ascii=False) + "\n").encode())
+        write_json(path, now)
     return [label for label, key in now.items() if held.get(label, key) != key]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 
 from diffres_cli.comparison.plan import Plan, parse
-from diffres_cli.config import parse_toml
 from diffres_cli.errors import UsageError
-from diffres_cli.files import reason
-from diffres_cli.text import read_text
+from diffres_cli.files import read_toml
 
 PLANS = Path(__file__).parent / "plans"
 
@@ -26,14 +25,9 @@ def read_plan(name: str) -> tuple[Plan, list[str]]:
         UsageError: no such plan or file, or not TOML.
     """
     path = shipped_plans().get(name) or Path(name)
-    try:
-        return parse(parse_toml(read_text(path)), path)
-    except FileNotFoundError as error:
-        raise UsageError(f"{name}: no such file, and no plan of that name; {_advice(name)}") from error
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {reason(error)}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: not TOML: {error}") from error
+    if not os.path.lexists(path):
+        raise UsageError(f"{name}: no such file, and no plan of that name; {_advice(name)}")
+    return parse(read_toml(path), path)
 
 
 def _advice(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from diffres_cli.datasets.clip import Archive, Dataset, Source
 from diffres_cli.datasets.listing import Listing, find_home, relative, wrong_folder
 from diffres_cli.datasets.lists import Labels
 from diffres_cli.errors import DataError
+from diffres_cli.files import read_json
 
 _FOLDERS = {"train": "nsynth-train", "validation": "nsynth-valid", "test": "nsynth-test"}
 # By their number in examples.json; no file of the release lists them, and only the first split has all.
@@ -57,21 +57,9 @@ def _home(root: Path) -> Path:
 def _listed(lists: Mapping[str, Path]) -> Iterator[Listed]:
     for split, path in lists.items():
         labels = Labels(_FAMILIES, path)
-        for place, (note, facts) in enumerate(_examples(path).items(), 1):
+        for place, (note, facts) in enumerate(read_json(path, DataError).items(), 1):
             name = relative(f"{path.parent.name}/audio/{note}.wav", path, place)
             yield Listed(name, (labels.index(_family(path, note, facts), path, place),), split)
-
-
-def _examples(path: Path) -> dict[str, Any]:
-    try:
-        examples = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON ({error})") from error
-    if not isinstance(examples, dict):
-        raise DataError(f"{path}: expected an object of notes, found {type(examples).__name__}")
-    return examples
 
 
 def _family(path: Path, note: str, facts: Any) -> str:

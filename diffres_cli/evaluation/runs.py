@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from diffres_cli.checkpoint.find import WEIGHTS_NAME
-from diffres_cli.config import parse_toml
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import ModelError, UsageError
-from diffres_cli.files import reason, write_atomically
-from diffres_cli.text import read_text
+from diffres_cli.files import read_json, read_toml, write_json
 
 MODEL_NAME = WEIGHTS_NAME
 RECIPE_NAME, FACTS_NAME, EVALUATION_NAME = "recipe.toml", "run.json", "evaluation.json"
@@ -99,7 +96,7 @@ def write_evaluation(run: Run, found: Mapping[str, Any]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    write_atomically(run.evaluation, (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(run.evaluation, found)
 
 
 def read_evaluation(folder: Path) -> dict[str, Any] | None:
@@ -109,28 +106,23 @@ def read_evaluation(folder: Path) -> dict[str, Any] | None:
         ModelError: it is damaged, or of an older model.
     """
     path = folder / EVALUATION_NAME
-    advice = f"run `diffres eval {folder}` again"
-    try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        measured = found["sha256"]
-    except FileNotFoundError:
+    advice = f": run `diffres eval {folder}` again"
+    if not path.exists():
         return None
-    except OSError as error:
-        raise ModelError(f"{path}: {reason(error)}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: damaged ({error!r}): {advice}") from error
-    if measured != sha256(folder / MODEL_NAME):
-        raise ModelError(f"{path}: of an older {MODEL_NAME}: {advice}")
+    found = read_json(path, ModelError, advice)
+    if "sha256" not in found:
+        raise ModelError(f"{path}: it states no sha256{advice}")
+    if found["sha256"] != sha256(folder / MODEL_NAME):
+        raise ModelError(f"{path}: of an older {MODEL_NAME}{advice}")
     return found
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
     """RUN/run.json, as far as it can be read."""
     try:
-        found = json.loads((folder / FACTS_NAME).read_text("utf-8"))
-    except (OSError, ValueError):
+        return read_json(folder / FACTS_NAME)
+    except UsageError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def sha256(path: Path) -> str:
@@ -141,7 +133,7 @@ def sha256(path: Path) -> str:
 def _read(folder: Path) -> Run:
     path = folder / RECIPE_NAME
     try:
-        data = parse_toml(read_text(path))["data"]
+        data = read_toml(path)["data"]
         return Run(
             folder,
             dataset=str(data.get("dataset", "") if data.get("soft_labels") else data["dataset"]),
@@ -152,7 +144,5 @@ def _read(folder: Path) -> Run:
             train=tuple(data.get("train", ("train",))),
             validation=tuple(data.get("validation", ("validation",))),
         )
-    except OSError as error:
-        raise UsageError(f"{path}: {reason(error)}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path}: not the recipe of a run ({error!r})") from error

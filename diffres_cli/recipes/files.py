@@ -8,12 +8,10 @@ from typing import Any
 
 import tomli_w
 
-from diffres_cli.config import parse_toml
 from diffres_cli.datasets.catalog import SOURCES, find_source
 from diffres_cli.errors import SettingError, UsageError
-from diffres_cli.files import reason
+from diffres_cli.files import parse_toml, read_toml
 from diffres_cli.recipes.recipe import Recipe, nearest
-from diffres_cli.text import read_text
 
 RECIPES = Path(__file__).parent
 
@@ -24,13 +22,7 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         UsageError: unreadable, or a field nobody knows, named with the nearest one there is.
     """
-    try:
-        tables = parse_toml(read_text(path))
-    except OSError as error:
-        raise SettingError("recipe", path, reason(error)) from error
-    except ValueError as error:
-        raise SettingError("recipe", path, f"not TOML: {error}") from error
-    return from_plain(tables, path)
+    return from_plain(read_toml(path), path)
 
 
 def from_plain(tables: Mapping[str, Any], path: Path) -> Recipe:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import platform
 import subprocess
@@ -20,7 +19,7 @@ from diffres_cli import __version__
 from diffres_cli.checkpoint.find import WEIGHTS_NAME
 from diffres_cli.errors import TrainingError, UsageError
 from diffres_cli.evaluation.provenance import machine
-from diffres_cli.files import make_folder, reason, write_atomically
+from diffres_cli.files import make_folder, read_json, write_atomically, write_json
 from diffres_cli.recipes.files import from_plain, read_recipe, to_toml
 from diffres_cli.recipes.recipe import Recipe
 
@@ -92,17 +91,12 @@ class RunFolder:
         Raises:
             UsageError: there is none, or it is damaged.
         """
-        try:
-            facts: dict[str, Any] = json.loads(self.facts.read_text("utf-8"))
-        except FileNotFoundError as error:
+        if not self.facts.exists():
             raise UsageError(
                 f"{self.path}: no run of diffres train, it holds no {self.facts.name}: name the folder of one"
-            ) from error
-        except OSError as error:
-            raise UsageError(f"{self.facts}: {reason(error)}") from error
-        except ValueError as error:
-            raise UsageError(f"{self.facts}: damaged ({error})") from error
-        if not isinstance(facts, dict) or not {"recipe", "data", "sessions"} <= facts.keys():
+            )
+        facts = read_json(self.facts)
+        if not {"recipe", "data", "sessions"} <= facts.keys():
             raise UsageError(f"{self.facts}: damaged: it does not say what the run began with")
         return facts
 
@@ -173,8 +167,7 @@ class RunFolder:
         write_atomically(self.problems, text.getvalue().encode("utf-8", "surrogateescape"))
 
     def _write(self, facts: dict[str, Any]) -> None:
-        text = json.dumps(finite(facts), indent=2, ensure_ascii=False, allow_nan=False)
-        write_atomically(self.facts, (text + "\n").encode())
+        write_json(self.facts, finite(facts))
 
 
 def finite(value: Any) -> Any:
