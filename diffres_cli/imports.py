@@ -23,6 +23,7 @@ def import_object(path: str, kind: type[_T]) -> _T:
 
     Raises:
         UsageError: there is no such module or name, the module does not load, or it is of another kind.
+        What a module of our own raises while it loads passes: see `required`.
 
     >>> import_object("pathlib:Path", type)
     <class 'pathlib.Path'>
@@ -31,6 +32,8 @@ def import_object(path: str, kind: type[_T]) -> _T:
     try:
         found = reduce(getattr, name.split("."), import_module(module))
     except Exception as error:  # whatever a module raises while it loads
+        if module.startswith("diffres_cli."):
+            raise
         raise UsageError(
             f"{path}: cannot be imported ({type(error).__name__}: {error}): write package.module:NAME; "
             "the package must be installed, or its folder be on PYTHONPATH"

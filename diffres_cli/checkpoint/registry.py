@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from importlib import import_module
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from diffres_cli.errors import UsageError
@@ -32,7 +31,7 @@ def is_import_path(name: object) -> bool:
     return isinstance(name, str) and _IMPORT_PATH.fullmatch(name) is not None
 
 
-class Registry(Mapping[str, str]):
+class Registry(dict[str, str]):
     """Names of one kind of part -> their import paths.
 
     Args:
@@ -44,21 +43,12 @@ class Registry(Mapping[str, str]):
     """
 
     def __init__(self, kind: str, paths: Mapping[str, str]) -> None:
+        super().__init__(paths)
         self.kind = kind
-        self._paths = dict(paths)
-
-    def __getitem__(self, name: str) -> str:
-        return self._paths[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._paths)
-
-    def __len__(self) -> int:
-        return len(self._paths)
 
     def accepts(self, name: object) -> bool:
         """Whether `name` is registered or an import path. Nothing is imported."""
-        return isinstance(name, str) and (name in self._paths or is_import_path(name))
+        return isinstance(name, str) and (name in self or is_import_path(name))
 
     def describe(self) -> str:
         """The names to choose from, in words."""
@@ -76,10 +66,7 @@ class Registry(Mapping[str, str]):
             UsageError: an unknown name, or an import path that leads to nothing.
         """
         self.check(name)
-        if name not in self._paths:
-            return import_object(name, object)
-        module, _, attribute = self._paths[name].partition(":")
-        return getattr(import_module(module), attribute)
+        return import_object(self.get(name, name), object)
 
 
 def untrusted(names: Iterable[str], trusted: Iterable[str]) -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from typing import Any, NamedTuple, cast
 
 import typer
 from typer.core import TyperGroup
 
 from diffres_cli.cli.config import SettableCommand
+from diffres_cli.imports import import_object
 
 
 class Entry(NamedTuple):
@@ -74,8 +74,7 @@ class LazyGroup(TyperGroup):
 
 
 def _load(name: str, entry: Entry) -> Any:
-    module, _, attribute = entry.target.partition(":")
-    app = getattr(import_module(f"diffres_cli.cli.{module}"), attribute)
+    app: Any = import_object(f"diffres_cli.cli.{entry.target}", object)
     if not isinstance(app, typer.Typer):
         function = app
         app = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -20,7 +20,10 @@ from diffres_cli.recipes.rules import checked
 from diffres_cli.training.splits import split_names
 
 _SHOWN = 3  # cells a fault names
-_NAMES = {"model.front_end": ("front end", FRONT_ENDS), "model.reduction": ("reduction", REDUCTIONS)}
+_NAMES: dict[str, tuple[str, Mapping[str, Any]]] = {
+    "model.front_end": ("front end", FRONT_ENDS),
+    "model.reduction": ("reduction", REDUCTIONS),
+}
 
 
 def planned(name: str, fields: Mapping[str, Any] | None = None) -> tuple[Plan, list[Cell]]:
