@@ -6,9 +6,8 @@ console.py   standard output and standard error
 options.py   options several commands share
 config.py    where settings come from: flag, variable, diffres.toml or default; `diffres config`
 inputs.py    what was typed -> the recordings to tag
-progress.py  the bar on a terminal
-livebar.py   a bar that several processes draw
-steps.py     the bar of training steps
+progress.py  progress bars on a terminal: of recordings, of steps
+report.py    what a run that was stopped says
 folder.py    tag into a folder, or into one resumable file
 cluster.py   tag on a Ray cluster
 tag.py       diffres tag

@@ -11,7 +11,7 @@ import typer
 
 from diffres_cli.cli.config import is_typed
 from diffres_cli.cli.console import print_message
-from diffres_cli.cli.folder import at_least_one, attend, progress, terminable
+from diffres_cli.cli.folder import at_least_one, attend, progress
 from diffres_cli.cores import available_cores
 from diffres_cli.errors import AudioError, SettingError, UsageError
 from diffres_cli.outputs import check_format
@@ -161,14 +161,16 @@ def _todo(items: list[Task | AudioError], done: dict[str, Task], summary: Run) -
 
 
 def _run(engine: RayEngine, job: Job, model: ModelFile, todo: list[Task], summary: Run, quiet: bool) -> int:
-    from diffres_cli.cli.progress import Bar
+    from diffres_cli.cli.progress import RecordingsBar
 
-    bar = Bar(len(todo), shown=sys.stderr.isatty() and not quiet)
+    bar = RecordingsBar(shown=sys.stderr.isatty() and not quiet)
+
+    bar.total = len(todo)
 
     def work() -> None:
         if not todo:
             return
-        with engine.connected(), terminable(), bar:  # Ray takes SIGTERM for itself
+        with engine.connected(), bar:
             for outcome in engine.run(job, model, todo):
                 summary.note(outcome)
                 progress(bar, outcome)

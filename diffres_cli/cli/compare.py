@@ -12,9 +12,9 @@ import typer
 
 from diffres_cli.cli import options
 from diffres_cli.cli.console import print_message, print_result, print_table
-from diffres_cli.cli.folder import INTERRUPTED, TERMINATED, Terminated, terminable
-from diffres_cli.cli.livebar import LiveBar
 from diffres_cli.cli.options import DATA, OUTPUT, RUN, option
+from diffres_cli.cli.progress import ProgressBar
+from diffres_cli.cli.report import SIGNALLED, report_stop
 from diffres_cli.cores import available_cores
 from diffres_cli.errors import UsageError
 from diffres_cli.imports import required
@@ -106,7 +106,7 @@ def compare(
         _list_cells(chosen, cells, output, roots)
         return 0
     code = 0 if table_only else _run(chosen, cells, output, Where(roots, slots, devices), quiet)
-    if code in (INTERRUPTED, TERMINATED):
+    if code > SIGNALLED:
         return code
     return _write_tables(chosen, cells, output, format_) or code
 
@@ -125,7 +125,7 @@ def _run(plan: Plan, cells: Sequence[Cell], output: Path, where: Where, quiet: b
     from diffres_cli.comparison.job import run_plan
     from diffres_cli.comparison.run import Job, Summary
 
-    bar = LiveBar(shown=sys.stderr.isatty() and not quiet, remaining=True)
+    bar = ProgressBar(shown=sys.stderr.isatty() and not quiet, remaining=True)
 
     def tell(line: str) -> None:
         bar.clear()
@@ -135,11 +135,10 @@ def _run(plan: Plan, cells: Sequence[Cell], output: Path, where: Where, quiet: b
     summary = Summary()
     job = Job(output, where.roots, where.slots, tell, bar.draw, where.device)
     try:
-        with terminable(), bar:
+        with bar:
             run_plan(plan, cells, job, summary)
-    except (KeyboardInterrupt, Terminated) as stop:
-        print_message(f"stopped: {summary}; the same command goes on from here")
-        return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED
+    except (KeyboardInterrupt, SystemExit) as stop:
+        return report_stop(stop, summary)
     _report(summary, quiet)
     return summary.exit_code
 

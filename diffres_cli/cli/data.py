@@ -12,7 +12,7 @@ import typer
 
 from diffres_cli.cli import options
 from diffres_cli.cli.console import print_message, print_result, print_table
-from diffres_cli.cli.folder import INTERRUPTED
+from diffres_cli.cli.report import INTERRUPTED
 from diffres_cli.cores import available_cores
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def download(
     Behind a mirror, set DIFFRES_DATA_MIRROR=http://mirror:port: it takes the place of the scheme and host
     of every archive's address, the paths stay.
     """
-    from diffres_cli.cli.steps import Steps
+    from diffres_cli.cli.progress import StepsBar
     from diffres_cli.datasets.catalog import find_source
     from diffres_cli.datasets.download.download import download as fetch_dataset
 
@@ -81,7 +81,7 @@ def download(
     if source.archives:
         print_message(f"{source.title}: licence {source.licence}; cite {source.citation}")
     try:
-        with Steps() as steps:
+        with StepsBar() as steps:
             dataset = fetch_dataset(
                 source, _folder(source, data), keep_archives=keep_archives, on_step=steps.show
             )
@@ -124,12 +124,12 @@ def check(
 
 
 def _problems(dataset: Dataset, deep: bool, jobs: int | None) -> list[Problem]:
-    from diffres_cli.cli.steps import Steps
+    from diffres_cli.cli.progress import StepsBar
     from diffres_cli.datasets.check import find_problems
 
     recordings = len({clip.path for clip in dataset.clips})
     count = jobs or min(available_cores(), max(1, recordings // _WORTH_A_WORKER))
-    with Steps(count=True) as steps:
+    with StepsBar(count=True) as steps:
         return list(
             find_problems(
                 dataset,

@@ -11,8 +11,8 @@ import typer
 
 from diffres_cli.cli import options
 from diffres_cli.cli.console import command_line, print_message
-from diffres_cli.cli.livebar import LiveBar
 from diffres_cli.cli.options import DATA, MODEL, OUTPUT, option
+from diffres_cli.cli.progress import ProgressBar
 from diffres_cli.errors import OutputError, UsageError
 from diffres_cli.files import write_atomically
 from diffres_cli.imports import required
@@ -143,7 +143,7 @@ def _evaluate(
     from diffres_cli.evaluation.runs import write_evaluation
 
     found = []
-    bar = LiveBar(shown=sys.stderr.isatty() and not quiet, remaining=True)
+    bar = ProgressBar(shown=sys.stderr.isatty() and not quiet, remaining=True)
     with bar:
         for subject, evaluation in zip(tested, evaluate_all(request, tested, bar.draw), strict=True):
             found.append(evaluation)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from diffres_cli.cli.console import print_message
 from diffres_cli.cli.inputs import refuse_overwriting
+from diffres_cli.cli.report import report_stop
 from diffres_cli.cores import available_cores
 from diffres_cli.errors import OutputError, SettingError, UsageError
 from diffres_cli.files import reason
@@ -23,15 +21,10 @@ if TYPE_CHECKING:
     from diffres_cli.batch.plan import Task
     from diffres_cli.batch.run import Engine, Order, Run
     from diffres_cli.batch.work import Outcome, Setup
-    from diffres_cli.cli.progress import Bar
+    from diffres_cli.cli.progress import RecordingsBar
     from diffres_cli.errors import AudioError
 
-INTERRUPTED, TERMINATED = 130, 143
 _WORTH_A_WORKER = 16  # recordings: starting a process takes as long as tagging about this many
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived: stop, and leave everything fit to go on with."""
 
 
 def is_folder(output: Path | None) -> bool:
@@ -108,13 +101,15 @@ def tag_folder(
     """Tag what is not done yet and report. Stopped by Ctrl-C or SIGTERM, it says how to go on."""
     from diffres_cli.batch.plan import plan
     from diffres_cli.batch.run import Run, run
-    from diffres_cli.cli.progress import Bar
+    from diffres_cli.cli.progress import RecordingsBar
 
     order = targets.order(setup)
     refuse_overwriting(found, targets.combined, "--combined")
     items = plan(found, inputs)
     summary = Run()
-    bar = Bar(len(items), shown=sys.stderr.isatty() and not quiet)
+    bar = RecordingsBar(shown=sys.stderr.isatty() and not quiet)
+
+    bar.total = len(items)
 
     def work() -> None:
         with bar:
@@ -130,11 +125,9 @@ def tag_folder(
 def attend(work: Callable[[], None], summary: Run, quiet: bool) -> int:
     """Do the work and report it, also where it is stopped or results can no longer be written."""
     try:
-        with terminable():
-            work()
-    except (KeyboardInterrupt, Terminated) as stop:
-        print_message(f"stopped: {_count(summary)}; the same command goes on from here")
-        return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED
+        work()
+    except (KeyboardInterrupt, SystemExit) as stop:
+        return report_stop(stop, _count(summary))
     except OutputError:
         _report(summary, quiet)
         raise
@@ -209,21 +202,6 @@ def mirrored_format(name: str | None) -> str:
     return name
 
 
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Within this block SIGTERM raises `Terminated`, as Ctrl-C raises KeyboardInterrupt."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the tidying up
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _count(summary: Run) -> str:
     skipped = f", {summary.skipped} done before" if summary.skipped else ""
     failed = f", {len(summary.failures)} failed" if summary.failures else ""
@@ -241,7 +219,7 @@ def _say_start(summary: Run, remaining: int, force: bool, quiet: bool) -> None:
         )
 
 
-def progress(bar: Bar, outcome: Outcome) -> None:
+def progress(bar: RecordingsBar, outcome: Outcome) -> None:
     """A recording is done."""
     duration = outcome.records[0]["duration"] if outcome.records else 0.0
-    bar.show(Path(outcome.task.path), duration, duration)
+    bar.count(outcome.task.path, duration)

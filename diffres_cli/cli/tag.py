@@ -24,7 +24,7 @@ from diffres_cli.timeouts import DEFAULT_TIMEOUT
 if TYPE_CHECKING:
     from diffres_cli.batch.job import Summary
     from diffres_cli.batch.work import Setup
-    from diffres_cli.cli.progress import Bar
+    from diffres_cli.cli.progress import RecordingsBar
     from diffres_cli.outputs.sink import Sink
     from diffres_cli.tagging.prediction import Prediction
     from diffres_cli.tagging.settings import Settings
@@ -143,10 +143,15 @@ def _tag(
 
     tagged: deque[Prediction] = deque(maxlen=1)
 
-    def work(sink: Sink, bar: Bar) -> Summary:
+    def work(sink: Sink, bar: RecordingsBar) -> Summary:
+        def done(prediction: Prediction) -> None:
+            bar.count(prediction.file, prediction.duration)
+            tagged.append(prediction)
+
         return tag_all(
             tagger, map(_as_path, found), setup.settings, make_writer(format_), sink,
-            wants_spectrogram=is_drawable if drawn else None, on_window=bar.show, on_done=tagged.append,
+            wants_spectrogram=is_drawable if drawn else None,
+            on_window=lambda path, *how: bar.show(str(path), *how), on_done=done,
             on_failure=print_exception if debug else None, timeout=setup.timeout,
         )  # fmt: skip
 
@@ -171,7 +176,7 @@ def _tag_in_processes(
     from diffres_cli.batch.stream import tag_in_order
     from diffres_cli.batch.workers import Workers
 
-    def work(sink: Sink, bar: Bar) -> Summary:
+    def work(sink: Sink, bar: RecordingsBar) -> Summary:
         with Workers(count, setup.pinned()) as pool:
             return tag_in_order(
                 pool, plan(found, inputs), make_writer(format_), sink, lambda outcome: progress(bar, outcome)
@@ -180,11 +185,14 @@ def _tag_in_processes(
     return _write(work, len(found), output, quiet)
 
 
-def _write(work: Callable[[Sink, Bar], Summary], count: int, output: Path | None, quiet: bool) -> int:
-    from diffres_cli.cli.progress import Bar
+def _write(
+    work: Callable[[Sink, RecordingsBar], Summary], count: int, output: Path | None, quiet: bool
+) -> int:
+    from diffres_cli.cli.progress import RecordingsBar
     from diffres_cli.outputs.sink import open_sink
 
-    bar = Bar(count, shown=sys.stderr.isatty() and not quiet)
+    bar = RecordingsBar(shown=sys.stderr.isatty() and not quiet)
+    bar.total = count
     with bar, open_sink(output, before=bar.clear) as sink:
         summary = work(sink, bar)
         bar.clear()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from diffres_cli.audio import printable
 from diffres_cli.outputs.writer import Writer
+from diffres_cli.text import printable
 
 if TYPE_CHECKING:
     from diffres_cli.tagging.record import Record

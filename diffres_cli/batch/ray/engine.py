@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import re
+import signal
 import socket
 import sys
 import time
@@ -63,7 +64,9 @@ class RayEngine:
             warnings.simplefilter("default" if self.loud else "ignore")
             try:
                 self._knock()
+                handler = signal.getsignal(signal.SIGTERM)
                 ray.init(**self._start(), log_to_driver=self.loud)
+                signal.signal(signal.SIGTERM, handler)  # which Ray replaces by its own
             except Exception as error:  # of many kinds, some of them plain Exception
                 if failed_import := import_failure(error, "--engine ray", "diffres[ray]"):
                     raise failed_import from error
