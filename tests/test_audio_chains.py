@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from audio_files import Samples, ffmpeg, noise, read, write
 
-from diffres_cli.audio.chain import open_decoder
 from diffres_cli.audio.sources import open_file
+from diffres_cli.audio.streams import open_decoder
 from diffres_cli.errors import AudioError
 
 CODECS = {
@@ -78,10 +78,7 @@ def test_a_chain_has_the_same_samples_however_it_is_cut_into_blocks(tmp_path: Pa
     def decoded(frames: int) -> Samples:
         file = open_file(path, "chain")
         decoder = open_decoder(file)
-        blocks = []
-        while len(block := decoder.read(frames)):
-            assert len(block) <= frames
-            blocks.append(block)
+        blocks = list(decoder.blocks(frames))
         decoder.close()
         file.stream.close()
         return np.concatenate(blocks)
@@ -189,7 +186,7 @@ def test_many_streams_open_no_more_files_than_one(tmp_path: Path) -> None:
     file = open_file(with_copies, "chain")
     decoder = open_decoder(file)
     open_files = []
-    while len(decoder.read(4800)):
+    for _ in decoder.blocks(4800):
         open_files.append(len(list(Path("/proc/self/fd").iterdir())))
     decoder.close()
     file.stream.close()

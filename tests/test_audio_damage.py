@@ -101,6 +101,13 @@ def test_what_is_left_of_a_wav_header_is_refused(tmp_path: Path) -> None:
     assert refusal(write(tmp_path / "none.wav", noise(0))) == "none.wav: it holds no samples"
 
 
+def test_a_sample_rate_of_nothing_is_named(tmp_path: Path) -> None:
+    data = bytearray(write(tmp_path / "a.wav", noise(1)).read_bytes())
+    data[24:28] = bytes(4)
+    (tmp_path / "a.wav").write_bytes(data)
+    assert "its header states a sample rate of 0 Hz" in refusal(tmp_path / "a.wav")
+
+
 @pytest.mark.parametrize(
     "content", [bytes(10000), bytes(range(256)) * 40, b"\0\0\0\x18ftypM4A " + bytes(100)]
 )

@@ -15,7 +15,7 @@ from diffres_cli.audio.sources import spool
 
 
 def frames(data: bytes, after: int) -> list[int]:
-    file = spool(io.BytesIO(data), "a.flac")
+    file = spool([data], "a.flac")
     with file.stream:
         return find_frames_after(file, after)
 

@@ -79,9 +79,7 @@ def test_an_mp3_has_the_same_samples_however_it_is_cut_into_blocks(tmp_path: Pat
     def decoded(frames: int) -> Samples:
         file = open_file(path, "a.mp3")
         decoder = SndfileDecoder(file)
-        blocks = []
-        while len(block := decoder.read(frames)):
-            blocks.append(block)
+        blocks = list(decoder.blocks(frames))
         decoder.close()
         file.stream.close()
         return np.concatenate(blocks)

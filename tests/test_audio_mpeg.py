@@ -63,6 +63,18 @@ def test_a_count_that_is_too_small_is_not_believed(tmp_path: Path, kind: str, co
     assert [note.endswith("are there; all are read") for note in recording.warnings] == [True] * (count > 0)
 
 
+def test_every_count_that_is_too_small_is_told_with_its_stream(tmp_path: Path) -> None:
+    data = counted(mp3(tmp_path, "-q:a", "5"), 40)
+    _, recording = read(data + data)
+    starts = (
+        "stream 1, at 0.00 s: the header states 1.04 s",
+        "stream 2, at 6.00 s: the header states 1.04 s",
+    )
+    assert [note.startswith(start) for note, start in zip(recording.warnings, starts, strict=True)] == [
+        True
+    ] * 2
+
+
 def test_a_count_that_is_marked_absent_is_counted(tmp_path: Path) -> None:
     data = bytearray(mp3(tmp_path, "-q:a", "5"))
     flags = data.index(b"Xing") + 7
@@ -160,6 +172,15 @@ def test_an_end_that_is_no_sound_is_told(tmp_path: Path) -> None:
     assert 2.9 * 44100 < len(got) < 3.1 * 44100
     (warning,) = recording.warnings
     assert warning.startswith("damaged: ")
+
+
+@pytest.mark.parametrize("other", ["wav", "flac", "ogg"])
+def test_another_recording_behind_a_right_count_is_told(tmp_path: Path, other: str) -> None:
+    data = mp3(tmp_path, "-q:a", "5", seconds=2)
+    got, recording = read(data + ID3V1 + write(tmp_path / f"a.{other}", noise(1)).read_bytes())
+    assert np.array_equal(got, read(data)[0])
+    place = len(data) + len(ID3V1)
+    assert recording.warnings == [f"another recording begins {place} bytes into the file, which is not read"]
 
 
 def test_layer_2_is_read_to_its_end_and_promises_nothing(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import time
 import pytest
 from patience import PATIENCE
 
-from diffres_cli.audio.quiet import quiet_stderr
+from diffres_cli.audio.sndfile import quiet_stderr
 from diffres_cli.errors import OverdueError
 from diffres_cli.timeouts import on_cancel, report_progress, run_with_timeout, without_timeout
 

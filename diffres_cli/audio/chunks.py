@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from diffres_cli.audio.sources import OpenFile, spool
+from diffres_cli.audio.decoder import Stream
+from diffres_cli.audio.sources import OpenFile
+from diffres_cli.audio.tags import W64_RIFF, another_recording, begins_recording
 
 _MOST_CHUNKS = 10_000
 _STRAY = 1024  # bytes of any kind that may follow a recording and are no samples
@@ -21,15 +23,13 @@ _WRAP = 2**32
 # Chunks and tags that many programs append: known even where they are cut short.
 _CHUNKS = b"LIST list id3 bext iXML cue smpl PEAK _PMX JUNK PAD FLLR ANNO APPL info"
 _APPENDED = (*(name.ljust(4) for name in _CHUNKS.split()), b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
-_W64_RIFF, _W64_TAIL = bytes.fromhex("726966662e91cf11"), bytes.fromhex("f3acd3118cd100c04f8edb8a")
-_BEGINNINGS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b".snd", b"fLaC", b"OggS", _W64_RIFF)
-_Order = Literal["little", "big"]
+_W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 
 
 class _Layout(NamedTuple):
     """How a family of formats lays out its chunks; in bytes."""
 
-    order: _Order
+    order: Literal["little", "big"]
     header: int = 12  # before the first chunk
     id: int = 4
     size: int = 4
@@ -89,18 +89,17 @@ def find_samples(file: OpenFile) -> SampleBytes | None:
     return _find_in_chunks(file, head, found) if found else None
 
 
-def with_new_header(file: OpenFile, found: SampleBytes, length: int) -> OpenFile:
-    """A copy of the first `length` bytes of the samples behind a header that states them. `file` stays open.
+def with_new_header(file: OpenFile, found: SampleBytes, length: int) -> Stream:
+    """The first `length` bytes of the samples, behind a header that states them."""
 
-    Raises:
-        AudioError: the temporary folder has no room for the copy, or the file cannot be read.
-    """
-    layout, size_at = found.layout, found.size_at
-    stated = min(length + layout.skipped + layout.counted, 256**layout.size - 1)
-    size = stated.to_bytes(layout.size, layout.order)
-    lead = found.lead[:size_at] + size + found.lead[size_at + layout.size :]
-    file.stream.seek(found.start)
-    return spool(file.stream, file.name, lead, most=length)
+    def pieces() -> Iterator[bytes]:
+        layout, size_at = found.layout, found.size_at
+        stated = min(length + layout.skipped + layout.counted, 256**layout.size - 1)
+        yield found.lead[:size_at] + stated.to_bytes(layout.size, layout.order)
+        yield found.lead[size_at + layout.size :]
+        yield from file.pieces(found.start, found.start + length)
+
+    return Stream(pieces())
 
 
 def _layout(head: bytes) -> _Layout | None:
@@ -109,13 +108,13 @@ def _layout(head: bytes) -> _Layout | None:
         return _RIFX if magic == b"RIFX" else _RIFF
     if magic == b"FORM" and form in (b"AIFF", b"AIFC"):
         return _AIFF
-    if head.startswith(_W64_RIFF):
+    if head.startswith(W64_RIFF):
         return _W64
     return _CAF if magic == b"caff" else None
 
 
 def _find_in_au(file: OpenFile, head: bytes, layout: _Layout) -> SampleBytes | None:
-    start, size = int.from_bytes(head[4:8], layout.order), int.from_bytes(head[8:12], layout.order)
+    start, size = file.number(4, 4, layout.order), file.number(4, 8, layout.order)
     if not 24 <= start <= file.size:
         return None
     lead = head[:4] + (24).to_bytes(4, layout.order) + bytes(4) + head[12:24]
@@ -132,13 +131,13 @@ def _find_in_chunks(file: OpenFile, head: bytes, layout: _Layout) -> SampleBytes
                 size = long_size
             skipped = layout.skipped
             if layout is _AIFF:  # states how far behind its head the samples begin
-                skipped += min(int.from_bytes(file.peek(4, start), "big"), max(0, size - skipped))
+                skipped += min(file.number(4, start), max(0, size - skipped))
             size_at = len(lead) + layout.id
             lead += id_ + bytes(layout.size + layout.skipped)
             first, stated = start + skipped, max(0, size - skipped)
             return _measure(file, SampleBytes(first, first + stated, stated, lead, size_at, layout))
         if id_ == b"ds64":
-            long_size = int.from_bytes(file.peek(8, start + 8), "little")
+            long_size = file.number(8, start + 8, "little")
         elif size <= _KEPT:
             stated_size = (size + layout.counted).to_bytes(layout.size, layout.order)
             lead += id_ + stated_size + file.peek(size, start) + bytes(-size % layout.align)
@@ -147,34 +146,33 @@ def _find_in_chunks(file: OpenFile, head: bytes, layout: _Layout) -> SampleBytes
 
 def _chunks(file: OpenFile, layout: _Layout, position: int) -> Iterator[tuple[bytes, int, int]]:
     """(id, first byte of its content, size) of the chunks from `position` on; the last may be cut short."""
-    head_size = layout.id + layout.size
     for _ in range(_MOST_CHUNKS):
-        head = file.peek(head_size, position)
-        size = int.from_bytes(head[layout.id :], layout.order) - layout.counted
-        if len(head) < head_size or not _is_id(head) or size < 0:
+        id_, size = _read_head(file, layout, position)
+        if not id_ or size < 0:
             return
-        start = position + head_size
-        yield head[: layout.id], start, size
+        start = position + layout.id + layout.size
+        yield id_, start, size
         if start + size >= file.size:
             return
         position = _padded(file, layout, start + size, size)
 
 
+def _read_head(file: OpenFile, layout: _Layout, position: int) -> tuple[bytes, int]:
+    """(id, size) of the chunk at a position, the id empty where there is none."""
+    head = file.peek(layout.id + layout.size, position)
+    is_chunk = len(head) == layout.id + layout.size and all(0x20 <= byte < 0x7F for byte in head[:4])
+    size = int.from_bytes(head[layout.id :], layout.order) - layout.counted
+    return head[: layout.id] if is_chunk else b"", size
+
+
 def _padded(file: OpenFile, layout: _Layout, end: int, size: int) -> int:
     """Where the next chunk begins: some programs leave the padding out."""
     padded = end + -size % layout.align
-    return next((place for place in (padded, end) if _is_chunk(file, layout, place)), padded)
-
-
-def _is_chunk(file: OpenFile, layout: _Layout, position: int) -> bool:
-    """Whether a chunk of samples begins at a position, or one that is not longer than the file."""
-    head = file.peek(layout.id + layout.size, position)
-    size = int.from_bytes(head[layout.id :], layout.order) - layout.counted
-    return head.startswith(layout.samples) or (_is_id(head) and position + size < file.size)
-
-
-def _is_id(head: bytes) -> bool:
-    return len(head) >= 4 and all(0x20 <= byte < 0x7F for byte in head[:4])
+    for place in (padded, end):
+        id_, length = _read_head(file, layout, place)
+        if id_ == layout.samples or (id_ and place + length < file.size):
+            return place
+    return padded
 
 
 def _measure(file: OpenFile, claim: SampleBytes, chunks: bool = True) -> SampleBytes:
@@ -199,12 +197,12 @@ def _what_follows(file: OpenFile, claim: SampleBytes, end: int, chunks: bool) ->
         return ""
     position = reached = _padded(file, claim.layout, end, end - claim.start) if chunks else end
     head, more = file.peek(8, position), ""
-    if head.startswith(_BEGINNINGS):
-        return _another(position)
+    if begins_recording(head):
+        return another_recording(position)
     known = head.startswith(_APPENDED)
     for id_, start, size in _chunks(file, claim.layout, position) if chunks else ():
-        if id_.startswith(_BEGINNINGS):
-            return _another(reached)
+        if begins_recording(id_):
+            return another_recording(reached)
         if id_ == claim.layout.samples and size:
             more = "it holds a second chunk of samples, which is not read"
         known = known or id_.startswith(_APPENDED)
@@ -221,10 +219,6 @@ def _known_near(file: OpenFile, end: int) -> int | None:
     window = file.peek(2 * _OFF_BY, first)
     places = [first + window.index(name) for name in _APPENDED if name in window]
     return min(places, key=lambda place: abs(place - end), default=None)
-
-
-def _another(position: int) -> str:
-    return f"another recording begins {position} bytes into the file, which is not read"
 
 
 def _is_stray(file: OpenFile, position: int) -> bool:

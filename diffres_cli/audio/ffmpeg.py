@@ -7,13 +7,14 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import IO
 
 import numpy as np
 
-from diffres_cli.audio.decoder import Samples
+from diffres_cli.audio.decoder import Decoder, Samples
 from diffres_cli.audio.sources import OpenFile, unreadable
+from diffres_cli.audio.tags import another_recording
 from diffres_cli.errors import AudioError
 from diffres_cli.text import printable
 from diffres_cli.timeouts import on_cancel
@@ -39,19 +40,15 @@ _MEDIUM = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.ETIMEDOUT, 
 _STOPPED = (1, 2, 9, 15)  # SIGHUP, SIGINT, SIGKILL, SIGTERM
 
 
-class FfmpegDecoder:
-    """A `Decoder` on a child process that writes AU, float32, to a pipe; AU states rate and channels.
+class FfmpegDecoder(Decoder):
+    """A child process that writes AU, float32, to a pipe; AU states rate and channels, and here no length.
 
     Raises:
         AudioError: ffmpeg cannot be started or finds no sound; the message ends with its own words. Or the
-            system cannot read the file; so does `read`.
+            system cannot read the file; so does `blocks`.
     """
 
-    notes: Sequence[str] = ()
-    frames: int | None = None  # written to a pipe, AU does not state its length
-
     def __init__(self, file: OpenFile, program: str) -> None:
-        self.damage = ""
         self._file, self._name = file, printable(file.name)
         self._message = ""
         self._failed: int | None = None  # the system's error number, where it could not read the file
@@ -94,14 +91,13 @@ class FfmpegDecoder:
         self._output.read(max(0, offset - _AU_HEADER))
         return rate, channels
 
-    def read(self, frames: int) -> Samples:
-        """See `Decoder.read`."""
-        data = self._output.read(frames * self.channels * 4)
-        whole = len(data) // (self.channels * 4)
-        if not whole:
-            self.damage = self._wait() or _find_following(self._file)
-        samples = np.frombuffer(data, ">f4", count=whole * self.channels)
-        return samples.astype(np.float32).reshape(whole, self.channels)
+    def blocks(self, frames: int) -> Iterator[Samples]:
+        """See `Decoder.blocks`."""
+        width = self.channels * 4
+        while len(data := self._output.read(frames * width)) >= width:
+            samples = np.frombuffer(data, ">f4", count=len(data) // width * self.channels)
+            yield samples.astype(np.float32).reshape(-1, self.channels)
+        self.damage = self._wait() or _find_following(self._file)
 
     def _wait(self) -> str:
         """Let ffmpeg end; what it had to say, "" for nothing."""
@@ -131,7 +127,7 @@ def _find_following(file: OpenFile) -> str:
     if not (head[4:8] == b"ftyp" or head.startswith(_ONE_FILE)):
         return ""
     place = next(file.find(head, _MARK), None)
-    return "" if place is None else f"another recording begins {place} bytes into the file, which is not read"
+    return "" if place is None else another_recording(place)
 
 
 def _start(program: str, file: OpenFile) -> subprocess.Popen[bytes]:

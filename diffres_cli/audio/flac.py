@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
+from diffres_cli.audio.decoder import Stream
 from diffres_cli.audio.sources import OpenFile
-from diffres_cli.audio.stream import Stream, read_range
 from diffres_cli.audio.tags import end_before_tags, skip_id3, skip_tags
 
 _BEHIND, _AHEAD = 2**17, 2**20  # bytes searched around the place that libFLAC had read to
@@ -23,7 +22,17 @@ _BLOCK_SIZE_BYTES = {6: 1, 7: 2}
 _RATE_BYTES = {12: 1, 13: 2, 14: 2}
 # STREAMINFO, from the file's first four bytes on: block sizes, then rate, channels, depth and total.
 _BLOCK_SIZES, _RATE, _TOTAL, _HEAD = 8, 18, 21, 26
+_TOTAL_BITS = 2**36 - 1
 _MARK = b"fLaC\0\0\0\x22"  # the first four bytes, and the head of STREAMINFO
+
+
+class _Head(NamedTuple):
+    """What STREAMINFO states."""
+
+    block_size: int  # samples: of the smallest block, of the largest
+    largest_block: int
+    rate: int  # Hz
+    total: int  # samples, 0 where it does not say
 
 
 class _Frame(NamedTuple):
@@ -36,31 +45,40 @@ class _Frame(NamedTuple):
         return self.first + self.samples
 
 
-def flac_streams(file: OpenFile) -> Iterator[Stream]:
+def flac_streams(file: OpenFile) -> list[Stream]:
     """The FLAC streams in a file, most often a single one.
 
     One whose frames are numbered beyond the number of samples it states is copied with the number there are.
     """
     start, end = skip_id3(file), end_before_tags(file)
-    total = _Head(file, start).total
+    total = _read_head(file, start).total
     frames = _tail(file, start, end)[1]
     if total and frames and frames[-1].end == total:
-        yield Stream()  # as nearly all are: no need to look for more
-        return
+        return [Stream()]  # as nearly all are: no need to look for more
     starts = [start, *file.find(_MARK, start + 1)]
-    for begin, stop in pairwise([*starts, end]):
-        yield _stream(file, begin, stop, is_only=len(starts) == 1)
+    return [_stream(file, *ends, is_only=len(starts) == 1) for ends in pairwise([*starts, end])]
 
 
 def _stream(file: OpenFile, start: int, end: int, is_only: bool) -> Stream:
-    head = _Head(file, start)
+    head = _read_head(file, start)
     found = _end_by_last_frame(file, start, end) if head.total else 0
     if found <= head.total:
-        chunks = None if is_only else partial(read_range, file, start, skip_tags(file, end))
-        return Stream(chunks)
+        return Stream(None if is_only else file.pieces(start, skip_tags(file, end)))
     stated, there = head.total / head.rate, found / head.rate
     note = f"the header states {stated:.2f} s, but {there:.2f} s are there; all are read"
-    return Stream(partial(_with_total, file, head, end, found), note=note)
+    return Stream(_copy(file, start, end, found), notes=[note])
+
+
+def _copy(file: OpenFile, start: int, end: int, total: int) -> Iterator[bytes]:
+    yield with_total(file.peek(_HEAD, start), total)
+    yield from file.pieces(start + _HEAD, end)
+
+
+def with_total(head: bytes, total: int) -> bytes:
+    """The beginning of a FLAC file, with another number of samples stated; 0 for unknown."""
+    before, place = head[:_TOTAL], slice(_TOTAL, _HEAD)
+    number = int.from_bytes(head[place], "big") & ~_TOTAL_BITS | total
+    return before + number.to_bytes(_HEAD - _TOTAL, "big") + head[_HEAD:]
 
 
 def is_whole(file: OpenFile, frames: int) -> bool:
@@ -72,31 +90,24 @@ def is_whole(file: OpenFile, frames: int) -> bool:
     return is_sound and next(file.find(_MARK, start + 1), None) is None
 
 
-class _Head:
-    """What a FLAC stream that begins at byte `start` states: STREAMINFO."""
+def _read_head(file: OpenFile, start: int) -> _Head:
+    """The head of the stream that begins at byte `start`."""
+    data = file.peek(_HEAD, start).ljust(_HEAD, b"\0")
 
-    def __init__(self, file: OpenFile, start: int) -> None:
-        self.start, self.data = start, file.peek(_HEAD, start).ljust(_HEAD, b"\0")
-        self.block_size = self._number(_BLOCK_SIZES, 2)  # the smallest
-        self.largest_block = self._number(_BLOCK_SIZES + 2, 2) or _LARGEST_BLOCK
-        self.rate = self._number(_RATE, 3) >> 4 or 1  # Hz
-        self.total = self._number(_TOTAL, 5) & 0xF_FFFF_FFFF  # samples, 0 where it does not say
+    def number(place: int, size: int) -> int:
+        return int.from_bytes(data[place : place + size], "big")
 
-    def _number(self, place: int, size: int) -> int:
-        return int.from_bytes(self.data[place : place + size], "big")
-
-
-def _with_total(file: OpenFile, head: _Head, end: int, total: int) -> Iterator[bytes]:
-    number = (head.data[_TOTAL] & 0xF0) << 32 | total
-    yield head.data[:_TOTAL] + number.to_bytes(_HEAD - _TOTAL, "big")
-    yield from read_range(file, head.start + _HEAD, end)
+    largest = number(_BLOCK_SIZES + 2, 2) or _LARGEST_BLOCK
+    return _Head(
+        number(_BLOCK_SIZES, 2), largest, number(_RATE, 3) >> 4 or 1, number(_TOTAL, 5) & _TOTAL_BITS
+    )
 
 
 def _tail(file: OpenFile, start: int, end: int) -> tuple[bytes, list[_Frame]]:
     """The last bytes of the stream from byte `start` up to `end`, and the frames that begin in them."""
     place = max(start, end - _TAIL)
     data = file.peek(end - place, place)
-    return data, list(_frames(data, _Head(file, start).block_size))
+    return data, list(_frames(data, _read_head(file, start).block_size))
 
 
 def _end_by_last_frame(file: OpenFile, start: int, end: int) -> int:
@@ -117,7 +128,7 @@ def find_frames_after(file: OpenFile, after: int) -> list[int]:
     its number is anything, so that it hardly ever comes first. A number so large that the frames before
     it have no room in the bytes before it is left out: else a few bytes would make hours of silence.
     """
-    head = _Head(file, skip_id3(file))
+    head = _read_head(file, skip_id3(file))
     data = file.peek(_BEHIND + _AHEAD, max(0, file.stream.tell() - _BEHIND))
     frames = list(_frames(data, head.block_size))
     good = max((frame.place for frame in frames if frame.end == after), default=0)
@@ -149,7 +160,7 @@ def _samples(header: bytes, block_size: int) -> tuple[int, int] | None:
     size_bytes = _BLOCK_SIZE_BYTES.get(code, 0)
     samples = _block_samples(code, header[end : end + size_bytes])
     end += size_bytes + _RATE_BYTES.get(header[2] & 15, 0)
-    if _crc8(header[:end]) != header[end]:
+    if crc(header[:end], 0x107, 8) != header[end]:
         return None
     counts_samples = header[1] & 1  # else it counts frames, all of one size
     return (number if counts_samples else number * block_size), samples
@@ -172,21 +183,18 @@ def _coded_number(data: bytes, start: int) -> tuple[int, int]:
     return number, start + length
 
 
-def _crc8(data: bytes) -> int:
-    return _crc(data, 0x107, 8)
-
-
 def _crc16(data: bytes) -> int:
     """0 for a whole frame: the last two bytes are the checksum of those before."""
-    return _crc(data, 0x18005, 16)
+    return crc(data, 0x18005, 16)
 
 
-def _crc(data: bytes, polynomial: int, bits: int) -> int:
-    crc = 0
+def crc(data: bytes, polynomial: int, bits: int) -> int:
+    """A checksum of `bits` bits, the high bit first, by a polynomial with its leading 1."""
+    remainder = 0
     for byte in data:
-        crc ^= byte << bits - 8
+        remainder ^= byte << bits - 8
         for _ in range(8):
-            crc <<= 1
-            if crc >> bits:
-                crc ^= polynomial
-    return crc
+            remainder <<= 1
+            if remainder >> bits:
+                remainder ^= polynomial
+    return remainder

@@ -14,20 +14,12 @@ from typing import NamedTuple
 _MPEG1 = 3  # of the versions 3 (1), 2 (2) and 0 (2.5)
 _RATES = (44100, 48000, 32000)  # Hz, of MPEG 1
 _RATE_SHIFT = {3: 0, 2: 1, 0: 2}
-# kbit/s by (is MPEG 1, layer)
-_LAYER_1 = (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448)
+_LAYER_1 = (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448)  # kbit/s
 _LAYER_2 = (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384)
 _LAYER_3 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _LOW = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _LOW_LAYER_1 = (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256)
-_BIT_RATES = {
-    (True, 1): _LAYER_1,
-    (True, 2): _LAYER_2,
-    (True, 3): _LAYER_3,
-    (False, 1): _LOW_LAYER_1,
-    (False, 2): _LOW,
-    (False, 3): _LOW,
-}
+_BIT_RATES = {True: (_LAYER_1, _LAYER_2, _LAYER_3), False: (_LOW_LAYER_1, _LOW, _LOW)}  # of MPEG 1, of others
 _VBRI_OFFSET, _VBRI_COUNT = 36, 14  # bytes: from the frame's start, and from there to its number of frames
 _HAS_COUNT = 1  # flag of a Xing header
 
@@ -52,15 +44,10 @@ class Header(NamedTuple):
 
     @property
     def side(self) -> int:
-        """Bytes of side information, behind the header of layer 3 and its checksum."""
-        return self.xing_offset - 4
-
-    @property
-    def xing_offset(self) -> int:
-        """Bytes from the frame's start to a Xing header: behind the side information of layer 3."""
+        """Bytes of side information in layer 3, behind the header and its checksum. Xing stands behind it."""
         if self.is_mpeg1:
-            return 21 if self.is_mono else 36
-        return 13 if self.is_mono else 21
+            return 17 if self.is_mono else 32
+        return 9 if self.is_mono else 17
 
 
 def is_frame(data: bytes) -> bool:
@@ -89,7 +76,7 @@ def _header(second: int, third: int, mode: int) -> Header | None:
         return None
     is_mpeg1 = version == _MPEG1
     rate = _RATES[rate_index] >> _RATE_SHIFT[version]
-    bit_rate = _BIT_RATES[is_mpeg1, layer][index]
+    bit_rate = _BIT_RATES[is_mpeg1][layer - 1][index]
     samples = 384 if layer == 1 else 1152 if layer == 2 or is_mpeg1 else 576
     slot = 4 if layer == 1 else 1  # bytes
     length = (samples // 8 * bit_rate * 1000 // rate // slot + padding) * slot
@@ -126,31 +113,36 @@ def with_frames(frame: bytes, count: int) -> bytes:
     xing = _xing(frame)
     if xing is not None and _has_count(frame, xing):
         return frame[: xing + 8] + struct.pack(">I", count) + frame[xing + 12 :]
-    header = read_header(frame)
-    assert header is not None
     # Of a bit rate that has room for it: 128 kbit/s in MPEG 1, 64 in MPEG 2 and 2.5. No checksum, no padding.
-    start = bytes([0xFF, frame[1] | 1, (9 if header.is_mpeg1 else 8) << 4 | frame[2] & 0x0C, frame[3]])
-    own = read_header(start)
-    assert own is not None
-    lead = start + bytes(own.xing_offset - 4)
+    rate = 9 if _header_of(frame).is_mpeg1 else 8
+    start = bytes([0xFF, frame[1] | 1, rate << 4 | frame[2] & 0x0C, frame[3]])
+    own = _header_of(start)
+    lead = start + bytes(own.side)
     return (lead + b"Xing" + struct.pack(">II", _HAS_COUNT, count)).ljust(own.length, b"\0")
 
 
 def reservoir(frame: bytes) -> tuple[int, int]:
     """Bytes that a frame of layer 3 needs of earlier ones, and those it has for itself and later ones."""
-    header = read_header(frame)
-    assert header is not None
-    side = _side_start(frame)
+    header, side = _header_of(frame), _side_start(frame)
     needed = frame[side] << 1 | frame[side + 1] >> 7 if header.is_mpeg1 else frame[side]
     return needed, header.length - side - header.side
 
 
 def mute_frame(frame: bytes) -> bytes:
     """A frame of layer 3 that is silent, and still holds what later ones need of it."""
+    header, start = _header_of(frame), _side_start(frame)
+    return frame[:start] + bytes(header.side) + frame[start + header.side :]
+
+
+def silent_frame(frame: bytes) -> bytes:
+    """A frame of silence in the format and of the length of `frame`."""
+    return bytes([0xFF, frame[1] | 1, *frame[2:4]]).ljust(_header_of(frame).length, b"\0")
+
+
+def _header_of(frame: bytes) -> Header:
     header = read_header(frame)
     assert header is not None
-    start = _side_start(frame)
-    return frame[:start] + bytes(header.side) + frame[start + header.side :]
+    return header
 
 
 def _side_start(frame: bytes) -> int:
@@ -158,19 +150,12 @@ def _side_start(frame: bytes) -> int:
     return 4 + 2 * has_checksum
 
 
-def silent_frame(frame: bytes) -> bytes:
-    """A frame of silence in the format and of the length of `frame`."""
-    header = read_header(frame)
-    assert header is not None
-    return bytes([0xFF, frame[1] | 1, *frame[2:4]]).ljust(header.length, b"\0")
-
-
 def _xing(frame: bytes) -> int | None:
     """Where a Xing header stands in a frame, None where there is none."""
     header = read_header(frame)
     if header is None or header.layer != 3:
         return None
-    place = header.xing_offset
+    place = 4 + header.side
     return place if frame[place : place + 4] in (b"Xing", b"Info") else None
 
 

@@ -1,103 +1,115 @@
-"""Uncompressed samples read from where they stand, whatever the header says of their number."""
+"""WAV and its relatives: by libsndfile, or where a header states too few samples, from where they stand."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator
 
-import numpy as np
-from numpy.typing import NDArray
+import soundfile
 
-from diffres_cli.audio.decoder import Samples
-from diffres_cli.audio.sources import OpenFile, unreadable
+from diffres_cli.audio.chunks import SampleBytes, find_samples, with_new_header
+from diffres_cli.audio.decoder import Decoder, Samples
+from diffres_cli.audio.sndfile import SndfileDecoder, UnknownFormatError
+from diffres_cli.audio.sources import OpenFile
 
-_Bytes = NDArray[np.uint8]
-_NUMBERS = {"PCM_16": "i2", "PCM_32": "i4", "FLOAT": "f4", "DOUBLE": "f8"}  # NumPy's types
+_PROBE = 2**16  # bytes of samples that tell libsndfile how to read them
+# Bytes a sample takes, by libsndfile's names of the encodings that do not compress.
 _WIDTHS = {"PCM_S8": 1, "PCM_U8": 1, "ULAW": 1, "ALAW": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4}
-_WIDTHS |= {"FLOAT": 4, "DOUBLE": 8}  # bytes
+_WIDTHS |= {"FLOAT": 4, "DOUBLE": 8}
 
 
-def sample_width(subtype: str) -> int | None:
-    """Bytes a sample takes in an encoding by libsndfile's name for it; None where samples are compressed.
+def open_chunked(file: OpenFile) -> Decoder:
+    """A decoder that reads all samples of a file libsndfile knows. Closing that is left to the caller.
 
-    >>> sample_width("PCM_24"), sample_width("IMA_ADPCM")
-    (3, None)
+    Raises:
+        UnknownFormatError: libsndfile does not know the format, or the header is damaged beyond repair.
+        AudioError: the system cannot read the file, or the temporary folder has no room for a copy.
     """
-    return _WIDTHS.get(subtype)
+    found = find_samples(file)
+    is_probe = False
+    try:
+        decoder = SndfileDecoder(file)
+    except UnknownFormatError:
+        if found is None or not found.length:
+            raise
+        decoder = SndfileDecoder(file, with_new_header(file, found, min(found.length, _PROBE)))
+        is_probe = True
+    if found is None:
+        return decoder
+    subtype, _ = decoder.coding
+    if subtype not in _WIDTHS:
+        return _open_compressed(file, decoder, found, is_probe)
+    frame = _WIDTHS[subtype] * decoder.channels
+    decoder.notes = [
+        note for note in (_frame_size_conflict(found, decoder.channels, frame), found.more) if note
+    ]
+    # In W64 libsndfile reads on to the end of the file, and takes padding there for samples.
+    if is_probe or found.is_understated or found.length // frame != decoder.found:
+        decoder.close()
+        return PcmDecoder(file, found, decoder)
+    return decoder
 
 
-class PcmDecoder:
-    """A `Decoder` on the bytes from `start` to `end` of a file. Closing that is left to the caller.
+def _frame_size_conflict(found: SampleBytes, channels: int, frame: int) -> str:
+    """What to say of a WAV file that stores 24 bits in 4 bytes, say: libsndfile goes by the bits alone."""
+    at = found.lead.find(b"fmt ") + found.layout.id + found.layout.size + 12
+    stated = int.from_bytes(found.lead[at : at + 2], found.layout.order) if b"fmt " in found.lead else 0
+    if stated <= frame or stated % channels:
+        return ""
+    return f"its header is at odds with itself: a frame takes {stated} bytes or {frame}; {frame} are read"
+
+
+def _open_compressed(
+    file: OpenFile, decoder: SndfileDecoder, found: SampleBytes, is_probe: bool
+) -> SndfileDecoder:
+    """libsndfile on a copy with another header, if it reads more of that."""
+    more = [found.more] if found.more else []
+    decoder.notes = more
+    if not (is_probe or found.is_understated or (decoder.found == 0 and found.length)):
+        return decoder
+    better = SndfileDecoder(file, with_new_header(file, found, found.length))
+    if is_probe or better.found > decoder.found:
+        decoder.close()
+        better.frames = None
+        odd = "the header states fewer samples than are there; all are read"
+        better.notes = [odd] * found.is_understated + more
+        return better
+    better.close()
+    decoder.notes = [f"not all of its {found.length} bytes of samples are read: the header states fewer"]
+    return decoder
+
+
+class PcmDecoder(Decoder):
+    """Uncompressed samples read from where they stand in a file. Closing that is left to the caller.
 
     Args:
-        coding: libsndfile's name for how samples are stored, and whether the high byte comes first.
+        sound: knows how to read them, from the header.
     """
 
-    damage = ""
+    def __init__(self, file: OpenFile, found: SampleBytes, sound: SndfileDecoder) -> None:
+        self.sample_rate, self.channels = sound.sample_rate, sound.channels
+        subtype, is_big = sound.coding
+        self._file, self._found = file, found
+        self._frame = _WIDTHS[subtype] * self.channels  # bytes
+        self._how = {"format": "RAW", "subtype": subtype, "endian": "BIG" if is_big else "LITTLE"}
+        there, stated = found.length // self._frame, (found.stated or 0) // self._frame
+        self.frames = there if found.stated else None
+        self.notes = sound.notes
+        if found.is_understated:
+            short, long = stated / self.sample_rate, there / self.sample_rate
+            note = f"the header states {short:.2f} s, but {long:.2f} s of samples are there; all are read"
+            self.notes = [note, *sound.notes]
 
-    def __init__(
-        self,
-        file: OpenFile,
-        start: int,
-        end: int,
-        *,
-        sample_rate: int,
-        channels: int,
-        coding: tuple[str, bool],
-        notes: Sequence[str] = (),
-        states_length: bool = True,
-    ) -> None:
-        self.sample_rate, self.channels, self.notes = sample_rate, channels, notes
-        self._file = file
-        self._position = start
-        self._subtype, self._is_big = coding
-        self._width = _WIDTHS[self._subtype] * channels
-        self._left = (end - start) // self._width
-        self.frames = self._left if states_length else None
-
-    def read(self, frames: int) -> Samples:
-        """See `Decoder.read`."""
-        frames = min(frames, self._left)
-        self._file.stream.seek(self._position)
-        try:
-            data = self._file.stream.read(frames * self._width)
-        except OSError as error:
-            raise unreadable(self._file.name, error) from error
-        whole = len(data) // self._width
-        self._left -= whole
-        self._position += whole * self._width
-        raw = np.frombuffer(data, np.uint8, whole * self._width)
-        return _converted(raw, self._subtype, self._is_big).reshape(whole, self.channels)
-
-    def close(self) -> None:
-        """Nothing to let go of."""
-
-
-def _converted(raw: _Bytes, subtype: str, is_big: bool) -> Samples:
-    """Stored samples as float32, [n]; full scale is 1."""
-    order = ">" if is_big else "<"
-    if subtype in ("FLOAT", "DOUBLE"):
-        return raw.view(order + _NUMBERS[subtype]).astype(np.float32)
-    if subtype in _NUMBERS:
-        return _scaled(raw.view(order + _NUMBERS[subtype]))
-    if subtype == "PCM_24":
-        padded = np.zeros((len(raw) // 3, 4), np.uint8)  # the low byte is the one that is missing
-        padded[:, slice(0, 3) if is_big else slice(1, 4)] = raw.reshape(-1, 3)
-        return _scaled(padded.reshape(-1).view(order + "i4"))
-    if subtype == "PCM_S8":
-        return _scaled(raw.view("i1"))
-    return _byte_values(subtype)[raw]
-
-
-def _scaled(values: NDArray[np.signedinteger]) -> Samples:
-    return (values / 2.0 ** (8 * values.itemsize - 1)).astype(np.float32)
-
-
-def _byte_values(subtype: str) -> Samples:
-    """What each of the 256 bytes means in an encoding of one byte a sample, by libsndfile itself."""
-    import soundfile
-
-    all_bytes = io.BytesIO(bytes(range(256)))
-    how = {"samplerate": 8000, "channels": 1, "subtype": subtype, "format": "RAW"}
-    values: Samples = soundfile.read(all_bytes, dtype="float32", **how)[0]
-    return values
+    def blocks(self, frames: int) -> Iterator[Samples]:
+        """See `Decoder.blocks`."""
+        for start in range(self._found.start, self._found.end, frames * self._frame):
+            data = self._file.peek(min(frames * self._frame, self._found.end - start), start)
+            if whole := len(data) // self._frame * self._frame:
+                yield soundfile.read(
+                    io.BytesIO(data[:whole]),
+                    dtype="float32",
+                    always_2d=True,
+                    samplerate=self.sample_rate,
+                    channels=self.channels,
+                    **self._how,
+                )[0]

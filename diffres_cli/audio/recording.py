@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,13 +11,14 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from diffres_cli.audio.arrays import ArrayDecoder, BlocksDecoder
+from diffres_cli.audio.arrays import ArrayDecoder
 from diffres_cli.audio.decoder import Decoder, Samples
 from diffres_cli.audio.mixdown import Channel, Mixdown
 from diffres_cli.audio.resample import resample
 from diffres_cli.audio.scale import FullScale
-from diffres_cli.audio.sources import OpenFile, open_file, open_stdin, spool
+from diffres_cli.audio.sources import OpenFile, open_file, open_stdin, open_stream, spool
 from diffres_cli.errors import AudioError, UsageError
+from diffres_cli.imports import required
 from diffres_cli.text import STDIN, printable
 from diffres_cli.timeouts import report_progress
 
@@ -46,10 +46,11 @@ class Recording:
         self.sample_rate = decoder.sample_rate
         self.channels = decoder.channels
         self.frames = decoder.frames
-        self._decoder = FullScale(decoder)
+        self._decoder, self._file = decoder, file
+        self._blocks = decoder.blocks(max(1, _BLOCK_VALUES // max(1, self.channels)))
+        self._full_scale = FullScale(self.sample_rate)
         self._mixdown = Mixdown(self.channels, self.sample_rate)
         self._warnings: list[str] = []
-        self._file = file
         self._decoded = 0
         self._ended = False
 
@@ -62,7 +63,8 @@ class Recording:
     @property
     def warnings(self) -> list[str]:
         """What is odd although samples can be read: about the header from the start, all once they ended."""
-        return [*self._decoder.notes, *self._warnings, *filter(None, [self._mixdown.warning])]
+        scale, mix = ([text] if text else [] for text in (self._full_scale.note, self._mixdown.warning))
+        return [*self._decoder.notes, *scale, *self._warnings, *mix]
 
     def blocks(self, target_rate: int, channel: Channel = "mix") -> Iterator[Samples]:
         """The rest of the recording at `target_rate` Hz: float32 blocks, in constant memory.
@@ -86,8 +88,8 @@ class Recording:
         return resample(self._chosen(), self.sample_rate, target_rate)
 
     def _chosen(self) -> Iterator[Samples]:
-        while len(block := self._decoder.read(max(1, _BLOCK_VALUES // self.channels))):
-            chosen = self._mixdown(block)
+        for block in self._blocks:
+            chosen = self._mixdown(self._full_scale(block))
             self._check_samples(chosen)
             report_progress()
             self._decoded += len(chosen)
@@ -158,7 +160,9 @@ def open_recording(source: Source, sample_rate: int | None = None, name: str | N
     """
     if hasattr(source, "__array__"):
         array = np.asarray(source)
-        return _checked(Recording(name or "array", ArrayDecoder(array, sample_rate, name or "array")))
+        recording = open_blocks([array], sample_rate, name or "array")
+        recording.frames = len(array)
+        return recording
     if sample_rate is not None and (isinstance(source, (str, Path, bytes)) or hasattr(source, "read")):
         raise UsageError(f"sample_rate={sample_rate}: only an array needs one, a file states its own")
     file = _open_source(source, name)
@@ -169,7 +173,7 @@ def open_recording(source: Source, sample_rate: int | None = None, name: str | N
         raise
 
 
-def open_blocks(blocks: Iterable[NDArray[Any]], sample_rate: int, name: str = "stream") -> Recording:
+def open_blocks(blocks: Iterable[NDArray[Any]], sample_rate: int | None, name: str = "stream") -> Recording:
     """Blocks of samples that come one after another, as one recording. It waits for the first.
 
     Args:
@@ -178,7 +182,7 @@ def open_blocks(blocks: Iterable[NDArray[Any]], sample_rate: int, name: str = "s
     Raises:
         UsageError: no sample rate. AudioError: a block is no array of samples.
     """
-    return _checked(Recording(name, BlocksDecoder(blocks, sample_rate, name)))
+    return _checked(Recording(name, ArrayDecoder(blocks, sample_rate, name)))
 
 
 def _checked(recording: Recording) -> Recording:
@@ -193,14 +197,15 @@ def _open_source(source: str | Path | bytes | BinaryIO, name: str | None) -> Ope
     if isinstance(source, (str, Path)):
         return open_stdin() if str(source) == STDIN else open_file(source, name or str(source))
     if isinstance(source, bytes):
-        return spool(io.BytesIO(source), name or "bytes")
-    return spool(source, name or str(getattr(source, "name", "stream")))
+        return spool([source], name or "bytes")
+    return open_stream(source, name or str(getattr(source, "name", "stream")))
 
 
 def _decoder(file: OpenFile) -> Decoder:
     """libsndfile where it knows the format, else ffmpeg."""
-    from diffres_cli.audio.chain import open_decoder
-    from diffres_cli.audio.sndfile import UnknownFormatError
+    with required("reading audio"):
+        from diffres_cli.audio.sndfile import UnknownFormatError
+        from diffres_cli.audio.streams import open_decoder
 
     try:
         return open_decoder(file)

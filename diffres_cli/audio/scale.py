@@ -9,11 +9,9 @@ it is a click, as damage leaves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from diffres_cli.audio.decoder import Decoder, Samples
+from diffres_cli.audio.decoder import Samples
 
 _BITS = (16, 24, 32)
 _SURELY_INTEGER, _ODD = 100, 10  # where full scale is 1
@@ -22,34 +20,26 @@ _ROOM = 2  # times full scale: resampling and filters overshoot
 
 
 class FullScale:
-    """A `Decoder` on another one, whose samples it brings to a full scale of 1."""
+    """Takes the blocks of a recording, [n, channels], and gives them with a full scale of 1.
 
-    def __init__(self, decoder: Decoder) -> None:
-        self.sample_rate, self.channels, self.frames = decoder.sample_rate, decoder.channels, decoder.frames
-        self._decoder = decoder
+    Attributes:
+        note: what was found about the scale so far, "" for nothing.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self.note = ""
+        self._sample_rate = sample_rate
         self._divisor = 0  # 0 while nothing but zeros was seen
-        self._note = ""
         self._position = 0
 
-    @property
-    def notes(self) -> Sequence[str]:
-        """See `Decoder`; with what was found about the scale so far."""
-        return (*self._decoder.notes, *filter(None, [self._note]))
-
-    @property
-    def damage(self) -> str:
-        """See `Decoder`."""
-        return self._decoder.damage
-
-    def read(self, frames: int) -> Samples:
-        """See `Decoder.read`."""
-        block = self._decoder.read(frames)
-        with np.errstate(all="ignore"):  # what is not a number is refused later
+    def __call__(self, block: Samples) -> Samples:
+        """A block of the recording, of the same shape. What is not finite stays so."""
+        with np.errstate(all="ignore"):
             if not self._divisor and block.any():
                 self._find_scale(block)
             if self._divisor > 1:
                 block = block / np.float32(self._divisor)
-            if not self._note:
+            if not self.note:
                 self._find_outlier(block)
         self._position += len(block)
         return block
@@ -62,19 +52,15 @@ class FullScale:
         if bits is not None and _are_integers(size, peak):
             self._divisor = 2 ** (bits - 1)
             cause = f"its samples reach {peak:.6g}, where full scale is 1"
-            self._note = f"{cause}: read as {bits}-bit integers stored as floats, divided by {self._divisor}"
+            self.note = f"{cause}: read as {bits}-bit integers stored as floats, divided by {self._divisor}"
 
     def _find_outlier(self, block: Samples) -> None:
         size = np.abs(block)
         odd = size > _ODD
         if odd.any() and np.mean(size > 1) > _MANY:
             place = tuple(np.argwhere(odd)[0])
-            seconds = (self._position + int(place[0])) / self.sample_rate
-            self._note = f"a sample is {block[place]:.6g} at {seconds:.2f} s, where full scale is 1"
-
-    def close(self) -> None:
-        """See `Decoder`."""
-        self._decoder.close()
+            seconds = (self._position + int(place[0])) / self._sample_rate
+            self.note = f"a sample is {block[place]:.6g} at {seconds:.2f} s, where full scale is 1"
 
 
 def _are_integers(size: Samples, peak: float) -> bool:

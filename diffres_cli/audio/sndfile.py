@@ -1,27 +1,26 @@
-"""The formats libsndfile reads: WAV, FLAC, OGG, Opus, MP3, AIFF, AU, CAF and their relatives."""
+"""The formats libsndfile reads: WAV, FLAC, OGG, Opus, MP3, AIFF, AU, CAF and their relatives.
+
+It is imported when a file needs it: it loads libsndfile.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
-from collections.abc import Sequence
-from contextlib import nullcontext
-from typing import TYPE_CHECKING
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 
 import numpy as np
+import soundfile
 
 from diffres_cli.audio.chunks import means_unknown
-from diffres_cli.audio.decoder import Samples
+from diffres_cli.audio.decoder import Decoder, Samples, Stream
 from diffres_cli.audio.flac import find_frames_after, is_whole
-from diffres_cli.audio.quiet import quiet_stderr
-from diffres_cli.audio.sources import OpenFile, unreadable
-from diffres_cli.audio.stream import Stream
-from diffres_cli.imports import required
-
-if TYPE_CHECKING:
-    import soundfile
-
+from diffres_cli.audio.sources import OpenFile, spool, unreadable
+from diffres_cli.timeouts import on_cancel
 
 _NOT_A_FILE = 7  # SFE_BAD_FILE: libsndfile's word for MPEG audio without one whole frame, too
 _SYSTEM_ERROR = 2  # libsndfile's SF_ERR_SYSTEM: a call of the system failed, whatever is in the file
@@ -30,46 +29,39 @@ _WHOLE = Stream()
 _CORRECTED_BYTES = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _CORRECTED_FRAMES = re.compile(r"'ds64' chunk of (\d+)")
 _NO_LENGTH = 2**62  # frames; libsndfile's figure for a FLAC header without one is larger
+_stderr_lock = threading.Lock()
 
 
 class UnknownFormatError(Exception):
     """libsndfile cannot make sense of the file; `str(error)` is its own reason."""
 
 
-class SndfileDecoder:
-    """A `Decoder` on libsndfile. It reads `file`, which the caller closes, or a copy in its place.
+class SndfileDecoder(Decoder):
+    """One stream of `file`, which the caller closes, decoded by libsndfile.
 
     A damaged part of a FLAC file, whose frames can be found again, is read as silence, so that
     what follows keeps its time; so is one of an MPEG file, by `mpeg`. In Ogg what is lost is left out.
 
     Raises:
         UnknownFormatError: libsndfile does not know the format, or the header is damaged.
-        AudioError: the system cannot read the file; so does `read`.
+        AudioError: the system cannot read the file, or the temporary folder has no room for a copy.
     """
 
-    notes: Sequence[str]
-
-    def __init__(self, file: OpenFile, copy: OpenFile | None = None, stream: Stream = _WHOLE) -> None:
-        with required("reading audio"):
-            import soundfile
-
-        self._given, self._file = file, copy or file
-        self._error = soundfile.LibsndfileError
+    def __init__(self, file: OpenFile, stream: Stream = _WHOLE) -> None:
+        self._given = file
+        self._file = file if stream.pieces is None else spool(stream.pieces, file.name)
         try:
             self._sound = _open(self._file)
-        except self._error as error:
-            if copy is not None:
-                copy.stream.close()
+        except soundfile.LibsndfileError as error:
+            self._close_copy()
             self._check_medium(error)
-            raise UnknownFormatError(_words(error)) from error
-        self.sample_rate: int = self._sound.samplerate
-        self.channels: int = self._sound.channels
-        self.notes = (stream.note,) if stream.note else ()
+            raise UnknownFormatError(_reason(error)) from error
+        self.sample_rate = int(self._sound.samplerate)
+        self.channels = int(self._sound.channels)
+        self.notes = list(stream.notes)
         self.frames = _header_frames(self._sound) if stream.states_length else None
-        self._position = 0
-        self._ended = False
-        self._gap = 0  # samples of a damaged part that are still to be read as silence
-        self._gaps = list(stream.gaps)  # (first sample, samples)
+        self.position = 0  # samples read
+        self._gaps = list(stream.gaps)
         self._fault = stream.damage
 
     @property
@@ -84,32 +76,35 @@ class SndfileDecoder:
         is_big = endian == "BIG" or (endian == "FILE" and container in ("AIFF", "AU", "CAF"))
         return self._sound.subtype, is_big
 
-    def read(self, frames: int) -> Samples:
-        """See `Decoder.read`."""
-        block = self._silence(frames) if self._gap else self._decode(frames)
-        if not len(block) and self._gap:
-            block = self._silence(frames)
-        self._position += len(block)
-        return block
+    def blocks(self, frames: int) -> Iterator[Samples]:
+        """See `Decoder.blocks`."""
+        error, more = None, True
+        while more:
+            block, error = self._decode(frames)
+            more = len(block) > 0
+            self.position += len(block)
+            if more:
+                yield block
+            if error:
+                gap = self._find_gap(self.position)
+                more = gap > 0
+                self.position += gap
+                for start in range(0, gap, frames):
+                    yield np.zeros((min(frames, gap - start), self.channels), np.float32)
+        if error and not self._is_harmless():
+            self._fault = ", ".join(filter(None, (self._fault, _reason(error))))
+        self.damage = "; ".join(filter(None, (self._silence(), self._fault)))
 
-    def _silence(self, frames: int) -> Samples:
-        frames = min(frames, self._gap)
-        self._gap -= frames
-        return np.zeros((frames, self.channels), np.float32)
-
-    def _decode(self, frames: int) -> Samples:
-        if self._ended:
-            return np.zeros((0, self.channels), np.float32)
+    def _decode(self, frames: int) -> tuple[Samples, soundfile.LibsndfileError | None]:
         # When decoding fails soundfile does not say how far it came: the NaN that are left do.
         block = np.full((frames, self.channels), np.nan, np.float32)
         try:
             with quiet_stderr() if self._sound.format == "MP3" else nullcontext():
-                block = self._sound.read(frames, out=block)
-        except self._error as error:
+                return self._sound.read(frames, out=block), None
+        except soundfile.LibsndfileError as error:
             self._check_medium(error)
-            block = _without_nan_tail(block)
-            self._skip_damage(self._position + len(block), _words(error))
-        return block
+            written = np.flatnonzero(~np.isnan(block[:, 0]))
+            return block[: written[-1] + 1 if len(written) else 0], error
 
     def _check_medium(self, error: soundfile.LibsndfileError) -> None:
         if error.code == _SYSTEM_ERROR:
@@ -117,42 +112,31 @@ class SndfileDecoder:
             failure = OSError(errno.EIO, os.strerror(errno.EIO))
             raise unreadable(self._given.name, failure) from failure
 
-    def _skip_damage(self, start: int, fault: str) -> None:
-        """Resume behind the damage that begins at sample `start`, or end the stream there."""
-        self._gap = self._find_resumption(start)
-        if self._gap:
-            self._gaps.append((start, self._gap))
-            return
-        self._ended = True
-        # libFLAC also fails at a tag behind the last frame, and at the end of a stream of unstated length.
-        is_at_end = self._sound.format == "FLAC" and self.frames in (None, start)
-        if not (is_at_end and is_whole(self._file, start)):
-            self._fault = ", ".join(filter(None, (self._fault, fault)))
-
-    def _find_resumption(self, start: int) -> int:
-        """Samples from `start` to where FLAC decodes again, 0 where it does not."""
+    def _find_gap(self, start: int) -> int:
+        """Samples from `start`, where decoding failed, to where FLAC decodes again; 0 where it does not."""
         if self._sound.format != "FLAC":
             return 0
         for sample in find_frames_after(self._file, start)[:4]:
-            try:
+            with suppress(soundfile.LibsndfileError):
                 self._sound.close()
                 self._sound = _open(self._file)  # libsndfile does not recover from a failure
                 self._sound.seek(sample)
-            except self._error:
-                continue
-            return sample - start
+                self._gaps.append((start, sample - start))
+                return sample - start
         return 0
 
-    @property
-    def damage(self) -> str:
-        """See `Decoder`."""
+    def _is_harmless(self) -> bool:
+        """libFLAC fails at a tag behind the last frame, and at the end of a stream of unstated length."""
+        is_at_end = self._sound.format == "FLAC" and self.frames in (None, self.position)
+        return is_at_end and is_whole(self._file, self.position)
+
+    def _silence(self) -> str:
         if not self._gaps:
-            return self._fault
+            return ""
         seconds = sum(length for _, length in self._gaps) / self.sample_rate
         first = self._gaps[0][0] / self.sample_rate
-        places = f"in {len(self._gaps)} places, the first" if len(self._gaps) > 1 else ""
-        silence = " ".join(f"{seconds:.2f} s {places} at {first:.2f} s read as silence".split())
-        return f"{silence}; {self._fault}" if self._fault else silence
+        places = f" in {len(self._gaps)} places, the first" if len(self._gaps) > 1 else ""
+        return f"{seconds:.2f} s{places} at {first:.2f} s read as silence"
 
     def close(self) -> None:
         """Let go of libsndfile's state, and of the copy where one was needed."""
@@ -165,8 +149,6 @@ class SndfileDecoder:
 
 
 def _open(file: OpenFile) -> soundfile.SoundFile:
-    import soundfile
-
     file.stream.seek(0)
     with quiet_stderr():
         # The descriptor, not the name: any bytes make a name, and this is the file that was examined.
@@ -178,15 +160,11 @@ def _open(file: OpenFile) -> soundfile.SoundFile:
     return sound
 
 
-def _words(error: soundfile.LibsndfileError) -> str:
+def _reason(error: soundfile.LibsndfileError) -> str:
     if error.code == _NOT_A_FILE:
         return "Format not recognised"
-    return str(error.error_string).removeprefix("Error : ").strip(" .")
-
-
-def _without_nan_tail(block: Samples) -> Samples:
-    written = np.flatnonzero(~np.isnan(block[:, 0]))
-    return block[: written[-1] + 1 if len(written) else 0]
+    words = str(error.error_string).removeprefix("Error : ").strip(" .")
+    return "its header states a sample rate of 0 Hz" if "SF_INFO struct incomplete" in words else words
 
 
 def _header_frames(sound: soundfile.SoundFile) -> int | None:
@@ -200,3 +178,29 @@ def _header_frames(sound: soundfile.SoundFile) -> int | None:
         claimed, found = int(match[1]), int(match[2])
         return None if means_unknown(claimed) else max(frames, frames * claimed // max(found, 1))
     return frames
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Point file descriptor 2 nowhere: libmpg123 writes pages to it, even for files that are in order."""
+    if sys.__stderr__ is None:  # closed from the start: descriptor 2 may by now be the recording itself
+        yield
+        return
+    _stderr_lock.acquire()  # the descriptor belongs to the whole process
+    kept = [os.dup(2)]
+
+    def restore() -> None:
+        with suppress(IndexError):  # done already
+            original = kept.pop()
+            os.dup2(original, 2)
+            os.close(original)
+            _stderr_lock.release()
+
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        on_cancel("silence", restore)  # a library that never returns would keep the whole process silent
+        yield
+    finally:
+        restore()

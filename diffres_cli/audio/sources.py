@@ -7,25 +7,26 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from diffres_cli.errors import AudioError, UsageError
 from diffres_cli.text import STDIN, composed, printable
 from diffres_cli.timeouts import without_timeout
 
-_CHUNK = 2**20  # bytes
+_PIECE, _WINDOW = 2**20, 2**18  # bytes: copied at once, and read where fewer are asked for
 
 
-@dataclass(frozen=True)
+@dataclass
 class OpenFile:
     """A regular file, open for reading. `url` is where another process finds the same bytes."""
 
     name: str
     stream: IO[bytes]
     url: str
+    _window: tuple[int, bytes] = (0, b"")  # its first byte, and what was read from there
 
     @property
     def size(self) -> int:
@@ -33,11 +34,41 @@ class OpenFile:
         return os.fstat(self.stream.fileno()).st_size
 
     def peek(self, size: int, start: int = 0) -> bytes:
-        """`size` bytes from `start` on. The stream stays where it is: a decoder may be reading it.
+        """`size` bytes from `start` on, fewer at the end. The stream stays where a decoder reads it.
 
         Raises:
             AudioError: the system cannot read them.
         """
+        offset = start - self._window[0]
+        if not 0 <= offset <= len(self._window[1]) - size:
+            self._window, offset = (start, self._read(max(size, _WINDOW), start)), 0
+        return self._window[1][offset : offset + size]
+
+    def number(self, size: int, start: int, order: Literal["little", "big"] = "big") -> int:
+        """The unsigned integer of `size` bytes at `start`; raises as `peek` does."""
+        return int.from_bytes(self.peek(size, start), order)
+
+    def pieces(self, start: int, end: int) -> Iterator[bytes]:
+        """The bytes from `start` up to `end`, in pieces that memory has room for; raises as `peek` does."""
+        for place in range(start, end, _PIECE):
+            yield self.peek(min(_PIECE, end - place), place)
+
+    def find(self, mark: bytes, start: int = 0) -> Iterator[int]:
+        """Where `mark` stands from byte `start` on; raises as `peek` does."""
+        for first in range(start, self.size, _WINDOW):
+            data = self.peek(_WINDOW + len(mark) - 1, first)
+            yield from (first + match.start() for match in re.finditer(re.escape(mark), data))
+
+    def check_readable(self) -> None:
+        """Read the file through, to tell a failing drive or share from a damaged file.
+
+        Raises:
+            AudioError: the system cannot read all of it.
+        """
+        for start in range(0, self.size, _PIECE):
+            self._read(_PIECE, start)
+
+    def _read(self, size: int, start: int) -> bytes:
         position = self.stream.tell()
         self.stream.seek(start)
         try:
@@ -46,21 +77,6 @@ class OpenFile:
             raise unreadable(self.name, error) from error
         finally:
             self.stream.seek(position)
-
-    def check_readable(self) -> None:
-        """Read the file through, to tell a failing drive or share from a damaged file.
-
-        Raises:
-            AudioError: the system cannot read all of it.
-        """
-        for start in range(0, self.size, _CHUNK):
-            self.peek(_CHUNK, start)
-
-    def find(self, mark: bytes, start: int = 0) -> Iterator[int]:
-        """Where `mark` stands from byte `start` on."""
-        for first in range(start, self.size, _CHUNK):
-            data = self.peek(_CHUNK + len(mark) - 1, first)
-            yield from (first + match.start() for match in re.finditer(re.escape(mark), data))
 
 
 def unreadable(name: str, error: OSError) -> AudioError:
@@ -145,30 +161,46 @@ def open_stdin() -> OpenFile:
     if sys.stdin.isatty():
         raise AudioError("standard input: it is a terminal; send audio through a pipe")
     with without_timeout():
-        return spool(sys.stdin.buffer, STDIN)
+        return open_stream(sys.stdin.buffer, STDIN)
 
 
-def spool(stream: IO[bytes], name: str, lead: bytes = b"", most: int | None = None) -> OpenFile:
-    """Copy the rest of a stream, behind `lead`, to a nameless temporary file: decoders seek, pipes cannot.
-
-    Args:
-        most: how many bytes of the stream to copy, None for all.
+def open_stream(stream: IO[bytes], name: str) -> OpenFile:
+    """The rest of a binary stream as a file, see `spool`.
 
     Raises:
-        AudioError: nothing arrived, reading failed, or the temporary folder has no room for what did.
+        AudioError: see `spool`, or reading failed.
         UsageError: it is not a binary stream.
     """
-    from tempfile import TemporaryFile, gettempdir
-
     if isinstance(stream, io.TextIOBase) or not hasattr(stream, "read"):
         wanted = "a path, bytes, a binary stream or a NumPy array"
         raise UsageError(f"a recording is {wanted}, not of type {type(stream).__name__}")
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            while piece := stream.read(_PIECE):
+                yield piece
+        except OSError as error:
+            raise unreadable(name, error) from error
+
+    return spool(pieces(), name)
+
+
+def spool(pieces: Iterable[bytes], name: str) -> OpenFile:
+    """Write bytes to a nameless temporary file: decoders seek, pipes cannot.
+
+    Raises:
+        AudioError: there is not one byte, or the temporary folder has no room for them.
+    """
+    from tempfile import TemporaryFile, gettempdir
+
     copy = TemporaryFile(buffering=0)  # noqa: SIM115 (closed by the recording)
     try:
-        for data in _pieces(stream, name, lead, most):
-            chunk = memoryview(data)
-            while chunk:  # a disk that fills up writes only a part, without an error
-                chunk = chunk[copy.write(chunk) :]
+        for piece in pieces:
+            rest = memoryview(piece)
+            while rest:  # a disk that fills up writes only a part, without an error
+                rest = rest[copy.write(rest) :]
+        if copy.tell() == 0:
+            raise AudioError(f"{printable(name)}: it is empty (0 bytes)")
     except OSError as error:
         copy.close()
         reason = f"copying it to {gettempdir()} failed ({error.strerror}); TMPDIR can name another folder"
@@ -176,19 +208,5 @@ def spool(stream: IO[bytes], name: str, lead: bytes = b"", most: int | None = No
     except BaseException:
         copy.close()
         raise
-    if copy.tell() == 0:
-        copy.close()
-        raise AudioError(f"{printable(name)}: it is empty (0 bytes)")
     copy.seek(0)
     return OpenFile(name, copy, url=f"file:/dev/fd/{copy.fileno()}")
-
-
-def _pieces(stream: IO[bytes], name: str, lead: bytes, most: int | None) -> Iterator[bytes]:
-    if lead:
-        yield lead
-    try:
-        while data := stream.read(_CHUNK if most is None else min(most, _CHUNK)):
-            yield data
-            most = None if most is None else most - len(data)
-    except OSError as error:
-        raise unreadable(name, error) from error

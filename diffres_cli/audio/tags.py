@@ -1,10 +1,22 @@
-"""Tags that stand before, behind and between the streams of a file: ID3, APE, Lyrics3."""
+"""What stands around the streams of a file: tags (ID3, APE, Lyrics3), other recordings."""
 
 from __future__ import annotations
 
 from diffres_cli.audio.sources import OpenFile
 
+W64_RIFF = bytes.fromhex("726966662e91cf11")
+_BEGINNINGS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b".snd", b"fLaC", b"OggS", W64_RIFF)
 _APE_SIZE, _ID3_SIZE, _ID3_END, _LYRICS_MOST = 32, 10, 128, 2**16
+
+
+def begins_recording(head: bytes) -> bool:
+    """Whether bytes begin as a recording does that is told from noise by that alone. MPEG is not."""
+    return head.startswith(_BEGINNINGS) or head[4:8] == b"ftyp"
+
+
+def another_recording(place: int) -> str:
+    """What is said of a recording that begins at byte `place`, behind the one that is read."""
+    return f"another recording begins {place} bytes into the file, which is not read"
 
 
 def skip_tags(file: OpenFile, start: int = 0) -> int:
@@ -44,8 +56,6 @@ def _size_of_last_tag(file: OpenFile, end: int) -> int:
 
 def _tag_size(file: OpenFile, start: int) -> int:
     head = file.peek(_APE_SIZE, start)
-    if size := _id3_size(head):
-        return size
     if head.startswith(b"TAG"):
         return _ID3_END
     if head.startswith(b"APETAGEX") and len(head) == _APE_SIZE:
@@ -55,7 +65,7 @@ def _tag_size(file: OpenFile, start: int) -> int:
         lyrics = file.peek(_LYRICS_MOST, start)
         ends = [lyrics.find(mark) for mark in (b"LYRICS200", b"LYRICSEND")]
         return min((end + 9 for end in ends if end >= 0), default=0)
-    return 0
+    return _id3_size(head)
 
 
 def _id3_size(head: bytes) -> int:
