@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from diffres_cli.datasets import SOURCES, load_dataset
 from diffres_cli.datasets.download.download import STAGE
-from diffres_cli.datasets.listing import Listing, relative
-from diffres_cli.datasets.lists import read_columns, read_rows
+from diffres_cli.datasets.folders import Listing
+from diffres_cli.datasets.lists import read_columns, read_rows, relative
 from diffres_cli.errors import DataError
 
 SPEECH = "/m/09x0r"
@@ -143,7 +143,7 @@ def test_audioset_with_another_list_of_classes(tmp_path):
     table(root / "class_labels_indices.csv", [("index", "mid", "display_name"), (0, SPEECH, "Speech")])
     assert "expected the 527 classes of audioset, found 1" in failure("audioset", root)
     table(root / "class_labels_indices.csv", [("index", "mid", "display_name"), (1, SPEECH, "Speech")])
-    assert "line 2: expected the index 0, found '1'" in failure("audioset", root)
+    assert "line 2: expected 0,LABEL,ID; found '1,Speech" in failure("audioset", root)
 
 
 def test_esc50_with_half_its_classes(tmp_path):
@@ -195,7 +195,7 @@ def test_examples_that_are_a_list(tmp_path):
 def test_a_path_is_refused_or_stays_inside(name):
     root = Path("/data/set")
     try:
-        inside = relative(name, Path("list.csv"), 1)
+        inside = relative(name, "list.csv, line 1")
     except DataError:
         return
     assert (root / inside).parts[: len(root.parts)] == root.parts
@@ -218,7 +218,7 @@ def test_a_csv_round_trip(rows, bom, newline, tmp_path_factory):
 def test_line_numbers_count_the_lines_of_the_file(tmp_path):
     path = tmp_path / "list.csv"
     path.write_text('a,b\n\n1,"two\nlines"\n3,4\n')
-    assert [line for line, _ in read_rows(path)] == [1, 4, 5]
+    assert [place for place, _ in read_rows(path)] == [f"{path}, line {line}" for line in (1, 4, 5)]
 
 
 NAME = st.text("ab.", min_size=1, max_size=4).map("x".__add__)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from diffres_cli.datasets import Dataset, load_dataset
-from diffres_cli.datasets.folder import read, split_of
+from diffres_cli.datasets.cliptable import split_of
+from diffres_cli.datasets.folder import read
 from diffres_cli.errors import DataError
 
 
@@ -118,11 +119,10 @@ def test_clips_are_as_long_as_a_table_says(ends, seconds, tmp_path):
     assert load_dataset("folder", tmp_path).seconds == seconds
 
 
-def test_one_label_each_is_single_label_unless_told(tmp_path):
+def test_one_label_each_is_single_label(tmp_path):
     root = sounds(tmp_path, "a.wav", "b.wav")
     table(root / "mine.csv", [("labels", "extra", "path"), ("rain", "", "a.wav"), ("wind", "", "b.wav")])
     assert not load_dataset("folder", root / "mine.csv").multi_label
-    assert read(root / "mine.csv", multi_label=True).multi_label
 
 
 def test_excerpts_of_one_file_stay_in_one_split(tmp_path):
@@ -198,7 +198,7 @@ def test_what_is_written_to_a_table_is_read_from_it(rows, tmp_path_factory):
             (root / path).touch()
         except OSError:  # the name is longer than this file system allows
             return
-    dataset = read(root / "mine.csv", multi_label=True)
+    dataset = read(root / "mine.csv")
     assert {name: labels for name, (labels, _) in named(dataset).items()} == {
         f"{name}.wav": tuple(labels) for name, labels in rows.items()
     }
@@ -214,7 +214,7 @@ def test_what_is_written_to_a_table_is_read_from_it(rows, tmp_path_factory):
         (["path,labels", ",rain"], "line 2: expected the path of a file, found ''"),
         (
             ["file,label", "a.wav,rain"],
-            "expected the columns path and labels (optional: start, end, split); found file",
+            "expected the columns path, labels (optional: start, end, split); found file",
         ),
         (["path,labels", "a.wav"], "line 2: expected 2 cells, found 1"),
         (["path,labels"], "no rows"),
@@ -244,11 +244,11 @@ def test_a_bad_table_says_where(tmp_path, rows, message):
     assert "\n" not in str(error.value)
 
 
-def test_several_labels_where_one_was_asked_for(tmp_path):
+def test_a_clip_without_a_label_beside_others_with_one(tmp_path):
     sound(tmp_path / "a.wav")
-    table(tmp_path / "clips.csv", [("path", "labels"), ("a.wav", "rain;wind")])
-    with pytest.raises(DataError, match="line 2: expected one label, found 'rain', 'wind'"):
-        read(tmp_path, multi_label=False)
+    table(tmp_path / "clips.csv", [("path", "labels"), ("a.wav", "rain"), ("b.wav", ";")])
+    with pytest.raises(DataError, match="line 3: expected one label, found none"):
+        read(tmp_path)
 
 
 def test_a_damaged_parquet_table(tmp_path):

@@ -16,15 +16,14 @@ from diffres_cli.recipes.files import recipe_for
 
 MODULE = """
 from diffres_cli.datasets import Source
-from diffres_cli.datasets.build import Listed, build
 from diffres_cli.datasets.lists import read_columns
+from diffres_cli.datasets.reader import Listed, build
 
 def read(root):
-    rows = list(read_columns(root / "clips.csv", "path", "labels", "start", "end", "split"))
-    classes = sorted({row[1] for _, row in rows})
-    clips = [Listed(f"{path}#{start}", (classes.index(label),), split, float(start), float(end))
-             for _, (path, label, start, end, split) in rows]
-    return build(SOURCE, root, classes, clips, lambda name: root / name.partition("#")[0])
+    rows = read_columns(root / "clips.csv", "path", "labels", "start", "end", "split")
+    clips = [Listed(f"{path}#{start}", (label,), split, place, float(start), float(end), path)
+             for place, (path, label, start, end, split) in rows]
+    return build(SOURCE, root, clips)
 
 SOURCE = Source(name="four", title="Four sounds", citation="Nobody, 2026", licence="CC0", home="",
                 splits={"train": 8, "validation": 4, "test": 4}, classes=4, multi_label=False,

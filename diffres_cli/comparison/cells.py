@@ -14,7 +14,7 @@ from typing import Any
 
 from diffres_cli.checkpoint.parts import FRONT_ENDS
 from diffres_cli.comparison.plan import AXES, FULL, Grid, Plan
-from diffres_cli.datasets.build import USUAL_SECONDS
+from diffres_cli.datasets.reader import USUAL_SECONDS
 from diffres_cli.errors import UsageError
 from diffres_cli.recipes.files import completed, rate_fields, read_recipe, recipe_for
 from diffres_cli.recipes.recipe import Recipe

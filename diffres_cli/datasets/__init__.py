@@ -1,12 +1,10 @@
 """Labelled audio: which clips there are, how to get them, and their waveforms at memory speed.
 
     clip.py       the types: Clip, Dataset, Source, Archive
-    folders.py    where datasets and decoded waveforms lie on this machine
-    listing.py    which files lie in a folder, found by name with any audio extension
-    lists.py      official lists: CSV and text, row by row; labels by name
-    build.py      what a list names -> a Dataset: clips with a file, names without
+    folders.py    where datasets lie on this machine, and which files are there, with any audio extension
+    lists.py      official lists: CSV and text, row by row
+    reader.py     listed clips -> a Dataset: clips with a file, names without; what readers share
     cliptable.py  a user's own table of clips and labels, CSV or Parquet
-    foldlist.py   a list with folds and numbered classes
     audioset.py, fsd50k.py, esc50.py, urbansound8k.py, speechcommands.py, nsynth.py, arabic.py, folder.py
                   one dataset each: its facts, and the reader of its official layout
     check.py      clips that are missing, damaged, or cannot be decoded

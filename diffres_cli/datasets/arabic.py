@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from diffres_cli.datasets.build import Listed, build, check_count
 from diffres_cli.datasets.clip import Archive, Dataset, Source
-from diffres_cli.datasets.listing import Listing, find_home, relative
-from diffres_cli.datasets.lists import Labels, read_columns
+from diffres_cli.datasets.folders import find_home
+from diffres_cli.datasets.lists import read_columns, relative
+from diffres_cli.datasets.reader import Listed, build
 
 _LISTS = {"train": "train.csv", "validation": "val.csv", "test": "test.csv"}
 
@@ -20,18 +19,12 @@ def read(root: Path) -> Dataset:
         DataError: it is not there, or not what it should be.
     """
     home = find_home(root, SOURCE, *_LISTS.values())
-    lists = {split: list(read_columns(home / name, "file", "class")) for split, name in _LISTS.items()}
-    words = sorted({word for rows in lists.values() for _, (_, word) in rows})
-    check_count(SOURCE, home, words)
-    labels = Labels(words, home)
-    return build(SOURCE, home, words, _listed(home, lists, labels), Listing(home).find)
-
-
-def _listed(home: Path, lists: dict[str, list[tuple[int, list[str]]]], labels: Labels) -> Iterator[Listed]:
-    for split, rows in lists.items():
-        path = home / _LISTS[split]
-        for line, (file, word) in rows:
-            yield Listed(relative(file, path, line), (labels.index(word, path, line),), split)
+    listed = (
+        Listed(relative(file, place), (word,), split, place)
+        for split, name in _LISTS.items()
+        for place, (file, word) in read_columns(home / name, "file", "class")
+    )
+    return build(SOURCE, home, listed)
 
 
 SOURCE = Source(

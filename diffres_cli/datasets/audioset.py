@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from diffres_cli.datasets.build import Listed, build, check_count
 from diffres_cli.datasets.clip import Dataset, Source
-from diffres_cli.datasets.listing import stem, walk, wrong_folder
-from diffres_cli.datasets.lists import Labels, read_columns, read_rows
+from diffres_cli.datasets.folders import stem, walk, wrong_folder
+from diffres_cli.datasets.lists import read_columns, read_rows
+from diffres_cli.datasets.reader import Listed, build, numbered_classes
 from diffres_cli.errors import DataError
 
 _CLASSES = "class_labels_indices.csv"
@@ -35,10 +35,10 @@ def read(root: Path) -> Dataset:
     lists, audio = _survey(root)
     present = {split: lists[name] for split, name in _LISTS.items() if name in lists}
     if _CLASSES not in lists or not present:
-        raise DataError(wrong_folder(root, SOURCE, _CLASSES, f"one of {', '.join(_LISTS.values())}"))
-    names, ids = _classes(lists[_CLASSES])
-    listed = _listed(present, Labels(ids, lists[_CLASSES]))
-    return build(SOURCE, root, names, listed, audio.get, class_ids=ids)
+        raise wrong_folder(root, SOURCE, _CLASSES, f"one of {', '.join(_LISTS.values())}")
+    path = lists[_CLASSES]
+    classes = numbered_classes(path, read_columns(path, "index", "display_name", "mid"))
+    return build(SOURCE, root, _listed(present), classes, find=audio.get)
 
 
 def _survey(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -66,27 +66,14 @@ def _id(name: str) -> str:
     return match[1] if match else name
 
 
-def _classes(path: Path) -> tuple[list[str], list[str]]:
-    rows = list(read_columns(path, "index", "mid", "display_name"))
-    for place, (line, (index, _, _)) in enumerate(rows):
-        if index != str(place):
-            raise DataError(f"{path}, line {line}: expected the index {place}, found {index!r}")
-    names = [name for _, (_, _, name) in rows]
-    check_count(SOURCE, path, names)
-    return names, [mid for _, (_, mid, _) in rows]
-
-
-def _listed(lists: Mapping[str, Path], labels: Labels) -> Iterator[Listed]:
+def _listed(lists: Mapping[str, Path]) -> Iterator[Listed]:
     for split, path in lists.items():
-        for line, row in read_rows(path, skip_space=True):
+        for place, row in read_rows(path, skip_space=True):
             if row[0].startswith("#"):
                 continue
             if len(row) != 4:
-                raise DataError(
-                    f"{path}, line {line}: expected ID, start, end, labels; found {len(row)} cells"
-                )
-            places = tuple(labels.index(mid, path, line) for mid in row[3].split(","))
-            yield Listed(row[0], places, split)
+                raise DataError(f"{place}: expected ID, start, end, labels; found {len(row)} cells")
+            yield Listed(row[0], tuple(row[3].split(",")), split, place)
 
 
 _LISTS_AT = "http://storage.googleapis.com/us_audioset/youtube_corpus/v1/csv"

@@ -10,8 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from diffres_cli.datasets.clip import Dataset, Source
-from diffres_cli.datasets.folders import data_folder
-from diffres_cli.datasets.listing import how_to_get
+from diffres_cli.datasets.folders import data_folder, how_to_get
 from diffres_cli.errors import DataError, UsageError
 from diffres_cli.imports import import_object
 

@@ -3,46 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from diffres_cli.datasets.clip import Archive, Dataset, Source
-from diffres_cli.datasets.foldlist import FoldRow, build_folds
-from diffres_cli.datasets.listing import find_home
+from diffres_cli.datasets.folders import find_home
 from diffres_cli.datasets.lists import read_columns
+from diffres_cli.datasets.reader import FoldRow, build_folds
 
 _LIST = "meta/esc50.csv"
 
 
-def read(root: Path) -> Dataset:
+def read(root: Path, *, esc10: bool = False) -> Dataset:
     """The dataset in a folder with audio/ and meta/esc50.csv; one that holds ESC-10 only has ten classes.
 
     Classes are the list's categories in the order of its targets.
 
-    Raises:
-        DataError: it is not there, or not what it should be.
-    """
-    return _read(ESC50, root)
-
-
-def read_esc10(root: Path) -> Dataset:
-    """The rows of ESC-50 that are marked as ESC-10.
+    Args:
+        esc10: take the rows that are marked as ESC-10 alone.
 
     Raises:
         DataError: it is not there, or not what it should be.
     """
-    return _read(ESC10, root)
-
-
-def _read(source: Source, root: Path) -> Dataset:
+    source = ESC10 if esc10 else ESC50
     home = find_home(root, source, "audio", _LIST)
-    table = home / _LIST
-    columns = read_columns(table, "filename", "fold", "target", "category", "esc10")
-    rows = [
-        FoldRow(line, f"audio/{file}", *rest)
-        for line, (file, *rest, esc10) in columns
-        if esc10 == "True" or source is not ESC10
-    ]
-    return build_folds(source, table, home, rows, ESC10.classes)
+    columns = read_columns(home / _LIST, "filename", "fold", "target", "category", "esc10")
+    rows = (
+        FoldRow(place, f"audio/{file}", *rest)
+        for place, (file, *rest, marked) in columns
+        if marked == "True" or not esc10
+    )
+    return build_folds(source, home, home / _LIST, rows, [ESC10.classes])
 
 
 _HOME = "https://github.com/karolpiczak/ESC-50"
@@ -76,6 +67,6 @@ ESC10 = replace(
     licence="CC BY 3.0",
     splits={f"fold{fold}": 80 for fold in range(1, 6)},
     classes=10,
-    read=read_esc10,
+    read=partial(read, esc10=True),
     shares=ESC50.name,
 )

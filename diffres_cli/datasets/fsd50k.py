@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from diffres_cli.datasets.build import Listed, build, check_count
 from diffres_cli.datasets.clip import Archive, Dataset, Source
-from diffres_cli.datasets.listing import Listing, find_home, relative
-from diffres_cli.datasets.lists import Labels, read_columns, read_rows
+from diffres_cli.datasets.folders import find_home
+from diffres_cli.datasets.lists import read_columns, read_rows, relative
+from diffres_cli.datasets.reader import Listed, build, numbered_classes
 from diffres_cli.errors import DataError
 
 _TRUTH = "FSD50K.ground_truth"
@@ -26,36 +26,19 @@ def read(root: Path) -> Dataset:
         DataError: it is not there, or not what it should be.
     """
     home = find_home(root, SOURCE, _VOCABULARY, _DEV, _EVAL)
-    names, ids = _vocabulary(home / _VOCABULARY)
-    labels = Labels(names, home / _VOCABULARY)
-    return build(SOURCE, home, names, _listed(home, labels), Listing(home).find, class_ids=ids)
+    classes = numbered_classes(home / _VOCABULARY, read_rows(home / _VOCABULARY))
+    return build(SOURCE, home, _listed(home), classes)
 
 
-def _vocabulary(path: Path) -> tuple[list[str], list[str]]:
-    """Names and AudioSet ids; the rows are number, name, id, without a heading."""
-    rows = list(read_rows(path))
-    for place, (line, row) in enumerate(rows):
-        if len(row) != 3 or row[0] != str(place):
-            raise DataError(f"{path}, line {line}: expected {place},LABEL,ID; found {','.join(row)!r}")
-    names = [row[1] for _, row in rows]
-    check_count(SOURCE, path, names)
-    return names, [row[2] for _, row in rows]
-
-
-def _listed(home: Path, labels: Labels) -> Iterator[Listed]:
-    dev, evaluation = home / _DEV, home / _EVAL
-    for line, (file, cell, split) in read_columns(dev, "fname", "labels", "split"):
+def _listed(home: Path) -> Iterator[Listed]:
+    for place, (file, labels, split) in read_columns(home / _DEV, "fname", "labels", "split"):
         if split not in _SPLITS:
-            raise DataError(f"{dev}, line {line}: expected the split train or val, found {split!r}")
-        name = relative(f"{_DEV_AUDIO}/{file}.wav", dev, line)
-        yield Listed(name, _places(cell, labels, dev, line), _SPLITS[split])
-    for line, (file, cell) in read_columns(evaluation, "fname", "labels"):
-        name = relative(f"{_EVAL_AUDIO}/{file}.wav", evaluation, line)
-        yield Listed(name, _places(cell, labels, evaluation, line), "test")
-
-
-def _places(cell: str, labels: Labels, path: Path, line: int) -> tuple[int, ...]:
-    return tuple(labels.index(label, path, line) for label in cell.split(","))
+            raise DataError(f"{place}: expected the split train or val, found {split!r}")
+        name = relative(f"{_DEV_AUDIO}/{file}.wav", place)
+        yield Listed(name, tuple(labels.split(",")), _SPLITS[split], place)
+    for place, (file, labels) in read_columns(home / _EVAL, "fname", "labels"):
+        name = relative(f"{_EVAL_AUDIO}/{file}.wav", place)
+        yield Listed(name, tuple(labels.split(",")), "test", place)
 
 
 _RECORD = "https://zenodo.org/records/4060432"

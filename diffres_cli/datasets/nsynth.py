@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from diffres_cli.datasets.build import Listed, build
 from diffres_cli.datasets.clip import Archive, Dataset, Source
-from diffres_cli.datasets.listing import Listing, find_home, relative, wrong_folder
-from diffres_cli.datasets.lists import Labels
+from diffres_cli.datasets.folders import find_home
+from diffres_cli.datasets.lists import relative
+from diffres_cli.datasets.reader import ClassList, Listed, build
 from diffres_cli.errors import DataError
 from diffres_cli.files import read_json
 
 _FOLDERS = {"train": "nsynth-train", "validation": "nsynth-valid", "test": "nsynth-test"}
 # By their number in examples.json; no file of the release lists them, and only the first split has all.
 _FAMILIES = (
-    "bass",
-    "brass",
-    "flute",
-    "guitar",
-    "keyboard",
-    "mallet",
-    "organ",
-    "reed",
-    "string",
-    "synth_lead",
+    "bass", "brass", "flute", "guitar", "keyboard", "mallet", "organ", "reed", "string", "synth_lead",
     "vocal",
-)
+)  # fmt: skip
 
 
 def read(root: Path) -> Dataset:
@@ -38,35 +28,22 @@ def read(root: Path) -> Dataset:
     Raises:
         DataError: none of them is there, or one is not what it should be.
     """
-    home = _home(root)
-    lists = {split: home / folder / "examples.json" for split, folder in _FOLDERS.items()}
-    present = {split: path for split, path in lists.items() if path.parent.is_dir()}
-    return build(SOURCE, home, _FAMILIES, _listed(present), Listing(home).find)
+    lists = {split: f"{folder}/examples.json" for split, folder in _FOLDERS.items()}
+    home = find_home(root, SOURCE, one_of=list(lists.values()))
+    present = {split: home / name for split, name in lists.items() if (home / name).parent.is_dir()}
+    listed = (clip for split, path in present.items() for clip in _listed(split, path))
+    return build(SOURCE, home, listed, ClassList(home, _FAMILIES))
 
 
-def _home(root: Path) -> Path:
-    lists = [f"{folder}/examples.json" for folder in _FOLDERS.values()]
-    for name in lists:
+def _listed(split: str, path: Path) -> Iterator[Listed]:
+    for note, facts in read_json(path, DataError).items():
+        place = f"{path}, note {note!r}"
+        name = relative(f"{path.parent.name}/audio/{note}.wav", place)
         try:
-            return find_home(root, SOURCE, name)
-        except DataError:
-            continue
-    raise DataError(wrong_folder(root, SOURCE, f"one of {', '.join(lists)}"))
-
-
-def _listed(lists: Mapping[str, Path]) -> Iterator[Listed]:
-    for split, path in lists.items():
-        labels = Labels(_FAMILIES, path)
-        for place, (note, facts) in enumerate(read_json(path, DataError).items(), 1):
-            name = relative(f"{path.parent.name}/audio/{note}.wav", path, place)
-            yield Listed(name, (labels.index(_family(path, note, facts), path, place),), split)
-
-
-def _family(path: Path, note: str, facts: Any) -> str:
-    try:
-        return str(facts["instrument_family_str"])
-    except (KeyError, TypeError):
-        raise DataError(f"{path}: the note {note!r} has no instrument_family_str") from None
+            family = str(facts["instrument_family_str"])
+        except (KeyError, TypeError):
+            raise DataError(f"{place}: it has no instrument_family_str") from None
+        yield Listed(name, (family,), split, place)
 
 
 def _archive(part: str, size: int, md5: str) -> Archive:

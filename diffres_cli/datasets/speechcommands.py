@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from diffres_cli.datasets.build import Listed, build, check_count
 from diffres_cli.datasets.clip import Archive, Dataset, Source
-from diffres_cli.datasets.listing import Listing, files_in, find_home, folders_in, is_audio, relative, stem
-from diffres_cli.datasets.lists import read_lines
+from diffres_cli.datasets.folders import files_in, find_home, folders_in, is_audio, stem
+from diffres_cli.datasets.lists import read_lines, relative
+from diffres_cli.datasets.reader import Listed, build
 from diffres_cli.errors import DataError
 
 _LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
@@ -25,41 +25,27 @@ def read(root: Path) -> Dataset:
         DataError: it is not there, or not what it should be.
     """
     home = find_home(root, SOURCE, *_LISTS.values())
-    listed = {split: dict(_read_list(home / name)) for split, name in _LISTS.items()}
-    words = sorted({*_words(home), *(word for names in listed.values() for word in names.values())})
-    check_count(SOURCE, home, words, _WORDS_OF_VERSION_1)
-    clips = _listed(listed, dict(_recorded(home, words)), {word: place for place, word in enumerate(words)})
-    return build(SOURCE, home, words, clips, Listing(home).find)
+    held_out = [clip for split, name in _LISTS.items() for clip in _read_list(split, home / name)]
+    names = {clip.name for clip in held_out}
+    train = [clip for clip in _recorded(home) if clip.name not in names]
+    return build(SOURCE, home, [*train, *held_out], allowed=[_WORDS_OF_VERSION_1])
 
 
-def _read_list(path: Path) -> Iterator[tuple[str, str]]:
-    """(name, word) of each line, WORD/FILE.wav."""
-    for line, text in read_lines(path):
-        name = relative(text, path, line)
+def _read_list(split: str, path: Path) -> Iterator[Listed]:
+    """The clip of each line, WORD/FILE.wav."""
+    for place, text in read_lines(path):
+        name = relative(text, place)
         word, slash, file = name.partition("/")
         if not slash or "/" in file:
-            raise DataError(f"{path}, line {line}: expected WORD/FILE.wav, found {text!r}")
-        yield name, word
+            raise DataError(f"{place}: expected WORD/FILE.wav, found {text!r}")
+        yield Listed(name, (word,), split, place)
 
 
-def _words(home: Path) -> list[str]:
-    return [folder for folder in folders_in(home) if any(map(is_audio, files_in(home / folder)))]
-
-
-def _recorded(home: Path, words: list[str]) -> Iterator[tuple[str, str]]:
-    """(name, word) of what is there; the name is the official one, whatever the format it is kept in."""
-    for word in words:
+def _recorded(home: Path) -> Iterator[Listed]:
+    """What is there; the name is the official one, whatever the format it is kept in."""
+    for word in folders_in(home):
         names = {f"{word}/{stem(file)}.wav" for file in files_in(home / word) if is_audio(file)}
-        yield from ((name, word) for name in sorted(names))
-
-
-def _listed(
-    lists: Mapping[str, Mapping[str, str]], recorded: Mapping[str, str], places: Mapping[str, int]
-) -> Iterator[Listed]:
-    held_out = {name for names in lists.values() for name in names}
-    rest = {name: word for name, word in recorded.items() if name not in held_out}
-    for split, names in {"train": rest, **lists}.items():
-        yield from (Listed(name, (places[word],), split) for name, word in names.items())
+        yield from (Listed(name, (word,), "train") for name in sorted(names))
 
 
 SOURCE = Source(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from diffres_cli.datasets.clip import Dataset, Source
-from diffres_cli.datasets.foldlist import FoldRow, build_folds
-from diffres_cli.datasets.listing import find_home
+from diffres_cli.datasets.folders import find_home
 from diffres_cli.datasets.lists import read_columns
+from diffres_cli.datasets.reader import FoldRow, build_folds
 
 _LIST = "metadata/UrbanSound8K.csv"
 
@@ -23,8 +23,8 @@ def read(root: Path) -> Dataset:
     """
     home = find_home(root, SOURCE, "audio", _LIST)
     columns = read_columns(home / _LIST, "slice_file_name", "fold", "classID", "class")
-    rows = [FoldRow(line, f"audio/fold{fold}/{file}", fold, *rest) for line, (file, fold, *rest) in columns]
-    return build_folds(SOURCE, home / _LIST, home, rows)
+    rows = (FoldRow(place, f"audio/fold{fold}/{file}", fold, *rest) for place, (file, fold, *rest) in columns)
+    return build_folds(SOURCE, home, home / _LIST, rows)
 
 
 _CLIPS = (873, 888, 925, 990, 936, 823, 838, 806, 816, 837)  # in the folds 1 to 10
