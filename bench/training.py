@@ -26,7 +26,6 @@ from processor import processor
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.nn.objectives import empty_frames, frame_rms
 from diffres_cli.recipes.files import recipe_for
 from diffres_cli.recipes.recipe import Recipe
@@ -88,12 +87,9 @@ def measure(recipe: Recipe, device: torch.device, steps: int, rounds: int) -> st
         batch = on(batch, device)
         waveform = mix(shifted(batch.waveform, batch.shifts), batch.shares)
         mel = masked(network.front_end(waveform), batch.masks)
-        output_frames = output_frames_at(fps, mel.shape[2], network.card.mel.frame_rate)
         empty = empty_frames(frame_rms(waveform, network.card.mel))
         targets = mix(batch.targets, batch.shares)
-        loss = objective(
-            network.from_spectrogram(mel, output_frames), empty, targets, output_frames, recipe.loss
-        ).total
+        loss = objective(network.from_spectrogram(mel, fps), empty, targets, recipe.loss).total
         adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         adam.step()

@@ -20,7 +20,6 @@ from safetensors.torch import load_file
 
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.frontend import AUDIOSET_SMALL
-from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.publish import publish
 from diffres_cli.nn.weights import network_from
@@ -66,10 +65,8 @@ def worst_difference(network: DiffResNetwork, fixture: Mapping[str, Any]) -> flo
     for key in (key for key in fixture if key.startswith("prob_")):
         _, clip, fps = key.split("_")
         waveform = torch.from_numpy(fixture[f"wave_{clip}"])[None]
-        mel = network.card.mel
-        output_frames = output_frames_at(float(fps), mel.frames(waveform.shape[1]), mel.frame_rate)
         with torch.no_grad():
-            output = network(waveform, output_frames)
+            output = network(waveform, float(fps))
         for got, name in ((output.probabilities, key), (output.importance, f"importance_{clip}_{fps}")):
             worst = max(worst, float(np.abs(got[0].numpy() - fixture[name]).max()))
     return worst

@@ -24,6 +24,7 @@ from diffres_cli.evaluation.result import Evaluation
 from diffres_cli.evaluation.scoring import score
 from diffres_cli.evaluation.subjects import Request, subjects
 from diffres_cli.inference.runtime import OnnxRuntime
+from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.nn.backend import TorchRuntime
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.weights import save_network
@@ -111,7 +112,9 @@ class Clockwork:
         self.card = card
         self.seen: list[tuple[int, int]] = []
 
-    def run(self, waveform: Floats, output_frames: int, outputs: Sequence[str]) -> dict[str, Floats]:
+    def run(self, waveform: Floats, fps: float, outputs: Sequence[str]) -> dict[str, Floats]:
+        mel = self.card.mel
+        output_frames = output_frames_at(fps, mel.frames(waveform.shape[1]), mel.frame_rate)
         self.seen.append((len(waveform), output_frames))
         shape = (len(waveform), len(self.card.classes))
         return {"probabilities": np.full(shape, output_frames / 1000, np.float32)}

@@ -14,7 +14,6 @@ from torch.nn.functional import binary_cross_entropy
 
 from diffres_cli.checkpoint.find import find_model
 from diffres_cli.checkpoint.frontend import PAPER
-from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.nn.importance import ImportanceNetwork, rescale
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.weights import load_network
@@ -53,10 +52,8 @@ def test_the_fixture_holds_what_it_should() -> None:
 @pytest.mark.parametrize(("clip", "fps"), CASES)
 def test_the_released_weights_give_the_released_numbers(network: DiffResNetwork, clip: str, fps: str) -> None:
     waveform = torch.from_numpy(FIXTURE[f"wave_{clip}"])[None]
-    mel = network.card.mel
-    output_frames = output_frames_at(float(fps), mel.frames(waveform.shape[1]), mel.frame_rate)
     with torch.no_grad():
-        output = network(waveform, output_frames)
+        output = network(waveform, float(fps))
     # 1e-4 is the issue's tolerance; float32 sums in another order account for about 1e-5.
     np.testing.assert_allclose(output.probabilities[0], FIXTURE[f"prob_{clip}_{fps}"], atol=1e-4)
     np.testing.assert_allclose(output.importance[0], FIXTURE[f"importance_{clip}_{fps}"], atol=1e-4)
@@ -69,7 +66,7 @@ def test_the_fixture_lists_the_labels_the_card_does(network: DiffResNetwork) -> 
 
 def test_the_chain_is_its_stages_as_the_paper_has_them(network: DiffResNetwork) -> None:
     """Mel and networks from torch; everything DiffRes does between them from the slow references."""
-    waveform, output_frames = noise(1, 30_000), 23
+    waveform, fps, output_frames = noise(1, 30_000), 24.5, 23
     with torch.no_grad():
         mel = network.front_end(waveform)
         scores = network.reduction.logits(mel).sigmoid()[0].double().numpy()
@@ -79,7 +76,7 @@ def test_the_chain_is_its_stages_as_the_paper_has_them(network: DiffResNetwork) 
         features = [slow.mean_loop(x, warp), slow.max_loop(x, warp), slow.encoding_loop(128, warp)]
         features[:2] = [(np.log(channel + 1e-5) + 4.5) / 5 for channel in features[:2]]
         expected = network.backbone(torch.from_numpy(np.stack(features)).float()[None])
-        got = network(waveform, output_frames)
+        got = network(waveform, fps)
     np.testing.assert_allclose(got.importance[0], importance, atol=1e-6)
     np.testing.assert_allclose(got.merged[0], slow.mean_loop(x, warp), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(got.probabilities, expected.probabilities, atol=1e-5, rtol=0)
@@ -94,16 +91,16 @@ def test_at_full_rate_diffres_is_the_classifier_alone(network: DiffResNetwork) -
         log_mel = network.front_end.log(mel)
         time = torch.from_numpy(slow.encoding_loop(128, np.eye(frames))).float().expand(2, -1, -1)
         alone = network.backbone(torch.stack([log_mel, log_mel, time], 1))
-        output = network(waveform, frames)
+        output = network(waveform, 100)
     torch.testing.assert_close(output.merged, mel, atol=0, rtol=0)
     torch.testing.assert_close(output.probabilities, alone.probabilities, atol=1e-5, rtol=0)
 
 
-def test_t_is_chosen_at_each_call(network: DiffResNetwork) -> None:
-    waveform = noise(1, 32_000)
+def test_the_rate_is_chosen_at_each_call(network: DiffResNetwork) -> None:
+    waveform = noise(1, 64_000)
     with torch.no_grad():
-        for output_frames in (100, 8, 51):
-            output = network(waveform, output_frames)
+        for fps, output_frames in ((100, 200), (8, 16), (25.6, 51)):
+            output = network(waveform, fps)
             assert output.merged.shape == (1, 128, output_frames)
             assert output.importance.sum().item() == pytest.approx(output_frames, abs=1e-4)
 
@@ -132,7 +129,7 @@ def padded_batch(network: DiffResNetwork) -> tuple[Tensor, Tensor]:
 def test_padding_gets_no_importance_and_no_row(network: DiffResNetwork) -> None:
     waveform, lengths = padded_batch(network)
     with torch.no_grad():
-        output = network(waveform, 75, lengths)
+        output = network(waveform, 50, lengths)
     frames = network.card.mel.frames(30_000)
     share = round(frames * 75 / output.importance.shape[1])
     assert (output.importance[1, frames:] == 0).all()
@@ -145,7 +142,7 @@ def test_a_padded_clip_merges_as_it_would_alone(network: DiffResNetwork) -> None
     """But for its last frames, which hear the padding: 20 by the importance network's context."""
     waveform, lengths = padded_batch(network)
     with torch.no_grad():
-        output = network(waveform, 75, lengths)
+        output = network(waveform, 50, lengths)
         frames = network.card.mel.frames(30_000)
         mask = torch.arange(output.importance.shape[1]) < frames
         expected = rescale(output.importance_logits[1:].sigmoid(), 75, mask[None])
@@ -169,7 +166,7 @@ def test_full_lengths_are_no_lengths(network: DiffResNetwork) -> None:
 
 
 def test_every_parameter_learns(untrained: DiffResNetwork) -> None:
-    output = untrained.train()(noise(3, 12_000), 30, torch.tensor([12_000, 9_000, 8_000]))
+    output = untrained.train()(noise(3, 12_000), 40, torch.tensor([12_000, 9_000, 8_000]))
     output.probabilities.sum().backward()
     without = [name for name, p in untrained.named_parameters() if p.grad is None]
     assert without == []
@@ -187,7 +184,7 @@ def test_importance_learns_through_the_classifier() -> None:
     optimiser = torch.optim.Adam(network.reduction.importance.parameters(), 1e-3)
     excess = []
     for _ in range(12):
-        probabilities = network(waveform, 50).probabilities
+        probabilities = network(waveform, 25).probabilities
         loss = binary_cross_entropy(probabilities, target) - binary_cross_entropy(target, target)
         optimiser.zero_grad()
         loss.backward()

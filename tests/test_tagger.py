@@ -164,9 +164,9 @@ def test_less_than_half_a_second_is_padded_to_it_and_no_further(tagger: Tagger, 
 def test_scores_do_not_depend_on_the_batch(tagger: Tagger) -> None:
     batch = np.stack([noise(2, seed) for seed in range(5)])
     outputs = ("probabilities", "importance", "merged", "framewise")
-    together = tagger._runtime.run(batch, 100, outputs)
+    together = tagger._runtime.run(batch, 50, outputs)
     for row, waveform in enumerate(batch):
-        alone = tagger._runtime.run(waveform[None], 100, outputs)
+        alone = tagger._runtime.run(waveform[None], 50, outputs)
         for name in outputs:
             np.testing.assert_allclose(
                 together[name][row], alone[name][0], rtol=1e-6, atol=1e-5, err_msg=name

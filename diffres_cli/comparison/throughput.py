@@ -22,7 +22,6 @@ from diffres_cli.datasets.catalog import find_source
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import TrainingError
 from diffres_cli.files import write_atomically
-from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.recipes.files import from_plain
 from diffres_cli.recipes.recipe import Recipe
 
@@ -97,7 +96,7 @@ class _Timed:
         mel = self.network.card.mel
         samples = round(recipe.data.seconds * mel.sample_rate)
         self.frames = mel.frames(samples)
-        self.output_frames = output_frames_at(fps, self.frames, mel.frame_rate)
+        self.fps = fps
         noise = torch.randn(recipe.training.batch_size, samples, generator=torch.Generator().manual_seed(0))
         self.waveform = (0.1 * noise).to(device)
 
@@ -108,8 +107,8 @@ class _Timed:
         self._wait()
         began = time.perf_counter()
         with torch.inference_mode():  # not by `forward`, which after a change of hop makes all T frames, too
-            power = self.network.spectrogram(self.waveform, self.output_frames)
-            self.network.from_spectrogram(power, self.output_frames, frames=self.frames)
+            power = self.network.spectrogram(self.waveform, self.fps)
+            self.network.from_spectrogram(power, self.fps, frames=self.frames)
         self._wait()
         return (time.perf_counter() - began) / len(self.waveform)
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.inference.runtime import Runtime
-from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.timeouts import run_with_timeout
 
 
@@ -125,7 +124,4 @@ def batches(windows: Sequence[Window], size: int) -> Iterator[list[Window]]:
 
 
 def _run(runtime: Runtime, waveform: Floats, fps: float) -> Floats:
-    mel = runtime.card.mel
-    output_frames = output_frames_at(fps, mel.frames(waveform.shape[1]), mel.frame_rate)
-    run = partial(runtime.run, waveform, output_frames, ("probabilities",))
-    return run_with_timeout(run)["probabilities"]
+    return run_with_timeout(partial(runtime.run, waveform, fps, ("probabilities",)))["probabilities"]

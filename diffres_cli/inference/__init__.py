@@ -5,5 +5,5 @@ devices.py  where a model can run here, and why it cannot elsewhere
 graph.py    whether an ONNX model keeps data in other files
 ort.py      ONNX Runtime, imported in one place without its telemetry
 engine.py   an ONNX Runtime session, quiet and without fallbacks
-runtime.py  a model in ONNX Runtime: waveform [B, N] + t -> scores, importance, spectrograms
+runtime.py  a model in ONNX Runtime: waveform [B, N] + fps -> scores, importance, spectrograms
 """

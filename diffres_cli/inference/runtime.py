@@ -1,4 +1,4 @@
-"""A model in ONNX Runtime: waveform [B, N] + t -> scores, importance, spectrograms."""
+"""A model in ONNX Runtime: waveform [B, N] + fps -> scores, importance, spectrograms."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from diffres_cli.checkpoint.find import ModelFile, read_model
 from diffres_cli.errors import ModelError, SettingError
 from diffres_cli.inference.devices import CPU, CUDA, cuda_is_offered, cuda_problem
 from diffres_cli.inference.engine import message_of, open_session, stoppable
+from diffres_cli.inference.timing import output_frames_at
 
 __all__ = ["DEVICES", "OUTPUTS", "OnnxRuntime", "Runtime"]
 
@@ -37,13 +38,11 @@ class Runtime(Protocol):
     backend: str
     warnings: tuple[str, ...]
 
-    def run(
-        self, waveform: Floats, output_frames: int, outputs: Sequence[str] = OUTPUTS
-    ) -> dict[str, Floats]:
+    def run(self, waveform: Floats, fps: float, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
         """Run the model on a batch.
 
         Args:
-            waveform: [B, N], mono at the card's sample rate. output_frames: t, at most T.
+            waveform: [B, N], mono at the card's sample rate. fps: output frames per second.
             outputs: which of `OUTPUTS` to return.
 
         Shape:
@@ -107,14 +106,14 @@ class OnnxRuntime(Runtime):
         self.warnings = _without_cuda(device) if CUDA in wanted and self.device == "cpu" else ()
         self._check_graph(model)
 
-    def run(
-        self, waveform: Floats, output_frames: int, outputs: Sequence[str] = OUTPUTS
-    ) -> dict[str, Floats]:
+    def run(self, waveform: Floats, fps: float, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
         """See `Runtime.run`.
 
         Raises:
             ModelError: ONNX Runtime fails, for want of memory say, or the graph computes nonsense.
         """
+        mel = self.card.mel
+        output_frames = output_frames_at(fps, mel.frames(waveform.shape[1]), mel.frame_rate)
         feed = {"waveform": waveform, "slots": np.zeros(output_frames, np.float32)}
         try:
             values = self._session.run(list(outputs), feed, stoppable())

@@ -17,12 +17,13 @@ def output_frames_at(fps: float, frames: int, frame_rate: float) -> int:
     the classifier halves time five times.
 
     Args:
-        fps: output frames per second. frames: T. frame_rate: the mel's own frames per second.
+        fps: output frames per second, rounded to float32 as a graph receives it. frames: T.
+        frame_rate: the mel's own frames per second.
 
     >>> [output_frames_at(fps, frames, 100.0) for fps, frames in ((25, 1000), (100, 1000), (25, 10), (25, 3))]
     [250, 1000, 8, 3]
     """
-    return min(frames, max(MINIMUM_OUTPUT_FRAMES, round(fps * frames / frame_rate)))
+    return min(frames, max(MINIMUM_OUTPUT_FRAMES, round(float(np.float32(fps)) * frames / frame_rate)))
 
 
 def frame_times(frames: int, frame_rate: float, start: float = 0.0) -> Seconds:

@@ -35,9 +35,7 @@ class TorchRuntime(Runtime):
         self._network = network_from_bytes(model.data, str(model.path)).to(self.device)
         self.card = self._network.card.renamed(model.name)
 
-    def run(
-        self, waveform: Floats, output_frames: int, outputs: Sequence[str] = OUTPUTS
-    ) -> dict[str, Floats]:
+    def run(self, waveform: Floats, fps: float, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
         """See `diffres_cli.inference.runtime.Runtime.run`.
 
         Raises:
@@ -45,9 +43,8 @@ class TorchRuntime(Runtime):
         """
         try:
             with torch.inference_mode(), _threads(self._threads):
-                output = self._network(
-                    torch.from_numpy(np.ascontiguousarray(waveform)).to(self.device), output_frames
-                )
+                batch = torch.from_numpy(np.ascontiguousarray(waveform)).to(self.device)
+                output = self._network(batch, fps)
             values = {name: getattr(output, name).cpu().numpy() for name in outputs}
         except RuntimeError as error:
             reason = str(error).strip().partition("\n")[0]

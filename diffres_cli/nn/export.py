@@ -36,7 +36,7 @@ class _Graph(nn.Module):
         self.network = network
 
     def forward(self, waveform: Tensor, slots: Tensor) -> tuple[Tensor, ...]:
-        output = self.network(waveform, slots.shape[0])
+        output = self.network.forward_at(waveform, slots.shape[0], self.network.card.default_fps)
         return tuple(getattr(output, name) for name in OUTPUTS)
 
 
@@ -141,7 +141,7 @@ def _difference(network: DiffResNetwork, session: Any, batch: int, samples: int,
     frames = network.card.mel.frames(samples)
     output_frames = output_frames_at(fps, frames, network.card.mel.frame_rate)
     with torch.no_grad():
-        expected = network(torch.from_numpy(waveform), output_frames)
+        expected = network(torch.from_numpy(waveform), fps)
     got = session.run(list(OUTPUTS), {"waveform": waveform, "slots": np.zeros(output_frames, np.float32)})
     return max(
         _worst(name, getattr(expected, name), out, network) for name, out in zip(OUTPUTS, got, strict=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.parts import REDUCTIONS
+from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.nn.classifier import Scores, build_backbone
 from diffres_cli.nn.diffres import Reduction
 from diffres_cli.nn.frontends import build_front_end
@@ -44,7 +45,7 @@ class NetworkOutput(NamedTuple):
 
 
 class DiffResNetwork(nn.Module):
-    """A tagger whose frame rate is chosen at run time: t is an argument of `forward`.
+    """A tagger whose frame rate is chosen at run time: `fps` is an argument of `forward`.
 
     Its parts are `front_end`, `reduction` (DiffRes, or a rival) and `backbone`. Its `state_dict` has the
     names that weights files have: those of the reduction's own parts, "importance.0.conv1.weight".
@@ -64,45 +65,66 @@ class DiffResNetwork(nn.Module):
         self.register_state_dict_post_hook(_drop_prefix)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_add_prefix)  # type: ignore[no-untyped-call]
 
-    def forward(self, waveform: Tensor, output_frames: int, lengths: Tensor | None = None) -> NetworkOutput:
-        """Classify a batch at t output frames a clip.
+    def forward(self, waveform: Tensor, fps: float, lengths: Tensor | None = None) -> NetworkOutput:
+        """Classify a batch at `fps` output frames per second.
 
         Args:
             waveform: [B, N], mono at the card's sample rate, zero-padded to the longest clip.
-            output_frames: t, at most T.
+            fps: output frames per second; `output_frames` makes t of it.
             lengths: [B], samples that are sound; None: all of them. Frames that are only padding get no
                 importance, and a clip fills its share of the output frames.
         """
-        power = self.spectrogram(waveform, output_frames)
+        frames = self.card.mel.frames(waveform.shape[1])
+        return self.forward_at(waveform, self.output_frames(fps, frames), fps, lengths)
+
+    def forward_at(
+        self, waveform: Tensor, output_frames: int, fps: float | Tensor, lengths: Tensor | None = None
+    ) -> NetworkOutput:
+        """`forward` for an exporter, which has t as a shape and `fps` as a scalar."""
+        power = self._spectrogram(waveform, output_frames)
         if not self.changes_hop:
-            return self.from_spectrogram(power, output_frames, lengths)
+            return self._classify(power, output_frames, fps, lengths, power.shape[2])
         mel: Tensor = self.front_end(waveform)
-        return self.from_spectrogram(power, output_frames, lengths, mel.shape[2])._replace(mel=mel)
+        return self._classify(power, output_frames, fps, lengths, mel.shape[2])._replace(mel=mel)
+
+    def output_frames(self, fps: float, frames: int) -> int:
+        """Output frames t for T input frames at `fps` output frames per second."""
+        return output_frames_at(fps, frames, self.card.mel.frame_rate)
 
     @property
     def changes_hop(self) -> bool:
         """Whether each frame rate analyses the waveform anew."""
         return self.reduction.changes_hop
 
-    def spectrogram(self, waveform: Tensor, output_frames: int) -> Tensor:
+    def spectrogram(self, waveform: Tensor, fps: float) -> Tensor:
         """The reduction's input: waveform [B, N] -> [B, F, T]; [B, F, t] for a change of hop size."""
-        if self.changes_hop:
-            assert isinstance(self.front_end, WindowedSpectrum)
-            return self.front_end.at(waveform, output_frames)
-        power: Tensor = self.front_end(waveform)
-        return power
+        return self._spectrogram(waveform, self.output_frames(fps, self.card.mel.frames(waveform.shape[1])))
 
     def from_spectrogram(
-        self, power: Tensor, output_frames: int, lengths: Tensor | None = None, frames: int | None = None
+        self, power: Tensor, fps: float, lengths: Tensor | None = None, frames: int | None = None
     ) -> NetworkOutput:
         """The rest of `forward`, from the output of `spectrogram`.
 
         Args:
             lengths: [B], in samples. frames: T, where a change of hop left `power` with t frames.
         """
+        frames = frames or power.shape[2]
+        output_frames = power.shape[2] if self.changes_hop else self.output_frames(fps, frames)
+        return self._classify(power, output_frames, fps, lengths, frames)
+
+    def _spectrogram(self, waveform: Tensor, output_frames: int) -> Tensor:
+        if self.changes_hop:
+            assert isinstance(self.front_end, WindowedSpectrum)
+            return self.front_end.at(waveform, output_frames)
+        power: Tensor = self.front_end(waveform)
+        return power
+
+    def _classify(
+        self, power: Tensor, output_frames: int, fps: float | Tensor, lengths: Tensor | None, frames: int
+    ) -> NetworkOutput:
         mask = self._mask(lengths, power)
         if isinstance(self.reduction, LargerHop):
-            reduced = self.reduction.reduce(power, output_frames, frames or power.shape[2], mask)
+            reduced = self.reduction.reduce(power, output_frames, frames, mask)
         else:
             reduced = self.reduction(power, output_frames, mask)
         scores: Scores = self.backbone(reduced.features)

@@ -48,8 +48,9 @@ def tag_windows(
     for group in _batches(pieces, batch or _BATCH[runtime.device]):
         waveform = np.stack([piece.samples for piece in group])
         frames = mel.frames(waveform.shape[1])
-        output_frames = output_frames_at(require(settings.fps), frames, mel.frame_rate)
-        computed = runtime.run(waveform, output_frames, outputs)
+        fps = require(settings.fps)
+        output_frames = output_frames_at(fps, frames, mel.frame_rate)
+        computed = runtime.run(waveform, fps, outputs)
         report_progress()
         for row, piece in enumerate(group):
             values = {name: value[row] for name, value in computed.items()}

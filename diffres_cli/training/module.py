@@ -16,7 +16,6 @@ from torchmetrics import MetricCollection
 
 from diffres_cli.errors import TrainingError
 from diffres_cli.evaluation.metrics import metrics
-from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.nn.diffres import DiffRes
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.objectives import empty_frames, frame_rms
@@ -74,13 +73,12 @@ class TrainingModule(lightning.LightningModule):
         torch.manual_seed(batch.seed + self.global_rank)  # dropout: the same after a restart
         waveform = mix(shifted(batch.waveform, batch.shifts), batch.shares)
         targets = mix(batch.targets, batch.shares)
-        output_frames = self._output_frames(batch.fps, waveform)
-        power = masked(self.network.spectrogram(waveform, output_frames), batch.masks)
+        power = masked(self.network.spectrogram(waveform, batch.fps), batch.masks)
         output = self.network.from_spectrogram(
-            power, output_frames, _mixed_lengths(batch), self._frames(waveform)
+            power, batch.fps, _mixed_lengths(batch), self._frames(waveform)
         )
         self._refuse_nan(output.probabilities, "scores")  # which the cross entropy would refuse in its words
-        terms = objective(output, self._empty(waveform), targets, output_frames, self.recipe.loss)
+        terms = objective(output, self._empty(waveform), targets, self.recipe.loss)
         self._refuse_nan(terms.total, "loss")
         logged = {f"train/{name}": value for name, value in terms._asdict().items()}
         self.log_dict(logged, on_step=True, on_epoch=False)
@@ -97,10 +95,9 @@ class TrainingModule(lightning.LightningModule):
         lengths = None if _all_full(batch.lengths, batch.waveform) else batch.lengths
         power: Tensor | None = None
         for fps, held in self._measures():
-            output_frames = self._output_frames(float(fps), batch.waveform)
             if power is None or self.best.changes_hop:
-                power = self.best.spectrogram(batch.waveform, output_frames)
-            output = self.best.from_spectrogram(power, output_frames, lengths, self._frames(batch.waveform))
+                power = self.best.spectrogram(batch.waveform, float(fps))
+            output = self.best.from_spectrogram(power, float(fps), lengths, self._frames(batch.waveform))
             held.update(output.probabilities.float(), batch.targets)
             loss = cross_entropy(output.probabilities, batch.targets)
             size = len(batch.targets)
@@ -141,9 +138,6 @@ class TrainingModule(lightning.LightningModule):
 
     def _measures(self) -> list[tuple[str, MetricCollection]]:
         return [(fps, cast("MetricCollection", held)) for fps, held in self.metrics.items()]
-
-    def _output_frames(self, fps: float, waveform: Tensor) -> int:
-        return output_frames_at(fps, self._frames(waveform), self.network.card.mel.frame_rate)
 
     def _frames(self, waveform: Tensor) -> int:
         return self.network.card.mel.frames(waveform.shape[1])

@@ -25,28 +25,25 @@ class Objective(NamedTuple):
     activeness: Tensor
 
 
-def objective(
-    output: NetworkOutput, empty: Tensor, targets: Tensor, output_frames: int, loss: Loss
-) -> Objective:
+def objective(output: NetworkOutput, empty: Tensor, targets: Tensor, loss: Loss) -> Objective:
     """Binary cross entropy + guide loss (Eq. 7) + a penalty on the squared mean importance logit.
 
     Args:
         empty: [B, T], frames that hold no sound, before SpecAugment makes others silent.
-        targets: [B, classes], 0 to 1. output_frames: t.
+        targets: [B, classes], 0 to 1.
     """
     classification = cross_entropy(output.probabilities, targets)
-    guide, saturation, active = _of_importance(output, empty, output_frames, loss)
+    guide, saturation, active = _of_importance(output, empty, loss)
     total = classification + loss.guide * guide + loss.saturation * saturation
     return Objective(total, classification, guide, saturation, active)
 
 
-def _of_importance(
-    output: NetworkOutput, empty: Tensor, output_frames: int, loss: Loss
-) -> tuple[Tensor, Tensor, Tensor]:
+def _of_importance(output: NetworkOutput, empty: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
     """Guide loss, the penalty on the logits, and activeness; 0 for a reduction that learns no importance."""
     if output.importance_logits is None:
         none = torch.zeros_like(output.importance[0, 0])
         return none, none, none
+    output_frames = output.merged.shape[2]
     real = torch.ones_like(empty) if output.mask is None else output.mask
     guide = guide_loss(output.importance, empty & real, output_frames, loss.tolerance)
     logits = output.importance_logits.float()[real]
