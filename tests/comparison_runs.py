@@ -11,7 +11,7 @@ from typing import Any
 from diffres_cli.comparison.cells import Cell, cells_of
 from diffres_cli.comparison.plan import Plan, parse
 from diffres_cli.comparison.state import folder_of
-from diffres_cli.evaluation.runs import sha256
+from diffres_cli.evaluation.runfolder import sha256
 from diffres_cli.files import parse_toml
 from diffres_cli.recipes.files import to_toml
 

@@ -12,6 +12,7 @@ import pytest
 from command import EXAMPLES, Result, invoke
 from evaluated import CLIPS, LABELS, write_dataset, write_map, write_run
 
+from diffres_cli.evaluation.runfolder import RunFolder
 from diffres_cli.evaluation.shipment import run_notes, shipment
 from diffres_cli.nn.publish import card_markdown
 
@@ -158,9 +159,11 @@ def test_folders_that_are_no_runs(tmp_path: Path, run: Path) -> None:
     assert "it holds no recipe.toml" in refused(EXAMPLES)
     (run / "weights.safetensors").unlink()
     assert "no weights.safetensors yet" in refused(run)
-    (run / "recipe.toml").write_text("[model]\n")
     (run / "weights.safetensors").touch()
-    assert "recipe.toml: not the recipe of a run (KeyError('data'))" in refused(run)
+    (run / "recipe.toml").write_text("[model]\n")
+    assert "names no labelled dataset" in refused(run)
+    (run / "recipe.toml").write_text("[model\n")
+    assert "recipe.toml: not TOML" in refused(run)
 
 
 def test_data_that_is_not_there(run: Path, tmp_path: Path) -> None:
@@ -245,7 +248,7 @@ def test_other_checkpoints_ship_what_they_were_shipped_with(tmp_path: Path) -> N
 
 def test_the_cards_sections_say_how_a_run_came_about(run: Path) -> None:
     assert invoke("eval", run, "--fps", "25", "-q").code == 0
-    notes = run_notes(run)
+    notes = run_notes(RunFolder(run))
     assert notes.startswith("## Evaluation\n\n| fps | accuracy % | mAP % | AUC | d' | ms a clip |\n")
     facts = (
         f"test: {CLIPS} clips of ", "torch on cpu", "Command: `", "Machine: ", "torchmetrics ",
@@ -256,7 +259,7 @@ def test_the_cards_sections_say_how_a_run_came_about(run: Path) -> None:
 
 
 def test_a_run_may_be_exported_unevaluated(run: Path) -> None:
-    assert "was not measured" in run_notes(run, unevaluated=True)
+    assert "was not measured" in run_notes(RunFolder(run), unevaluated=True)
 
 
 def test_an_evaluation_of_other_weights_is_no_evaluation(run: Path, data: Path, tmp_path: Path) -> None:

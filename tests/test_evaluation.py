@@ -193,13 +193,13 @@ def test_a_run_is_tested_on_the_fold_it_has_not_heard(tmp_path: Path) -> None:
         ("run1", 1, ("fold1",)),
     ]
     assert [each.clips for each in found] == [CLIPS // 2] * 2
-    assert [subject.run and subject.run.fold for subject in subjects(Request(runs=runs))] == [2, 1]
+    assert [subject.fold for subject in subjects(Request(runs=runs))] == [2, 1]
 
 
 def test_only_a_runs_own_result_belongs_to_it(run: Path, tmp_path: Path) -> None:
     def owner(**how: object) -> object:
         (found,) = subjects(Request(runs=(run,), **how))  # type: ignore[arg-type]
-        return found.run and found.run.folder
+        return found.run and found.run.path
 
     assert owner() == owner(fps=(25.0,)) == run
     for how in (
@@ -247,7 +247,7 @@ def test_a_subject_knows_what_it_was_trained_on(run: Path, tmp_path: Path) -> No
 def test_a_run_of_soft_labels_needs_a_labelled_dataset(data: Path, tmp_path: Path) -> None:
     soft = write_run(tmp_path, data, name="soft")
     (soft / "recipe.toml").write_text('[data]\ndataset = ""\nroot = ""\ntest = []\nsoft_labels = "teacher"\n')
-    with pytest.raises(UsageError, match="soft was trained on soft labels: choose a labelled dataset"):
+    with pytest.raises(UsageError, match="soft: its recipe names no labelled dataset: choose one"):
         subjects(Request(runs=(soft,)))
     (found,) = subjects(Request(runs=(soft,), dataset="folder", root=data))
     assert (found.splits, found.run) == (("test",), None)

@@ -16,8 +16,8 @@ from diffres_cli.datasets import load_dataset
 from diffres_cli.errors import DataError, ModelError, UsageError
 from diffres_cli.nn.weights import load_network
 from diffres_cli.recipes.recipe import Data, Recipe
+from diffres_cli.recipes.splits import split_names
 from diffres_cli.training.softlabels import read_folder, read_table
-from diffres_cli.training.splits import split_names
 from diffres_cli.training.start import starting_network
 from diffres_cli.training.state import SafetensorsIO
 

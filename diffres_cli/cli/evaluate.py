@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -111,7 +112,7 @@ def evaluate(
     _refuse_early(output, per_class, confusion, plot)
     import diffres_cli.evaluation.job  # noqa: F401 (what it needs may be missing: that comes first)
     from diffres_cli.evaluation import report
-    from diffres_cli.evaluation.provenance import facts
+    from diffres_cli.evaluation.provenance import environment
     from diffres_cli.evaluation.subjects import Request, subjects
 
     request = Request(
@@ -123,7 +124,7 @@ def evaluate(
         raise UsageError(f"--confusion: clips of {tested[0].dataset.name} may have several labels")
     if not quiet:
         _warn_of_training(tested)
-    provenance = facts(command_line())
+    provenance = environment(shlex.join(command_line()))
     found = _evaluate(request, tested, provenance, quiet)
     texts = {
         "table": lambda: report.table(found),
@@ -140,7 +141,6 @@ def _evaluate(
 ) -> list[Evaluation]:
     """Test the subjects; a run's own result is kept as soon as it is there."""
     from diffres_cli.evaluation.job import evaluate_all
-    from diffres_cli.evaluation.runs import write_evaluation
 
     found = []
     bar = ProgressBar(shown=sys.stderr.isatty() and not quiet, remaining=True)
@@ -148,7 +148,7 @@ def _evaluate(
         for subject, evaluation in zip(tested, evaluate_all(request, tested, bar.draw), strict=True):
             found.append(evaluation)
             if subject.run:
-                write_evaluation(subject.run, provenance | evaluation.plain())
+                subject.run.write_evaluation(provenance | evaluation.plain())
             bar.clear(anew=True)
             if not quiet:
                 _warn(subject, evaluation)

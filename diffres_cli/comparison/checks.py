@@ -17,7 +17,7 @@ from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import DiffresError, UsageError
 from diffres_cli.inference.timing import MINIMUM_OUTPUT_FRAMES
 from diffres_cli.recipes.rules import checked
-from diffres_cli.training.splits import split_names
+from diffres_cli.recipes.splits import split_names
 
 _SHOWN = 3  # cells a fault names
 _NAMES: dict[str, tuple[str, Mapping[str, Any]]] = {

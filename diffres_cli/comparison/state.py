@@ -10,13 +10,12 @@ from typing import Any
 
 from diffres_cli.comparison.cells import Cell
 from diffres_cli.errors import ModelError, UsageError
-from diffres_cli.evaluation.runs import read_evaluation, read_facts
+from diffres_cli.evaluation.runfolder import FINISHED, RunFolder
 from diffres_cli.files import make_folder, write_atomically
 from diffres_cli.recipes.files import read_recipe, to_toml
 from diffres_cli.recipes.recipe import Recipe
 
 CELLS = "cells"
-FINISHED = "finished"
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class CellFolder:
 
     def facts(self) -> dict[str, Any]:
         """What run.json says; nothing before there is a run."""
-        return read_facts(self.run)
+        return RunFolder(self.run).known_facts()
 
     def trained(self) -> bool:
         """Whether its run is finished."""
@@ -72,7 +71,7 @@ class CellFolder:
     def evaluation(self) -> dict[str, Any] | None:
         """What its network scored; None before it was tested."""
         try:
-            return read_evaluation(self.run)
+            return RunFolder(self.run).read_evaluation()
         except ModelError:  # damaged, or of an older network: to be tested again
             return None
 
@@ -96,7 +95,7 @@ class CellFolder:
 
     def refuse_other_recipe(self, recipe: Recipe) -> None:
         """Raises UsageError if the run there is of another recipe: defaults changed, or it was edited."""
-        held = read_recipe(self.run / "recipe.toml").changed({"data.root": ""}, "")
+        held = read_recipe(RunFolder(self.run).recipe).changed({"data.root": ""}, "")
         if held != recipe:
             raise UsageError(f"{self.run}: is of another recipe than {self.recipe}; move it away")
 

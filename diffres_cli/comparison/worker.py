@@ -9,13 +9,14 @@ process that outlives a killed parent for a moment, or that of another compariso
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from diffres_cli.comparison.child import serve, tell
 from diffres_cli.comparison.state import CellFolder
-from diffres_cli.evaluation.runs import FACTS_NAME, MODEL_NAME
+from diffres_cli.evaluation.runfolder import RunFolder
 from diffres_cli.files import write_atomically
 from diffres_cli.locks import locked
 from diffres_cli.recipes.files import read_recipe
@@ -69,7 +70,7 @@ def _train(folder: CellFolder, order: Order) -> None:
     listener = Listener(_tell_epoch, lambda split, done, of: None, tell)
     place = Place(order.device)
     root = Path(order.root) if order.root else None
-    if (folder.run / FACTS_NAME).exists():
+    if RunFolder(folder.run).facts.exists():
         folder.refuse_other_recipe(recipe)
         command = ["diffres", "train", "--resume", str(folder.run)]
         fit.resume(folder.run, command, place, listener, root)
@@ -84,7 +85,7 @@ def _count(folder: CellFolder) -> None:
     """Write down how many parameters each part of the network has."""
     from diffres_cli.nn.weights import load_network
 
-    network = load_network(folder.run / MODEL_NAME, read_recipe(folder.recipe).model.import_paths)
+    network = load_network(RunFolder(folder.run).weights, read_recipe(folder.recipe).model.import_paths)
     sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()}
     write_atomically(folder.sizes, json.dumps(sizes).encode())
 
@@ -92,8 +93,7 @@ def _count(folder: CellFolder) -> None:
 def _evaluate(folder: CellFolder, order: Order) -> None:
     """Test it at the rates that are missing, and those it was tested at before."""
     from diffres_cli.evaluation.job import evaluate_all
-    from diffres_cli.evaluation.provenance import facts
-    from diffres_cli.evaluation.runs import write_evaluation
+    from diffres_cli.evaluation.provenance import environment
     from diffres_cli.evaluation.subjects import Request, subjects
 
     held = folder.evaluation()
@@ -104,7 +104,7 @@ def _evaluate(folder: CellFolder, order: Order) -> None:
     tested = subjects(request)
     for subject, evaluation in zip(tested, evaluate_all(request, tested), strict=True):
         if subject.run:
-            write_evaluation(subject.run, facts(command) | evaluation.plain())
+            subject.run.write_evaluation(environment(shlex.join(command)) | evaluation.plain())
 
 
 def _tell_epoch(epoch: int, values: dict[str, float]) -> None:

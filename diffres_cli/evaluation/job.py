@@ -18,7 +18,7 @@ from diffres_cli.errors import DataError
 from diffres_cli.evaluation.labelmap import match, read_map
 from diffres_cli.evaluation.metrics import class_scores, confusions, metrics
 from diffres_cli.evaluation.result import AtRate, Evaluation
-from diffres_cli.evaluation.runs import sha256
+from diffres_cli.evaluation.runfolder import sha256
 from diffres_cli.evaluation.scoring import score
 from diffres_cli.evaluation.subjects import Request, Subject
 from diffres_cli.inference.runtime import OnnxRuntime, Runtime

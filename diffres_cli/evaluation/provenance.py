@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-import shlex
+import subprocess
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -14,18 +14,20 @@ import torch
 from diffres_cli import __version__
 from diffres_cli.cores import available_cores
 
+_PACKAGES = (
+    "torch", "torchaudio", "torchvision", "lightning", "torchmetrics", "onnxruntime", "numpy", "soundfile",
+    "soxr",
+)  # fmt: skip
 
-def facts(command: Sequence[str]) -> dict[str, Any]:
-    """A command, `diffres` first, the machine it runs on, and what it runs with."""
-    packages = ("torch", "torchmetrics", "onnxruntime", "numpy")
+
+def environment(command: str | Sequence[str]) -> dict[str, Any]:
+    """What a result depends on beside recipe and data; the command with `diffres` first."""
     return {
-        "command": shlex.join(command),
+        "command": command,
+        "versions": {"diffres": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in _PACKAGES},
+        "git": _git_state(),
         "machine": machine(),
-        "versions": {
-            "diffres": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in packages},
-        },
     }
 
 
@@ -42,3 +44,19 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit of the code that runs, and whether it differs from that; None outside of a checkout."""
+    try:
+        changed = bool(_git("status", "--porcelain", "--", "."))
+        return {"commit": _git("rev-parse", "HEAD").strip(), "changed": changed}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(*words: str) -> str:
+    here = Path(__file__).parents[1]
+    return subprocess.run(
+        ["git", *words], cwd=here, capture_output=True, text=True, check=True, timeout=60
+    ).stdout

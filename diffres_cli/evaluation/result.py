@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from diffres_cli.evaluation.metrics import ClassScores
+from diffres_cli.evaluation.runfolder import finite
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Evaluation:
         """As JSON holds it; null for what is no finite number."""
         held = asdict(self) | {"absent": self.absent}
         held["rates"] = [_rate(rate, self.classes) for rate in self.rates]
-        plain: dict[str, Any] = _finite(held)
+        plain: dict[str, Any] = finite(held)
         return plain
 
 
@@ -88,11 +88,3 @@ def _rate(rate: AtRate, classes: tuple[str, ...]) -> dict[str, Any]:
         "classes": scores,
         "confusions": rate.confusions,
     }
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

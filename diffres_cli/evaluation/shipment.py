@@ -10,18 +10,12 @@ from typing import Any
 
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.evaluation.report import NAMES, cell
-from diffres_cli.evaluation.runs import (
-    EVALUATION_NAME,
-    RECIPE_NAME,
-    is_run,
-    open_run,
-    read_evaluation,
-    read_facts,
-)
+from diffres_cli.evaluation.runfolder import RunFolder
 from diffres_cli.evaluation.spread import Spread
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.publish import notes_of
 from diffres_cli.nn.weights import load_network
+from diffres_cli.recipes.files import read_recipe
 from diffres_cli.text import read_text
 
 NOT_EVALUATED = "## Evaluation\n\nNone: how well this model does was not measured."
@@ -37,18 +31,18 @@ def shipment(weights: Path, output: Path, *, unevaluated: bool = False) -> tuple
     Raises:
         UsageError: `output` is the run itself. ModelError: damaged weights; or see `run_notes`.
     """
-    folder, is_graph = weights.parent, output.suffix == ".onnx"
-    if not is_run(folder):
-        return load_network(weights), notes_of(folder)
-    if output.resolve() == folder.resolve():
+    run, is_graph = RunFolder(weights.parent), output.suffix == ".onnx"
+    if not run.recipe.is_file():
+        return load_network(weights), notes_of(run.path)
+    if output.resolve() == run.path.resolve():
         raise UsageError(f"-o {output}: is the run itself; name another folder")
-    notes = "" if is_graph else run_notes(folder, unevaluated=unevaluated)
+    notes = "" if is_graph else run_notes(run, unevaluated=unevaluated)
     network = load_network(weights)
     network.card = network.card.renamed(output.resolve().name.removesuffix(".onnx"))
     return network, notes
 
 
-def run_notes(folder: Path, *, unevaluated: bool = False) -> str:
+def run_notes(run: RunFolder, *, unevaluated: bool = False) -> str:
     """The sections Evaluation and Training of a run's card.
 
     Args:
@@ -57,17 +51,17 @@ def run_notes(folder: Path, *, unevaluated: bool = False) -> str:
     Raises:
         ModelError: there is no evaluation of the run's present model, or it is damaged.
     """
-    found = None if unevaluated else read_evaluation(folder)
+    found = None if unevaluated else run.read_evaluation()
     if found is None and not unevaluated:
-        raise ModelError(f"{folder}: not evaluated: {_advice(folder)}")
-    evaluation = NOT_EVALUATED if found is None else _evaluation(found, folder / EVALUATION_NAME)
-    return f"{evaluation}\n\n{_training(folder)}"
+        raise ModelError(f"{run.path}: not evaluated: {_advice(run)}")
+    evaluation = NOT_EVALUATED if found is None else _evaluation(found, run.evaluation)
+    return f"{evaluation}\n\n{_training(run)}"
 
 
-def _advice(folder: Path) -> str:
-    if not open_run(folder).dataset:
+def _advice(run: RunFolder) -> str:
+    if not read_recipe(run.recipe).data.dataset:
         return "a run of soft labels has no labelled test split: export it unevaluated"
-    return f"run `diffres eval {folder}` first, for the card's numbers, or export it unevaluated"
+    return f"run `diffres eval {run.path}` first, for the card's numbers, or export it unevaluated"
 
 
 def _evaluation(found: Mapping[str, Any], path: Path) -> str:
@@ -103,11 +97,11 @@ def _conditions(found: Mapping[str, Any]) -> str:
     )
 
 
-def _training(folder: Path) -> str:
-    lines = read_text(folder / RECIPE_NAME).strip().splitlines()
+def _training(run: RunFolder) -> str:
+    lines = read_text(run.recipe).strip().splitlines()
     # Where the data lay on this machine is nobody's business.
     recipe = "\n".join(line for line in lines if not line.startswith(("root =", "soft_labels =")))
-    facts = _facts(read_facts(folder))
+    facts = _facts(run.known_facts())
     return f"## Training\n\n{facts}The recipe:\n\n```toml\n{recipe}\n```\n"
 
 

@@ -12,7 +12,10 @@ from diffres_cli.checkpoint.find import DEFAULT_MODEL, find_model, model_name
 from diffres_cli.datasets.catalog import find_source, load_dataset
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import SettingError, UsageError
-from diffres_cli.evaluation.runs import Run, open_run
+from diffres_cli.evaluation.runfolder import RunFolder
+from diffres_cli.recipes.files import read_recipe
+from diffres_cli.recipes.recipe import Data
+from diffres_cli.recipes.splits import split_names
 
 MOST_MISSING = 0.05
 Load = Callable[[str, "Path | None"], Dataset]
@@ -60,7 +63,7 @@ class Subject:
     dataset: Dataset
     splits: tuple[str, ...]
     max_missing: float
-    run: Run | None = None
+    run: RunFolder | None = None
     root: Path | None = None
     trained: tuple[str, ...] = ()
 
@@ -96,7 +99,7 @@ def subjects(request: Request) -> list[Subject]:
         raise SettingError("max_missing", request.max_missing, "must be 0 to 1")
     load: Load = cache(load_dataset)  # the folds of one dataset are read once
     if request.runs:
-        found = [each for folder in request.runs for each in _of_run(request, open_run(folder), load)]
+        found = [each for folder in request.runs for each in _of_run(request, RunFolder(folder), load)]
     elif request.dataset is None:
         raise UsageError("give a dataset and a model, or the folder of a training run")
     else:
@@ -142,29 +145,30 @@ def _of_models(
             yield Subject(model_name(file), file, dataset, splits, most, root=root)
 
 
-def _of_run(request: Request, run: Run, load: Load) -> list[Subject]:
+def _of_run(request: Request, run: RunFolder, load: Load) -> list[Subject]:
     """A run's model on what it was not trained on; other models or clips where the request says so."""
-    if not (request.dataset or run.dataset):
+    run.check_trained()
+    data = read_recipe(run.recipe).data
+    if not (request.dataset or data.dataset):
         raise UsageError(
-            f"{run.folder} was trained on soft labels: choose a labelled dataset to test it on, and a "
-            "label map where its labels differ"
+            f"{run.path}: its recipe names no labelled dataset: choose one to test it on, and a label map "
+            "where its labels differ"
         )
     own_clips = request.dataset is None and request.split is None and request.fold is None
     own = own_clips and not (request.models or request.map or request.limit)
-    root = request.root or (Path(run.root) if run.root and request.dataset is None else None)
+    root = request.root or (Path(data.root) if data.root and request.dataset is None else None)
+    dataset = load(request.dataset or data.dataset, root)
     if own_clips:
-        fold, split = (str(run.fold), None) if run.fold else (None, ",".join(run.test))
-        request = replace(request, fold=fold, split=split)
-    models = request.models or (str(run.model),)
-    dataset = load(request.dataset or run.dataset, root)
-    found = list(_of_models(request, models, dataset, root, run.maximum_missing))
+        request = replace(request, split=",".join(split_names(data, dataset)["test"]))
+    models = request.models or (str(run.weights),)
+    found = list(_of_models(request, models, dataset, root, data.maximum_missing))
     if request.models:
         return found
-    known = run.trained_on(dataset) if _is_of(run, dataset, root) else ()
+    known = split_names(data, dataset)["train"] if _is_of(data, dataset, root) else ()
     return [
         replace(
             subject,
-            name=run.name,
+            name=run.path.resolve().name,
             run=run if own else None,
             trained=tuple(split for split in subject.splits if split in known),
         )
@@ -172,15 +176,13 @@ def _of_run(request: Request, run: Run, load: Load) -> list[Subject]:
     ]
 
 
-def _is_of(run: Run, dataset: Dataset, root: Path | None) -> bool:
+def _is_of(data: Data, dataset: Dataset, root: Path | None) -> bool:
     """Whether a run was trained on recordings of this dataset. ESC-10's are ESC-50's, in the same folds."""
-    if not run.dataset or find_source(run.dataset).folder != find_source(dataset.name).folder:
+    if not data.dataset or find_source(data.dataset).folder != find_source(dataset.name).folder:
         return False
-    return bool(find_source(dataset.name).splits) or root is None or _same(root, Path(run.root))
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
+    return (
+        bool(find_source(dataset.name).splits) or root is None or root.resolve() == Path(data.root).resolve()
+    )
 
 
 def _refuse_twice(found: Sequence[Subject]) -> None:

@@ -3,6 +3,7 @@
     recipe.py  the tables of a recipe and their fields
     rules.py   which recipes can be carried out
     files.py   recipes as TOML: shipped, a user's own, single fields
+    splits.py  which of a dataset's splits serve for what
 
 Reading a recipe needs no torch.
 """

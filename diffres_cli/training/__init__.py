@@ -1,12 +1,10 @@
 """Training with Lightning: everything that happens between a dataset and a run folder. Extra `train`.
 
-runfolder.py   the folder of a run: recipe, facts, fingerprints, what a resumed run must find unchanged
 softlabels.py  tables of probabilities: a teacher's opinion instead of labels
 prepare.py     a recipe's data, found, decoded and checked
 material.py    one split: cached waveforms and targets, by batch
 batches.py     which clips are in which batch, as a function of seed and epoch alone
 augment.py     mixup, time shift and SpecAugment, batched, on the device
-splits.py      which of a dataset's splits serve for what
 imagenet.py    ImageNet weights for backbones: torchvision's, EfficientNet-Lite0's
 start.py       the network a run starts from
 launch.py      who starts a run's processes, what stops them, and what Lightning would take from outside

@@ -12,9 +12,9 @@ import lightning.pytorch as lightning
 from lightning.pytorch.utilities import rank_zero_only
 
 from diffres_cli.errors import OutputError
+from diffres_cli.evaluation.runfolder import RunFolder
 from diffres_cli.nn.weights import save_network
 from diffres_cli.training.module import LOSS, MAIN_METRIC, TrainingModule
-from diffres_cli.training.runfolder import RunFolder
 
 
 class Keeper(lightning.Callback):
@@ -46,7 +46,7 @@ class Keeper(lightning.Callback):
         """Save the state, if it is one worth going on with."""
         module.refuse_ruin()
         with self._told_how_to_go_on():
-            trainer.save_checkpoint(self.folder.state)
+            trainer.save_checkpoint(self.folder.checkpoint)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must know."""
@@ -59,15 +59,15 @@ class Keeper(lightning.Callback):
     @rank_zero_only
     def _write(self, module: TrainingModule, metrics: dict[str, float]) -> None:
         with self._told_how_to_go_on():
-            save_network(module.best, self.folder.model)
-            self.folder.update(best={"epoch": self.best_epoch, **metrics})
+            save_network(module.best, self.folder.weights)
+            self.folder.update_facts(best={"epoch": self.best_epoch, **metrics})
 
     @contextmanager
     def _told_how_to_go_on(self) -> Iterator[None]:
         try:
             yield
         except OutputError as error:
-            raise self.folder.no_room(str(error).partition("; choose")[0]) from error
+            raise self.folder.disk_full(str(error).partition("; choose")[0]) from error
 
 
 class Meter(lightning.Callback):

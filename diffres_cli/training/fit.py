@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 
 from diffres_cli.errors import DataError, OutputError, TrainingError, UsageError
+from diffres_cli.evaluation.provenance import environment
+from diffres_cli.evaluation.runfolder import FINISHED, RunFolder
 from diffres_cli.files import reason
 from diffres_cli.locks import locked
 from diffres_cli.recipes.recipe import Recipe, Training
@@ -21,7 +23,6 @@ from diffres_cli.training.loaders import Loaders
 from diffres_cli.training.material import Material
 from diffres_cli.training.module import TrainingModule
 from diffres_cli.training.prepare import Found, Prepared, find, prepare
-from diffres_cli.training.runfolder import LOCK_NAME, RunFolder, surroundings
 from diffres_cli.training.start import starting_network
 from diffres_cli.training.trainer import Job, Listener, Place, hush, make_trainer
 
@@ -44,14 +45,14 @@ def train(recipe: Recipe, path: Path, command: Sequence[str], place: Place, list
     folder, accelerator, cluster = RunFolder(path), place.accelerator, place.cluster
     recipe = checked(recipe)
     if is_main():
-        folder.refuse_taken()
+        folder.check_free()
     found = find(recipe, place.world)
     if not recipe.data.seconds:
         recipe = recipe.changed({"data.seconds": found.dataset.seconds}, "")
     network = starting_network(recipe, found.dataset, path.name)
     with _stoppable(folder):
         if is_main():
-            folder.begin(recipe, {"seed": recipe.training.seed, "data": found.facts, **surroundings(command)})
+            folder.create(recipe, {"seed": recipe.training.seed, "data": found.facts, **environment(command)})
         with _alone(folder):
             try:
                 prepared = _prepared(folder, found, recipe, listener)
@@ -78,13 +79,13 @@ def resume(
     hush()
     folder, accelerator, cluster = RunFolder(path), place.accelerator, place.cluster
     recipe = folder.unchanged_recipe()
-    if folder.read().get("status") == "finished":
-        raise UsageError(f"{path}: the run is finished; its network is {folder.model}")
+    if folder.read_facts().get("status") == FINISHED:
+        raise UsageError(f"{path}: the run is finished; its network is {folder.weights}")
     moved = recipe if root is None else recipe.changed({"data.root": str(root)}, "--data")
     with _alone(folder), _stoppable(folder):
         found = find(moved, place.world)
-        folder.refuse_other_data(found.facts)
-        network = starting_network(recipe, found.dataset, path.name, resumed=folder.state.exists())
+        folder.check_same_data(found.facts)
+        network = starting_network(recipe, found.dataset, path.name, resumed=folder.checkpoint.exists())
         prepared = _prepared(folder, found, moved, listener)
         _run(folder, Job(recipe, prepared, network, command, place, accelerator, cluster, listener))
     return folder
@@ -100,7 +101,7 @@ def _alone(folder: RunFolder) -> Iterator[None]:
     if not is_main():  # it works for the main process
         yield
         return
-    with locked(folder.path / LOCK_NAME, wait=False) as held:
+    with locked(folder.lock, wait=False) as held:
         if not held:
             raise UsageError(f"{folder.path}: another process is at work on this run")
         yield
@@ -125,8 +126,8 @@ def _stoppable(folder: RunFolder) -> Iterator[None]:
 def _prepared(folder: RunFolder, found: Found, recipe: Recipe, listener: Listener) -> Prepared:
     prepared = prepare(found, recipe, listener.decoding)
     if is_main():
-        folder.update(data=prepared.facts)
-        folder.report(prepared.problems)
+        folder.update_facts(data=prepared.facts)
+        folder.write_problems(prepared.problems)
     if prepared.problems:
         listener.note(
             f"{len(prepared.problems)} clips are missing or cannot be decoded: {folder.problems} has them"
@@ -138,8 +139,8 @@ def _run(folder: RunFolder, job: Job) -> None:
     if not is_main():
         _fit(folder, job, 0)
         return
-    session = folder.begin_session(
-        devices=job.place.world, accelerator=job.accelerator, **surroundings(job.command)
+    session = folder.start_session(
+        devices=job.place.world, accelerator=job.accelerator, **environment(job.command)
     )
     began = time.monotonic()
     try:
@@ -149,7 +150,7 @@ def _run(folder: RunFolder, job: Job) -> None:
         with suppress(OutputError):  # the disk may be full, and that be the reason
             folder.end_session("stopped", seconds=round(time.monotonic() - began, 1), why=why)
         raise
-    folder.end_session("finished", seconds=round(time.monotonic() - began, 1))
+    folder.end_session(FINISHED, seconds=round(time.monotonic() - began, 1))
 
 
 def _fit(folder: RunFolder, job: Job, session: int) -> None:
@@ -159,7 +160,7 @@ def _fit(folder: RunFolder, job: Job, session: int) -> None:
     trainer = make_trainer(folder, job, plan, session)
     material = Loaders(job.recipe, plan, job.prepared)
     try:
-        state = folder.state if folder.state.exists() else None
+        state = folder.checkpoint if folder.checkpoint.exists() else None
         with stopped_by_lightning():
             trainer.fit(module, datamodule=material, ckpt_path=state)
     except (MemoryError, RuntimeError) as error:
@@ -171,7 +172,7 @@ def _fit(folder: RunFolder, job: Job, session: int) -> None:
     except OSError as error:  # of a log: checkpoints have words of their own
         if error.errno not in _NO_ROOM:
             raise
-        raise folder.no_room(f"cannot write to {folder.path}: {reason(error)}") from error
+        raise folder.disk_full(f"cannot write to {folder.path}: {reason(error)}") from error
 
 
 def _out_of_memory(training: Training, world: int) -> str:

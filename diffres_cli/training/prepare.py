@@ -14,9 +14,9 @@ from diffres_cli.datasets import Clip, Dataset, load_dataset
 from diffres_cli.datasets.waveforms.cache import WaveformCache, build_cache
 from diffres_cli.errors import DataError, SettingError, UsageError
 from diffres_cli.recipes.recipe import Data, Recipe
+from diffres_cli.recipes.splits import split_names
 from diffres_cli.training.material import Material, SoftTargets, Targets, fingerprint
 from diffres_cli.training.softlabels import SoftLabels, read_folder, read_table
-from diffres_cli.training.splits import split_names
 
 
 @dataclass(frozen=True)

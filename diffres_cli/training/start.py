@@ -17,8 +17,8 @@ from diffres_cli.errors import SettingError, UsageError
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.weights import load_network
 from diffres_cli.recipes.recipe import Recipe
+from diffres_cli.recipes.splits import split_names
 from diffres_cli.training.imagenet import ORIGINS, load_imagenet
-from diffres_cli.training.splits import split_names
 
 BatchNorm: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm
 

@@ -16,13 +16,13 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from diffres_cli.errors import UsageError
+from diffres_cli.evaluation.runfolder import RunFolder
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.recipes.recipe import Recipe
 from diffres_cli.training.batches import Plan
 from diffres_cli.training.callbacks import Keeper, Meter, Teller
 from diffres_cli.training.launch import cluster_environment, explicit_trainer
 from diffres_cli.training.prepare import Prepared
-from diffres_cli.training.runfolder import RunFolder
 from diffres_cli.training.state import SafetensorsIO
 
 
