@@ -28,7 +28,8 @@ def add_heading(axes: Axes, predictions: Sequence[Prediction]) -> None:
     """The file and the settings; above them the labels, where there is one rate only."""
     first, alone = predictions[0], len(predictions) == 1
     if alone:
-        _above(axes, 0.31, _labels_text(first, _room(axes), LARGE, "bold"), size=LARGE, weight="bold")
+        labels = _fit(describe_labels(first), _room(axes), LARGE, "bold")
+        _above(axes, 0.31, labels, size=LARGE, weight="bold")
     settings = [printable(first.model), _describe_part(first)] + [f"{first.fps:g} fps"] * alone
     room = _room(axes) - _width(_SEPARATOR.join(["", *settings]), SMALL)
     name = _fit([printable(PurePath(first.file).name)], room, SMALL)
@@ -40,7 +41,8 @@ def add_rate(axes: Axes, prediction: Prediction) -> None:
     rate = f"{prediction.fps:g} fps"
     _above(axes, 0.04, rate, size=LARGE, weight="bold")
     indent = _width(rate, LARGE, "bold") + 0.08
-    _above(axes, 0.04, _labels_text(prediction, panel_size(axes)[0] - indent, NORMAL), indent, size=NORMAL)
+    labels = _fit(describe_labels(prediction), panel_size(axes)[0] - indent, NORMAL)
+    _above(axes, 0.04, labels, indent, size=NORMAL)
 
 
 def add_caption(axes: Axes, text: str) -> None:
@@ -93,18 +95,10 @@ def _describe_part(prediction: Prediction) -> str:
     return f"{whole:.0f} s" if whole >= 100 else f"{whole:.3g} s"
 
 
-def _labels_text(prediction: Prediction, room: float, points: float, weight: str = "normal") -> str:
-    return _fit(describe_labels(prediction), room, points, weight)
-
-
 def _fit(parts: Sequence[str], room: float, points: float, weight: str = "normal") -> str:
     """As many parts as fit into `room` inches; the first is shortened where even that does not fit."""
-    fitting = next(
-        count
-        for count in range(len(parts), 0, -1)
-        if count == 1 or _width(_SEPARATOR.join(parts[:count]), points, weight) <= room
-    )
-    line = _SEPARATOR.join(parts[:fitting])
+    lines = [_SEPARATOR.join(parts[:count]) for count in range(len(parts), 0, -1)]
+    line = next((line for line in lines if _width(line, points, weight) <= room), lines[-1])
     while len(line) > 1 and _width(line, points, weight) > room:
         line = line[:-2] + "…"
     return line
@@ -128,5 +122,6 @@ def _above(axes: Axes, inches: float, text: str, indent: float = 0.0, **style: A
 def _annotate(
     axes: Axes, text: str, corner: tuple[float, float], offset: tuple[float, float], **style: Any
 ) -> None:
-    """Words at an offset in points from a point of the panel, in shares of its size."""
-    axes.annotate(text, corner, offset, xycoords="axes fraction", textcoords="offset points", **style)
+    """Words at an offset in points from a point of the panel, in shares of its size; "" for none."""
+    if text:
+        axes.annotate(text, corner, offset, xycoords="axes fraction", textcoords="offset points", **style)

@@ -5,7 +5,7 @@ NumPy only, so that the strip under `diffres tag` costs no import of matplotlib.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,9 +30,6 @@ _MAGMA = np.frombuffer(
     ),
     dtype=np.uint8,
 ).reshape(16, 3)
-
-
-_CHUNK = 1024  # cells
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,10 +134,13 @@ def resample(parts: Sequence[Cells], grid: Array) -> Array:
     [[3.0, 5.0]]
     """
     total = np.zeros((len(parts[0].values), len(grid) - 1))
-    for cells in _chunks(parts):
+    for cells in parts:
         first = max(0, int(np.searchsorted(grid, cells.edges[0], side="right")) - 1)
         last = int(np.searchsorted(grid, cells.edges[-1], side="left"))
-        total[:, first:last] += cells.values @ _overlap(cells.edges, grid[first : last + 1])
+        integrals = np.cumsum(cells.values * np.diff(cells.edges), axis=1)
+        for row, integral in zip(total, integrals, strict=True):
+            until = np.interp(grid[first : last + 1], cells.edges, np.append(0.0, integral))
+            row[first:last] += np.diff(until)
     return np.asarray(total / np.diff(grid))
 
 
@@ -170,20 +170,6 @@ def describe_labels(prediction: Prediction) -> list[str]:
     """Each label with its score, fit to print; one text that says so where there is none."""
     texts = [f"{printable(label.label)} {label.score:.2f}" for label in prediction.labels]
     return texts or [f"no label scores {prediction.min_confidence:g} or more"]
-
-
-def _chunks(parts: Sequence[Cells]) -> Iterator[Cells]:
-    """Few enough cells at a time that their overlap with the columns stays small."""
-    for part in parts:
-        for first in range(0, part.values.shape[1], _CHUNK):
-            edges = part.edges[first : first + _CHUNK + 1]
-            yield Cells(part.values[:, first : first + _CHUNK], edges)
-
-
-def _overlap(edges: Array, grid: Array) -> Array:
-    """How much of each cell lies in each column, [cells, columns], in the unit of the edges."""
-    ends = np.minimum(edges[1:, None], grid[1:])
-    return np.asarray(np.maximum(ends - np.maximum(edges[:-1, None], grid[:-1]), 0.0))
 
 
 def _bounds(view: AdaptiveSpectrogram) -> Array:

@@ -60,40 +60,35 @@ def _axes(figure: Figure, bottom: float, height: float) -> Axes:
 def _panels(predictions: Sequence[Prediction], recordings: Sequence[FigureData], peak: float) -> list[Panel]:
     def heading(axes: Axes) -> None:
         captions.add_heading(axes, predictions)
-        panels.draw_colour_bar(axes, mel(axes, predictions[0], recordings[0]))
-
-    def mel(axes: Axes, prediction: Prediction, data: FigureData) -> QuadMesh:
-        channel = f", channel {prediction.channel}" if prediction.channel else ""
-        captions.add_caption(axes, f"Mel spectrogram{channel}")
-        return panels.draw_spectrogram(axes, data.mel, peak, data.mel_frequencies)
+        panels.draw_colour_bar(axes, _draw_mel(axes, predictions[0], recordings[0], peak))
 
     if len(predictions) == 1:
         return [Panel(0.5, 0.75, heading), *_single_rate_panels(predictions[0], recordings[0], peak)]
-    found = list[Panel]()
-    for place, pair in enumerate(zip(predictions, recordings, strict=True)):
-        if not place:
-            found.append(Panel(0.36, 0.75, heading))
-        elif predictions[place - 1].channel != pair[0].channel:
-            found.append(Panel(0.3, 0.75, partial(mel, prediction=pair[0], data=pair[1])))
-        found += _compared_rate_panels(*pair, peak)
+    found, channel = [Panel(0.36, 0.75, heading)], predictions[0].channel
+    for prediction, data in zip(predictions, recordings, strict=True):
+        if prediction.channel != channel:
+            channel = prediction.channel
+            mel = partial(_draw_mel, prediction=prediction, data=data, peak=peak)
+            found.append(Panel(0.3, 0.75, mel))
+        found += _compared_rate_panels(prediction, data, peak)
     return [*found[:-1], replace(found[-1], axis="Time (s)")]
+
+
+def _draw_mel(axes: Axes, prediction: Prediction, data: FigureData, peak: float) -> QuadMesh:
+    channel = f", channel {prediction.channel}" if prediction.channel else ""
+    caption = f"Mel spectrogram{channel}"
+    return panels.draw_spectrogram(axes, data.mel, peak, data.mel_frequencies, caption)
 
 
 def _single_rate_panels(prediction: Prediction, data: FigureData, peak: float) -> Iterator[Panel]:
     """The panels of a single rate, down to what the classifier sees."""
-
-    def merged(axes: Axes) -> None:
-        captions.add_caption(axes, f"Merged to {prediction.fps:g} fps, at the original times")
-        panels.draw_spectrogram(axes, data.merged, peak, data.mel_frequencies)
-
-    def frames(axes: Axes) -> None:
-        captions.add_margin_note(axes, "as the\nclassifier\nsees it")
-        panels.draw_spectrogram(axes, data.frames, peak, data.mel_frequencies)
-
-    yield Panel(0.08, 0.46, lambda axes: panels.draw_importance(axes, data))
-    yield Panel(0.11, 0.42, lambda axes: panels.draw_warp(axes, data))
-    yield Panel(0.2, 0.75, merged, axis="Time (s)")
-    yield Panel(0.16, 0.22, lambda axes: panels.draw_fan(axes, data))
+    spectrogram = partial(panels.draw_spectrogram, peak=peak, frequencies=data.mel_frequencies)
+    caption = f"Merged to {prediction.fps:g} fps, at the original times"
+    yield Panel(0.08, 0.46, partial(panels.draw_importance, data=data))
+    yield Panel(0.11, 0.42, partial(panels.draw_warp, data=data))
+    yield Panel(0.2, 0.75, partial(spectrogram, cells=data.merged, caption=caption), axis="Time (s)")
+    yield Panel(0.16, 0.22, partial(panels.draw_fan, data=data))
+    frames = partial(spectrogram, cells=data.frames, margin="as the\nclassifier\nsees it")
     yield Panel(0.0, 0.6, frames, axis="Frame")
 
 
@@ -104,10 +99,7 @@ def _compared_rate_panels(prediction: Prediction, data: FigureData, peak: float)
         captions.add_rate(axes, prediction)
         panels.draw_importance(axes, data)
 
-    def merged(axes: Axes) -> None:
-        captions.add_margin_note(axes, "merged")
-        panels.draw_spectrogram(axes, data.merged, peak, data.mel_frequencies)
-
+    spectrogram = partial(panels.draw_spectrogram, peak=peak, frequencies=data.mel_frequencies)
     yield Panel(0.24, 0.46, importance)
-    yield Panel(0.11, 0.42, lambda axes: panels.draw_warp(axes, data))
-    yield Panel(0.08, 0.6, merged)
+    yield Panel(0.11, 0.42, partial(panels.draw_warp, data=data))
+    yield Panel(0.08, 0.6, partial(spectrogram, cells=data.merged, margin="merged"))

@@ -16,8 +16,12 @@ _OCTAVES = 2.0 ** np.arange(6, -5, -1)  # kHz
 _LABEL_HEIGHT = 0.1  # inches
 
 
-def draw_spectrogram(axes: Axes, cells: Cells, peak: float, frequencies: Values) -> QuadMesh:
+def draw_spectrogram(
+    axes: Axes, cells: Cells, peak: float, frequencies: Values, caption: str = "", margin: str = ""
+) -> QuadMesh:
     """Power in dB below `peak`, one rectangle per mel bin and cell, as wide as the cell's edges say."""
+    captions.add_caption(axes, caption)
+    captions.add_margin_note(axes, margin)
     decibels = (relative_level(cells.values, peak) - 1) * DYNAMIC_RANGE
     bins = np.arange(len(decibels) + 1)
     # Pixels even in SVG and PDF: a hundred thousand rectangles take a viewer seconds.
