@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,8 +33,7 @@ def viz(
     input_: Annotated[str, typer.Argument(metavar="INPUT", help="A recording, or - for standard input.")],
     start: Annotated[float, option(panel=INPUT, help="Begin here, in seconds.")] = 0.0,
     duration: Annotated[
-        float | None,
-        option(panel=INPUT, help="Draw this many seconds, at most 600. [default: all]"),
+        float | None, option(panel=INPUT, help="Draw this many seconds, at most 600. [default: all]")
     ] = None,
     channel: options.OneChannel = "mix",
     output: Annotated[
@@ -53,9 +53,7 @@ def viz(
     fps: Annotated[
         str | None,
         setting(
-            "--fps",
-            panel=MODEL,
-            help="One rate or several to compare: 25,50,100. [default: the model's]",
+            "--fps", panel=MODEL, help="One rate or several to compare: 25,50,100. [default: the model's]"
         ),
     ] = None,
     window: options.Window = None,
@@ -78,17 +76,15 @@ def viz(
     tagger = load_tagger(model, backend=backend, device=device, offline=offline)
     for text in tagger.warnings:
         print_message(f"warning: {text}")
-    chosen = [
-        Settings(
-            rate, top_k, min_confidence, window, overlap, start, duration, channel=options.channel_of(channel)
-        ).resolve(tagger.card)
-        for rate in rates
-    ]
+    given = Settings(
+        None, top_k, min_confidence, window, overlap, start, duration, channel=options.channel_of(channel)
+    )
+    chosen = [replace(given, fps=rate).resolve(tagger.card) for rate in rates]
     predictions = _tag_at(tagger, input_, chosen, timeout)
     for text in dict.fromkeys(text for prediction in predictions for text in prediction.warnings):
         print_message(f"warning: {printable(input_)}: {text}")
-    if in_terminal:
-        _show(predictions)
+    for prediction in predictions if in_terminal else ():
+        print_picture(partial(_drawing, prediction, len(predictions)))
     if target is not None:
         from diffres_cli.figure import draw
 
@@ -120,7 +116,7 @@ def _target(input_: str, output: Path | None, width: float) -> Path:
 
 
 def _tag_at(tagger: Tagger, input_: str, chosen: list[Settings], timeout: float) -> list[Prediction]:
-    """One prediction a rate, of each channel that is asked for; standard input is read once.
+    """The predictions of a channel one rate behind the other; standard input is read once.
 
     Raises:
         AudioError: it cannot be read, or was given up.
@@ -128,22 +124,16 @@ def _tag_at(tagger: Tagger, input_: str, chosen: list[Settings], timeout: float)
     from diffres_cli.audio.sources import open_stdin
     from diffres_cli.batch.job import explain
 
-    def tag(source: str | BinaryIO) -> list[Prediction]:
-        rates = [partial(_tag, tagger, source, settings, len(chosen)) for settings in chosen]
-        return _by_channel([run_with_timeout(each, timeout) for each in rates])
-
-    try:
-        if input_ != "-":
-            return tag(input_)
-        with cast(BinaryIO, open_stdin().stream) as stream:
-            return tag(stream)
-    except OverdueError as error:
-        raise AudioError(explain(error, Path(input_))) from error
-
-
-def _by_channel(predictions: list[list[Prediction]]) -> list[Prediction]:
-    """The rates of a channel one behind the other."""
-    return [prediction for rates in zip(*predictions, strict=True) for prediction in rates]
+    source = cast(BinaryIO, open_stdin().stream) if input_ == "-" else input_
+    with nullcontext() if isinstance(source, str) else source:
+        try:
+            rates = [
+                run_with_timeout(partial(_tag, tagger, source, settings, len(chosen)), timeout)
+                for settings in chosen
+            ]
+        except OverdueError as error:
+            raise AudioError(explain(error, Path(input_))) from error
+    return [prediction for channel in zip(*rates, strict=True) for prediction in channel]
 
 
 def _tag(tagger: Tagger, source: str | BinaryIO, settings: Settings, rates: int) -> list[Prediction]:
@@ -155,12 +145,8 @@ def _tag(tagger: Tagger, source: str | BinaryIO, settings: Settings, rates: int)
     most = LONGEST_DRAWN + 0.5
     with open_recording(source, name=None if isinstance(source, str) else "-") as recording:
         if settings.channel == "each" and recording.channels * rates > MOST_RATES:
-            raise SettingError(
-                "channel",
-                "each",
-                f"{recording.channels} channels at {rates} rates; at most {MOST_RATES} fit a picture; "
-                "choose one",
-            )
+            given = f"{recording.channels} channels at {rates} rates"
+            raise SettingError("channel", "each", f"{given}; at most {MOST_RATES} fit a picture; choose one")
         wanted = settings.duration or (recording.frames or 0) / recording.sample_rate - settings.start
         if wanted > most:
             raise _too_long(recording, f"{wanted:.0f} s")
@@ -175,15 +161,8 @@ def _tag(tagger: Tagger, source: str | BinaryIO, settings: Settings, rates: int)
 def _too_long(recording: Recording, seconds: str) -> UsageError:
     from diffres_cli.batch.job import LONGEST_DRAWN
 
-    return UsageError(
-        f"{printable(recording.name)}: {seconds} to draw, at most {LONGEST_DRAWN:.0f} s fit a picture: "
-        "choose a part with --start and --duration"
-    )
-
-
-def _show(predictions: list[Prediction]) -> None:
-    for prediction in predictions:
-        print_picture(partial(_drawing, prediction, len(predictions)))
+    most = f"at most {LONGEST_DRAWN:.0f} s fit a picture: choose a part with --start and --duration"
+    return UsageError(f"{printable(recording.name)}: {seconds} to draw, {most}")
 
 
 def _drawing(prediction: Prediction, count: int, columns: int, lines: int) -> RenderableType:
