@@ -6,7 +6,7 @@ The map, in the order the data flows:
     imports.py      packages that are not installed or do not load, told apart
     arrays.py       types of arrays
     text.py         text from outside: made fit to print, read in any encoding
-    locks.py        locks between processes that end with them
+    locks.py        locks between processes, released when they end
     files.py        files written whole or not at all
     timeouts.py     work in a thread: cancelled when it makes no progress, or a signal comes
     cores.py        how many cores this process may keep busy

@@ -1,4 +1,4 @@
-"""Locks between processes, let go of by the system when their process ends, however it ends."""
+"""Locks between processes, which the system releases when their process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -42,15 +42,12 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     except OSError as error:
         raise OutputError(f"cannot lock {path}: {error.strerror or error}") from error
     try:
-        yield _held(descriptor, wait)
+        try:
+            held = lock(descriptor, wait=wait)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise OutputError(f"cannot lock {path}: {error.strerror or error}") from error
+            held = True
+        yield held
     finally:
         os.close(descriptor)
-
-
-def _held(descriptor: int, wait: bool) -> bool:
-    try:
-        return lock(descriptor, wait=wait)
-    except OSError as error:
-        if error.errno in _UNSUPPORTED:
-            return True
-        raise OutputError(f"cannot lock: {error.strerror or error}") from error

@@ -30,28 +30,23 @@ class TransferError(DiffresError):
     """A file that a server refuses, or that is not the one stated."""
 
 
-def refuse_status(response: Any) -> None:
-    """Raise TransferError for an answer without the file."""
-    raise TransferError(f"the server answered {response.status_code}: try again later")
-
-
 @dataclass(frozen=True)
 class Remote:
-    """A file elsewhere.
+    """A file to fetch.
 
     Attributes:
         size: bytes, 0 where nobody states it. checksum: "md5:...", "sha256:...", or "git:..." for git's SHA-1
             of a blob; "" where none is published.
-        headers: to be sent along. refuse: raises for an answer without the file.
-        called: the file as its source has it, for messages. advice: what to do where the disk is too full.
+        headers: to be sent along. check_response: may explain an answer without the file, by raising.
+        title: the file as its source has it, for messages. advice: what to do where the disk is too full.
     """
 
     url: str
     size: int
     checksum: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    refuse: Callable[[Any], None] = refuse_status
-    called: str = "the file stated"
+    check_response: Callable[[Any], None] = lambda response: None
+    title: str = "the file stated"
     advice: str = "make room"
 
 
@@ -68,25 +63,28 @@ def fetch(
     Raises:
         TransferError: it is refused, or is not what was stated; then nothing of it is kept.
         OutputError: the disk has too little room. OSError: it cannot be written.
-        Exception: what the hub library raises where the connection fails, see `is_transport`.
+        Exception: what the hub library raises where the connection fails, see `is_connection_error`.
     """
     if path.exists():
-        if not wrong_with(path, remote.size, remote.checksum):
+        if not find_difference(path, remote.size, remote.checksum):
             return
         path.unlink()
     with part.open("ab") as file:
-        _Transfer(remote, file, _Origin(part), on_bytes, timeout).run()
+        transfer = _Transfer(remote, part, file, on_bytes, timeout)
+        transfer.run()
         file.flush()
         os.fsync(file.fileno())
-    if wrong := wrong_with(part, remote.size, remote.checksum):
-        _Origin(part).forget()
+    difference = find_difference(part, remote.size, remote.checksum)
+    if difference:
         part.unlink()
-        raise TransferError(f"what came is not {remote.called} ({wrong}): nothing of it was kept")
-    part.replace(path)
-    _Origin(part).forget()
+    else:
+        part.replace(path)
+    transfer.origin.unlink(missing_ok=True)
+    if difference:
+        raise TransferError(f"what came is not {remote.title} ({difference}): nothing of it was kept")
 
 
-def wrong_with(path: Path, size: int, checksum: str) -> str:
+def find_difference(path: Path, size: int, checksum: str) -> str:
     """How a file differs from what is stated, see `Remote`; "" where it does not.
 
     Raises:
@@ -106,7 +104,7 @@ def wrong_with(path: Path, size: int, checksum: str) -> str:
     return "" if hasher.hexdigest() == stated else f"{kind} {hasher.hexdigest()} instead of {stated}"
 
 
-def is_transport(error: BaseException) -> bool:
+def is_connection_error(error: BaseException) -> bool:
     """Whether the connection failed, rather than the server refusing or the disk.
 
     Recognised by name: the HTTP library is huggingface_hub's own choice, and has changed twice.
@@ -114,31 +112,7 @@ def is_transport(error: BaseException) -> bool:
     return type(error).__module__.partition(".")[0] in ("httpx", "httpx2")
 
 
-@dataclass(frozen=True)
-class _Origin:
-    """Which version of which address the bytes of a partial file are: a small file beside it."""
-
-    part: Path
-
-    @property
-    def _path(self) -> Path:
-        return self.part.with_name(f"{self.part.name}.origin")
-
-    def remember(self, url: str, headers: Mapping[str, str]) -> None:
-        self._path.write_text(json.dumps({"url": url, "version": _version(headers)}), "utf-8")
-
-    def version(self, url: str) -> str:
-        """The version at this address; "" where it states none or the bytes came from elsewhere."""
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            known = json.loads(self._path.read_text("utf-8"))
-            return str(known["version"]) if known["url"] == url else ""
-        return ""
-
-    def forget(self) -> None:
-        self._path.unlink(missing_ok=True)
-
-
-def _version(headers: Mapping[str, str]) -> str:
+def _version_of(headers: Mapping[str, str]) -> str:
     """What `If-Range` takes: a strong ETag, else a date."""
     tag = headers.get("ETag", "")
     return tag if tag.startswith('"') else headers.get("Last-Modified", "")
@@ -149,43 +123,43 @@ class _Transfer:
     """The bytes still to come of a file."""
 
     remote: Remote
+    part: Path
     file: BinaryIO
-    origin: _Origin
     on_bytes: OnBytes
     timeout: float
     ended: bool = False
 
     @property
-    def done(self) -> bool:
-        return self.file.tell() == self.remote.size if self.remote.size else self.ended
+    def origin(self) -> Path:
+        """The file that notes which version of which address the bytes are."""
+        return self.part.with_name(f"{self.part.name}.origin")
 
     def run(self) -> None:
         """Ask again while every attempt brings the file further."""
-        while not self.done:
+        while not self._is_complete():
             reached = self.file.tell()
-            self._refuse_lack_of_room(self.remote.size - reached)
+            self._check_room(self.remote.size - reached)
             cut = self._attempt()
-            if not self.done and self.file.tell() <= reached:
+            if not self._is_complete() and self.file.tell() <= reached:
                 raise cut or TransferError(f"it ends after {reached} of {self.remote.size} bytes")
 
-    def _attempt(self) -> Exception | None:
-        """Ask for what is missing.
+    def _is_complete(self) -> bool:
+        return self.file.tell() == self.remote.size if self.remote.size else self.ended
 
-        Returns:
-            What cut the connection, if it was cut.
-        """
+    def _attempt(self) -> Exception | None:
+        """Ask for what is missing. Returns what cut the connection, if it was cut."""
         from huggingface_hub import get_session
 
         try:
             with get_session().stream(
                 "GET", self.remote.url, headers=self._headers(), timeout=self.timeout
             ) as response:
-                if self._accepts(response):
+                if self._continues(response):
                     # As they come: a compressed answer, which nobody asked for, could unfold without end.
-                    self._take(response.iter_raw())
+                    self._write(response.iter_raw())
                     return None
         except Exception as error:
-            if not is_transport(error):
+            if not is_connection_error(error):
                 raise
             return error
         finally:
@@ -196,7 +170,7 @@ class _Transfer:
 
     def _headers(self) -> dict[str, str]:
         headers = {**self.remote.headers, "Accept-Encoding": "identity"}
-        version = self.origin.version(self.remote.url)
+        version = self._known_version()
         if not version and not self.remote.checksum:
             self._start_over()  # nobody could tell whether two halves belong together
         if not self.file.tell():
@@ -204,7 +178,14 @@ class _Transfer:
         headers["Range"] = f"bytes={self.file.tell()}-"
         return headers | {"If-Range": version} if version else headers
 
-    def _accepts(self, response: Any) -> bool:
+    def _known_version(self) -> str:
+        """Of the bytes that are here; "" where it was not stated or they came from elsewhere."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            known = json.loads(self.origin.read_text("utf-8"))
+            return str(known["version"]) if known["url"] == self.remote.url else ""
+        return ""
+
+    def _continues(self, response: Any) -> bool:
         """Whether a body continues where the file ends; for a whole one the file begins anew.
 
         Raises:
@@ -215,47 +196,42 @@ class _Transfer:
         if status == 200:
             self._check_size(headers.get("Content-Length"))
             self._start_over()
-            self.origin.remember(self.remote.url, headers)
+            origin = {"url": self.remote.url, "version": _version_of(headers)}
+            self.origin.write_text(json.dumps(origin), "utf-8")
             return True
         if not start or status not in (206, 416):
-            self.remote.refuse(response)
+            self.remote.check_response(response)
             raise TransferError(f"the server answered {status}: try again later")
         span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
-        if status == 416 or not span or int(span[1]) != start or self._is_other(headers):
+        before, now = self._known_version(), _version_of(headers)
+        has_changed = before and now and before != now  # of a server that does not know If-Range
+        if status == 416 or not span or int(span[1]) != start or has_changed:
             return False
         self._check_size(span[2])
         return True
-
-    def _is_other(self, headers: Mapping[str, str]) -> bool:
-        """Whether a server that does not know If-Range continues with another version of the file."""
-        before, now = self.origin.version(self.remote.url), _version(headers)
-        return bool(before and now and before != now)
 
     def _check_size(self, stated: str | None) -> None:
         """Refuse before gigabytes have come, not after."""
         size = int(stated) if stated and stated.isdigit() else 0
         if self.remote.size and size and size != self.remote.size:
-            raise TransferError(f"it has {size} bytes, {self.remote.called} {self.remote.size}")
-        self._refuse_lack_of_room(size - self.file.tell())
+            raise TransferError(f"it has {size} bytes, {self.remote.title} {self.remote.size}")
+        self._check_room(size - self.file.tell())
 
-    def _refuse_lack_of_room(self, needed: int) -> None:
-        refuse_lack_of_room(self.origin.part.parent, needed, self.remote.advice)
+    def _check_room(self, needed: int) -> None:
+        refuse_lack_of_room(self.part.parent, needed, self.remote.advice)
 
-    def _take(self, blocks: Iterator[bytes]) -> None:
-        most = self.remote.size or self.file.tell() + free_room(self.origin.part.parent)
+    def _write(self, blocks: Iterator[bytes]) -> None:
+        limit = self.remote.size or self.file.tell() + free_room(self.part.parent)
         for block in blocks:
             reached = self.file.tell() + len(block)
-            if reached > most:
+            if reached > limit:
                 self._start_over()
-                raise TransferError(f"more comes than the {most} bytes {self._limit}")
+                kind = "it should have" if self.remote.size else "for which there is room"
+                raise TransferError(f"more comes than the {limit} bytes {kind}")
             self.file.write(block)
             self.on_bytes(reached)
         self.ended = True
 
-    @property
-    def _limit(self) -> str:
-        return "it should have" if self.remote.size else "for which there is room"
-
     def _start_over(self) -> None:
-        self.origin.forget()
+        self.origin.unlink(missing_ok=True)
         self.file.seek(self.file.truncate(0))

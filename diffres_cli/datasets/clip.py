@@ -20,7 +20,7 @@ class Archive:
         url: where it is. name: the file name it is kept under. size: bytes, 0 where the source states none.
         checksum: "md5:..." or "sha256:...", "" where none is published.
         part_of: where this is a part of a split archive (.z01, .z02, ...), the name of that archive
-            (.zip), which is one of the dataset's, too; "" for any other.
+            (.zip), which follows after all its parts; "" for any other.
     """
 
     url: str

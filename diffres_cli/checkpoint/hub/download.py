@@ -19,7 +19,7 @@ from diffres_cli.checkpoint.hub.failures import MOVE_CACHE, explained
 from diffres_cli.checkpoint.hub.quiet import quiet_library
 from diffres_cli.checkpoint.hub.reference import COMMIT, Reference
 from diffres_cli.errors import ModelError
-from diffres_cli.transfer import Remote, TransferError, fetch, wrong_with
+from diffres_cli.transfer import Remote, TransferError, fetch, find_difference
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
@@ -48,7 +48,7 @@ class Blob:
     def is_at(self, path: Path) -> bool:
         """Whether exactly these bytes are at a path."""
         try:
-            return not wrong_with(path, self.size, self.stated)
+            return not find_difference(path, self.size, self.stated)
         except OSError:
             return False
 

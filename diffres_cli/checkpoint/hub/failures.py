@@ -10,7 +10,7 @@ from diffres_cli.checkpoint.hub.reference import Reference
 from diffres_cli.errors import DiffresError, ModelError, OutputError, UsageError
 from diffres_cli.files import reason
 from diffres_cli.imports import import_failure
-from diffres_cli.transfer import is_transport
+from diffres_cli.transfer import is_connection_error
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
@@ -47,7 +47,7 @@ def _explanation(error: BaseException, reference: Reference, writing: bool) -> D
         return kind(f"{reference}: HF_HUB_OFFLINE forbids the network: unset it")
     if isinstance(error, HfHubHTTPError):
         return _refusal(error, reference, writing, kind)
-    if is_transport(error):
+    if is_connection_error(error):
         return kind(f"{reference}: {_no_connection(error, writing)}")
     if error.__cause__ is not None:  # the library wraps what happens in its threads
         return _explanation(error.__cause__, reference, writing)

@@ -14,7 +14,7 @@ from diffres_cli.datasets.clip import Archive
 from diffres_cli.errors import DiffresError, OutputError
 from diffres_cli.files import reason
 from diffres_cli.imports import import_failure
-from diffres_cli.transfer import STALL, OnBytes, Remote, TransferError, is_transport, refuse_status
+from diffres_cli.transfer import STALL, OnBytes, Remote, TransferError, is_connection_error
 
 ANOTHER_FOLDER = "make room, or choose another data folder"
 
@@ -41,7 +41,7 @@ def address(url: str) -> str:
     return f"{mirror.rstrip('/')}{parts.path}" + (f"?{parts.query}" if parts.query else "")
 
 
-def partial(path: Path) -> Path:
+def part_path(path: Path) -> Path:
     """Where the bytes of a file stay until all have come."""
     return path.with_name(f"{path.name}.part")
 
@@ -55,52 +55,54 @@ def fetch(
         ArchiveError: it cannot be fetched, or is not what its source states; then nothing of it is kept.
         OutputError: the disk is full, or the folder read-only.
     """
-    headers = {"User-Agent": f"diffres/{__version__}"}
     remote = Remote(
-        address(archive.url),
-        archive.size,
-        archive.checksum,
-        headers,
-        _refuse,
-        "the official file",
-        ANOTHER_FOLDER,
-    )
-    with _explained(archive, path):
-        transfer.fetch(remote, path, partial(path), on_bytes, timeout=timeout)
-
-
-def _refuse(response: Any) -> None:
-    status = response.status_code
-    if status in (404, 410):
-        raise TransferError(f"not there any more ({status}): set {MIRROR} to a mirror that has it")
-    if status in (401, 403):
-        raise TransferError(f"the server does not give it to everybody ({status})")
-    refuse_status(response)
+        address(archive.url), archive.size, archive.checksum, {"User-Agent": f"diffres/{__version__}"},
+        _check_response, "the official file", ANOTHER_FOLDER,
+    )  # fmt: skip
+    with explain_disk_failures(path):
+        try:
+            transfer.fetch(remote, path, part_path(path), on_bytes, timeout=timeout)
+        except Exception as error:
+            problem = _problem_of(error)
+            if not problem:
+                raise
+            raise ArchiveError(f"{archive.name}: {remote.url}: {problem}") from error
 
 
 @contextmanager
-def _explained(archive: Archive, path: Path) -> Iterator[None]:
-    """Turn what the network and the disk raise into errors of ours."""
-    from huggingface_hub.errors import OfflineModeIsEnabled
+def explain_disk_failures(path: Path) -> Iterator[None]:
+    """Turn what the disk raises into an error that says what to do.
 
+    Raises:
+        OutputError: something cannot be read or written: `path`, where nothing else is named.
+    """
     try:
         yield
-    except TransferError as error:
-        raise _refusal(archive, str(error)) from error
-    except OfflineModeIsEnabled as error:
-        raise _refusal(archive, "HF_HUB_OFFLINE forbids the network: unset it") from error
     except OSError as error:
         where = error.filename or path
         raise import_failure(error) or OutputError(
             f"cannot read or write {where}: {reason(error)}: {ANOTHER_FOLDER}; the same command resumes it"
         ) from error
-    except Exception as error:
-        if not is_transport(error):
-            raise
-        why = (str(error) or type(error).__name__).partition("\n")[0]
-        again = "check the network, then run the same command again: it resumes where it stopped"
-        raise _refusal(archive, f"the connection failed ({why}): {again}") from error
 
 
-def _refusal(archive: Archive, why: str) -> ArchiveError:
-    return ArchiveError(f"{archive.name}: {address(archive.url)}: {why}")
+def _check_response(response: Any) -> None:
+    status = response.status_code
+    if status in (404, 410):
+        raise TransferError(f"not there any more ({status}): set {MIRROR} to a mirror that has it")
+    if status in (401, 403):
+        raise TransferError(f"the server does not give it to everybody ({status})")
+
+
+def _problem_of(error: Exception) -> str:
+    """Why an archive cannot be fetched; "" where neither the network nor the server is to blame."""
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    if isinstance(error, TransferError):
+        return str(error)
+    if isinstance(error, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE forbids the network: unset it"
+    if not is_connection_error(error):
+        return ""
+    why = (str(error) or type(error).__name__).partition("\n")[0]
+    again = "check the network, then run the same command again: it resumes where it stopped"
+    return f"the connection failed ({why}): {again}"

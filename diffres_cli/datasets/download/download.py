@@ -1,34 +1,41 @@
 """A source -> its dataset on this disk: archives fetched, verified, unpacked, moved into place.
 
-Everything happens in a hidden folder of the dataset's own, so on one disk: ROOT/.download/ holds
-the archives and, in unpacked/, one complete folder for each of them. What is in ROOT itself is moved
-there at the very end, by renaming. So a call killed at any moment goes on with the next one, and until
-the last name is changed `is_unfinished` tells that something is still to come.
+Everything happens in a hidden folder of the dataset's own, so on one disk: ROOT/.download/ holds the archives
+and, in unpacked/, one complete folder for each of them. What is in ROOT itself is moved there at the end, by
+renaming. So a call killed at any moment goes on with the next one, and until the last name is changed
+`is_unfinished` says that something is still to come.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from diffres_cli.datasets.clip import Archive, Dataset, Source
-from diffres_cli.datasets.download.archive import ANOTHER_FOLDER, ArchiveError, fetch, partial
+from diffres_cli.datasets.download.archive import (
+    ANOTHER_FOLDER,
+    ArchiveError,
+    explain_disk_failures,
+    fetch,
+    part_path,
+)
 from diffres_cli.datasets.download.extract import extract
+from diffres_cli.datasets.folders import contents_of
 from diffres_cli.errors import DataError, OutputError, UsageError
-from diffres_cli.files import make_folder, reason, refuse_lack_of_room
-from diffres_cli.imports import import_failure
+from diffres_cli.files import make_folder, refuse_lack_of_room
 from diffres_cli.locks import locked
 
 OnStep = Callable[[str, int, int], object]
-"""Told what is being done, how many bytes of it are done, and of how many (0: not known)."""
+"""Called with what is being done, how many bytes of it are done, and of how many (0: not known)."""
 
 STAGE = ".download"
 _UNPACKED = "unpacked"
-_RUBBISH = ("__MACOSX", ".DS_Store")  # what macOS adds to archives
+_IGNORED = ("__MACOSX", ".DS_Store")  # what macOS adds to archives
 
 
 def download(
@@ -56,13 +63,15 @@ def download(
     if not source.archives:
         raise UsageError(f"{source.name}: not for download by a program: {source.manual}")
     root = root.absolute()
-    stage = _Stage(root, _groups(source.archives), keep_archives, on_step)
-    with _failures_named(root):
-        if found := _present(source, root):
+    stage = _Stage(root, source, keep_archives, on_step)
+    with explain_disk_failures(root):
+        if found := _find_complete(source, root):
             return found
         make_folder(stage.folder)
-        with _alone(stage):
-            if found := _present(source, root):  # by a process that has just ended
+        with locked(stage.folder / "lock", wait=False) as held:
+            if not held:
+                raise OutputError(f"{root}: another process is downloading into it: wait for it to end")
+            if found := _find_complete(source, root):  # by a process that has just ended
                 return found
             try:
                 stage.run()
@@ -77,7 +86,7 @@ def is_unfinished(root: Path) -> bool:
     return (root / STAGE / _UNPACKED).exists()
 
 
-def _present(source: Source, root: Path) -> Dataset | None:
+def _find_complete(source: Source, root: Path) -> Dataset | None:
     """The dataset in `root`, where it is there as a whole; None where it can be brought there.
 
     Raises:
@@ -87,37 +96,16 @@ def _present(source: Source, root: Path) -> Dataset | None:
         return None
     if not root.is_dir():
         raise DataError(f"{root} is a file: choose a folder")
-    if found := _complete(source, root):
-        return found
-    _refuse_occupied(source, root)
-    return None
-
-
-def _complete(source: Source, root: Path) -> Dataset | None:
-    """The dataset in `root`, where it is there as a whole."""
-    try:
+    with suppress(DataError):
         dataset = source.read(root)
-    except DataError:
-        return None
-    return dataset if not dataset.missing and dataset.counts == dict(source.splits) else None
-
-
-def _refuse_occupied(source: Source, root: Path) -> None:
-    names = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
-    if names:
-        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        if not dataset.missing and dataset.counts == dict(source.splits):
+            return dataset
+    if any(not path.name.startswith(".") for path in root.iterdir()):
         raise DataError(
-            f"{root} is not empty ({shown}) and no complete {source.name} (`diffres data check "
+            f"{root} is not empty ({contents_of(root)}) and no complete {source.name} (`diffres data check "
             f"{source.name}` lists what is missing): empty it, or choose another data folder"
         )
-
-
-def _groups(archives: Sequence[Archive]) -> list[tuple[Archive, ...]]:
-    """The archives, the parts of a split one together and in order: .z01, .z02, …, .zip."""
-    groups: dict[str, list[Archive]] = {}
-    for archive in archives:
-        groups.setdefault(archive.part_of or archive.name, []).append(archive)
-    return [tuple(sorted(group, key=lambda part: part.name)) for group in groups.values()]
+    return None
 
 
 @dataclass(frozen=True)
@@ -125,7 +113,7 @@ class _Stage:
     """The hidden folder in which a dataset comes together."""
 
     root: Path
-    groups: list[tuple[Archive, ...]]
+    source: Source
     keep: bool
     on_step: OnStep
 
@@ -138,24 +126,26 @@ class _Stage:
         return self.folder / _UNPACKED
 
     @property
-    def complete(self) -> Path:
-        """There once every archive is unpacked: from then on things are moved into the root."""
-        return self.unpacked / ".complete"
+    def groups(self) -> dict[Path, list[Archive]]:
+        """Folder it is unpacked to -> an archive, or the parts of a split one."""
+        groups: dict[Path, list[Archive]] = {}
+        for archive in self.source.archives:
+            groups.setdefault(self.unpacked / (archive.part_of or archive.name), []).append(archive)
+        return groups
 
     def run(self) -> None:
-        """All that is left to do."""
-        if not self.complete.exists():
-            self._refuse_lack_of_room()
+        """All that is left to do. Once every archive is unpacked, things are moved into the root."""
+        complete = self.unpacked / ".complete"
+        if not complete.exists():
+            self._check_room()
             self.unpacked.mkdir(exist_ok=True)
-            for group in self.groups:
-                self._provide(group)
-            self._refuse_two_of_a_name()
-            self.complete.touch()
+            for target, group in self.groups.items():
+                self._provide(group, target)
+            names = [path.name for path in self._contents()]
+            if twice := next((name for name in sorted(names) if names.count(name) > 1), None):
+                raise ArchiveError(f"{self.root.name}: two archives hold {twice!r}: nothing was put in place")
+            complete.touch()
         self._move()
-        self.clear()
-
-    def clear(self) -> None:
-        """Remove everything that is not to be kept."""
         shutil.rmtree(self.unpacked, ignore_errors=True)
         if not self.keep:
             shutil.rmtree(self.folder)
@@ -163,68 +153,48 @@ class _Stage:
     def clear_if_empty(self) -> None:
         """Remove all trace where nothing was fetched or unpacked: the data may come by hand."""
         with suppress(OSError):
-            fetched = any(self._here(archive) for group in self.groups for archive in group)
+            fetched = any(self._bytes_here(archive) for archive in self.source.archives)
             if not fetched and not (self.unpacked.exists() and any(self.unpacked.iterdir())):
                 shutil.rmtree(self.folder)
 
-    def _target(self, group: tuple[Archive, ...]) -> Path:
-        return self.unpacked / group[-1].name
-
-    def _provide(self, group: tuple[Archive, ...]) -> None:
+    def _provide(self, group: list[Archive], target: Path) -> None:
         """Let an archive be unpacked."""
-        target = self._target(group)
+        paths = [self.folder / archive.name for archive in group]
         if not target.exists():
-            for archive in group:
-                self._fetch(archive)
-            self._unpack(group, target)
-        for archive in () if self.keep else group:
-            (self.folder / archive.name).unlink(missing_ok=True)
+            for archive, path in zip(group, paths, strict=True):
+                self._fetch(archive, path)
+            try:
+                extract(paths, target, partial(self.on_step, f"unpacking {target.name}"))
+            except ArchiveError:
+                for archive, path in zip(group, paths, strict=True):
+                    if not archive.checksum:  # nobody else could tell that it is to be fetched anew
+                        path.unlink()
+                raise
+        for path in () if self.keep else paths:
+            path.unlink(missing_ok=True)
 
-    def _fetch(self, archive: Archive) -> None:
-        fetch(
-            archive,
-            self.folder / archive.name,
-            lambda done: self.on_step(f"fetching {archive.name}", done, archive.size),
-        )
+    def _fetch(self, archive: Archive, path: Path) -> None:
+        step = f"fetching {archive.name}"
+        fetch(archive, path, lambda done: self.on_step(step, done, archive.size))
 
-    def _unpack(self, group: tuple[Archive, ...], target: Path) -> None:
-        parts = [self.folder / archive.name for archive in group]
-        name = parts[-1].name
-        try:
-            extract(parts, target, lambda done, total: self.on_step(f"unpacking {name}", done, total))
-        except ArchiveError:
-            for archive, part in zip(group, parts, strict=True):
-                if not archive.checksum:  # nobody else could tell that it is to be fetched anew
-                    part.unlink()
-            raise
-
-    def _refuse_lack_of_room(self) -> None:
+    def _check_room(self) -> None:
         """Before gigabytes have come. Audio hardly shrinks in an archive: it needs its size once more."""
         peak = kept = 0
-        for group in self.groups:
-            if self._target(group).exists():
-                continue
-            size = sum(archive.size for archive in group)
-            here = sum(self._here(archive) for archive in group)
-            peak = max(peak, kept + 2 * size - here)
-            kept += 2 * size - here if self.keep else size - here
+        for target, group in self.groups.items():
+            if not target.exists():
+                size = sum(archive.size for archive in group)
+                here = sum(map(self._bytes_here, group))
+                peak = max(peak, kept + 2 * size - here)
+                kept += (2 * size if self.keep else size) - here
         refuse_lack_of_room(self.folder, peak, ANOTHER_FOLDER)
 
-    def _here(self, archive: Archive) -> int:
+    def _bytes_here(self, archive: Archive) -> int:
         path = self.folder / archive.name
-        return sum(found.stat().st_size for found in (path, partial(path)) if found.exists())
+        return sum(found.stat().st_size for found in (path, part_path(path)) if found.exists())
 
     def _contents(self) -> Iterator[Path]:
-        for group in self.groups:
-            target = self._target(group)
-            found = target.iterdir() if target.exists() else ()
-            yield from (path for path in found if path.name not in _RUBBISH)
-
-    def _refuse_two_of_a_name(self) -> None:
-        names = [path.name for path in self._contents()]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ArchiveError(f"{self.root.name}: two archives hold {twice[0]!r}: nothing was put in place")
+        for target in filter(Path.exists, self.groups):
+            yield from (path for path in target.iterdir() if path.name not in _IGNORED)
 
     def _move(self) -> None:
         """Folders first: a dataset's lists come last, and without them it is none."""
@@ -233,27 +203,3 @@ class _Stage:
             if os.path.lexists(target):
                 raise OutputError(f"{target}: came up during the download: move it away and go on")
             path.rename(target)
-
-
-@contextmanager
-def _alone(stage: _Stage) -> Iterator[None]:
-    """Let no other process download into the same folder.
-
-    Raises:
-        OutputError: one does.
-    """
-    with locked(stage.folder / "lock", wait=False) as held:
-        if not held:
-            raise OutputError(f"{stage.root}: another process is downloading into it: wait for it to end")
-        yield
-
-
-@contextmanager
-def _failures_named(root: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        where = error.filename or root
-        raise import_failure(error) or OutputError(
-            f"cannot read or write {where}: {reason(error)}: {ANOTHER_FOLDER}"
-        ) from error
