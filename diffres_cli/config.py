@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class Value:
     Attributes:
         text: as an option takes it. Where it is a path, it does not depend on the working directory.
         origin: the file and the line that says so, for messages.
-        path: the file. found: see `File`.
+        path: the file. found: it lies in the working directory or above it, and nobody named it.
     """
 
     text: str
@@ -49,47 +49,17 @@ class Value:
 
 
 @dataclass(frozen=True)
-class File:
-    """What a diffres.toml says: `general` to every command that has the setting, `tables` to one.
-
-    Attributes:
-        found: it lies in the working directory or above it, and nobody named it.
-    """
-
-    path: Path
-    general: dict[str, Value]
-    tables: dict[str, dict[str, Value]]
-    found: bool = False
-
-    def values(self, command: str, settings: Iterable[str]) -> dict[str, Value]:
-        """Those of a command's settings that have a value here; its table comes first.
-
-        >>> value = lambda text: Value(text, "", Path())
-        >>> file = File(Path(), {"fps": value("25"), "jobs": value("2")}, {"viz": {"fps": value("50")}})
-        >>> {name: value.text for name, value in file.values("viz", ["fps", "top-k"]).items()}
-        {'fps': '50'}
-        """
-        given = self.general | self.tables.get(command, {})
-        return {name: replace(given[name], found=self.found) for name in settings if name in given}
-
-
-@dataclass(frozen=True)
 class Config:
     """What all files say.
 
     Attributes:
+        values: a command's name -> its settings that have a value.
         files: those that count, the first before the second. ignored: those of other users.
     """
 
-    files: tuple[File, ...]
+    values: dict[str, dict[str, Value]]
+    files: tuple[Path, ...] = ()
     ignored: tuple[Path, ...] = ()
-
-    def values(self, command: str, settings: Collection[str]) -> dict[str, Value]:
-        """Those of a command's settings that have a value."""
-        values: dict[str, Value] = {}
-        for file in reversed(self.files):
-            values |= file.values(command, settings)
-        return values
 
 
 def is_personal(setting: str, text: str) -> bool:
@@ -130,50 +100,55 @@ def read_config(user_folder: str, commands: Commands) -> Config:
     Raises:
         UsageError: see `read_file`.
     """
-    named = os.environ.get(FILE_VARIABLE)
-    if named:
-        return Config((read_file(Path(named), commands),))
-    own = Path(user_folder) / FILE_NAME
-    files, ignored = [], []
-    for path in _above():
-        if path != own and not _is_trusted(path):
-            ignored.append(path)
-        elif path != own:
-            files.append(read_file(path, commands, found=True))
-            break
-    if _is_file(own):
-        files.append(read_file(own, commands))
-    return Config(tuple(files), tuple(ignored))
+    own, found, ignored = Path(user_folder) / FILE_NAME, None, list[Path]()
+    if named := os.environ.get(FILE_VARIABLE):
+        files = [Path(named)]
+    else:
+        above = list(_above(own))
+        found = next(filter(_is_trusted, above), None)
+        ignored = above[: above.index(found)] if found else above
+        files = [path for path in (found, own) if path and _is_file(path)]
+    known = commands() if files else {}
+    values: dict[str, dict[str, Value]] = {command: {} for command in known}
+    for path in reversed(files):
+        for command, given in read_file(path, known, found=path is found).items():
+            values[command] |= given
+    return Config(values, tuple(files), tuple(ignored))
 
 
-def read_file(path: Path, commands: Commands, *, found: bool = False) -> File:
-    """Read a diffres.toml.
+def read_file(
+    path: Path, commands: Mapping[str, Collection[str]], *, found: bool = False
+) -> dict[str, dict[str, Value]]:
+    """Read a diffres.toml: what it says to every command that has the setting, and in tables to one.
 
     Args:
-        commands: gives the commands that may have a table, with their settings. found: see `File`.
+        commands: those that may have a table, with their settings. found: see `Value`.
+
+    Returns:
+        A command's name -> its settings that have a value.
 
     Raises:
         UsageError: it cannot be read, is not TOML, or names a setting or a command that does not exist.
     """
-    content, known = read_toml(Path(_shown(path))), commands()
-    everywhere = {name for settings in known.values() for name in settings}
+    content = read_toml(Path(_shown(path)))
+    everywhere = {name for settings in commands.values() for name in settings}
     tables = {name: entry for name, entry in content.items() if isinstance(entry, dict)}
     for name in tables:
-        _require_known(f"{_shown(path)}: [{name}]", name, known, "command with settings")
-    general = {name: entry for name, entry in content.items() if name not in tables}
-    return File(
-        path,
-        _values(path, general, everywhere, ""),
-        {name: _values(path, table, known[name], f"[{name}] ") for name, table in tables.items()},
-        found,
-    )
+        _require_known(f"{_shown(path)}: [{name}]", name, commands, "command with settings")
+    shared = {name: entry for name, entry in content.items() if name not in tables}
+    general = _values(path, shared, everywhere, "", found)
+    return {
+        name: {key: value for key, value in general.items() if key in settings}
+        | _values(path, tables.get(name, {}), settings, f"[{name}] ", found)
+        for name, settings in commands.items()
+    }
 
 
-def check_environment(settings: Callable[[], Iterable[str]]) -> None:
+def check_environment(commands: Commands) -> None:
     """Refuse a DIFFRES_* variable that is a setting misspelt; others may mean something to others.
 
     Args:
-        settings: gives the names of all settings; asked only where there is a variable to check.
+        commands: gives all commands with their settings; asked only where there is a variable to check.
 
     Raises:
         UsageError: see above.
@@ -182,7 +157,7 @@ def check_environment(settings: Callable[[], Iterable[str]]) -> None:
     names = [name for name in os.environ if name.startswith(PREFIX) and name not in others]
     if not names:
         return
-    known = [*map(variable, settings()), *others]
+    known = [*{variable(setting) for settings in commands().values() for setting in settings}, *others]
     for name in names:
         near = get_close_matches(name, known, n=1, cutoff=0.8)
         if near and name not in known:
@@ -190,26 +165,20 @@ def check_environment(settings: Callable[[], Iterable[str]]) -> None:
 
 
 def _values(
-    path: Path, entries: Mapping[str, object], settings: Collection[str], table: str
+    path: Path, entries: Mapping[str, object], settings: Collection[str], table: str, found: bool
 ) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for key, entry in entries.items():
-        name = key.replace("_", "-")
-        _require_known(f"{_shown(path)}: {table}{key}", name, settings, "setting")
+        name, origin = key.replace("_", "-"), f"{_shown(path)}: {table}{key}"
+        _require_known(origin, name, settings, "setting")
         if name in values:  # TOML itself refuses one key twice
-            raise UsageError(f"{_shown(path)}: {table}{key}: given twice, with - and with _")
-        values[name] = _value(path, name, entry, f"{_shown(path)}: {table}{key} = ")
+            raise UsageError(f"{origin}: given twice, with - and with _")
+        if not isinstance(entry, (bool, int, float, str)):
+            raise UsageError(f"{origin} = {entry}: expected text in quotes, a number, true or false")
+        text = str(entry).lower() if isinstance(entry, bool) else str(entry)
+        shown = f'"{text}"' if isinstance(entry, str) else text
+        values[name] = Value(_located(path, name, text), f"{origin} = {shown}", path, found)
     return values
-
-
-def _value(path: Path, name: str, entry: object, origin: str) -> Value:
-    if isinstance(entry, bool):
-        return Value(str(entry).lower(), origin + str(entry).lower(), path)
-    if isinstance(entry, (int, float)):
-        return Value(str(entry), f"{origin}{entry}", path)
-    if isinstance(entry, str):
-        return Value(_located(path, name, entry), f'{origin}"{entry}"', path)
-    raise UsageError(f"{origin}{entry}: expected text in quotes, a number, true or false")
 
 
 def _located(path: Path, name: str, text: str) -> str:
@@ -227,12 +196,13 @@ def _require_known(origin: str, name: str, known: Collection[str], kind: str) ->
     raise UsageError(f"{origin}: no such {kind}; {hint}")
 
 
-def _above() -> Iterator[Path]:
-    """The files in the working directory and the folders above it, the nearest first."""
+def _above(own: Path) -> Iterator[Path]:
+    """The files in the working directory and the folders above it, the nearest first, but for the user's."""
     here = _working_directory()
     for folder in (here, *here.parents) if here else ():
-        if _is_file(folder / FILE_NAME):
-            yield folder / FILE_NAME
+        path = folder / FILE_NAME
+        if path != own and _is_file(path):
+            yield path
 
 
 def _is_file(path: Path) -> bool:

@@ -39,7 +39,7 @@ def _map(path: Path) -> Any:
 
 
 def _settings(path: Path) -> Any:
-    return read_file(path, lambda: {"tag": ["fps", "labels"]})
+    return read_file(path, {"tag": ["fps", "labels"]})
 
 
 def _plan(path: Path) -> Any:

@@ -20,7 +20,6 @@ from diffres_cli.config import (
     check_environment,
     is_personal,
     read_config,
-    variable,
 )
 from diffres_cli.errors import DiffresError, SettingError, UsageError
 
@@ -32,7 +31,8 @@ class SettableCommand(TyperCommand):
     """A command whose errors name what set the wrong value, and whose options stand under headings."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As any command, but an error names the variable or the line that set the wrong value."""
+        """As any command, with the defaults that files state."""
+        _set_defaults(ctx)
         with _origins_named(ctx):
             return super().parse_args(ctx, args)
 
@@ -61,31 +61,24 @@ class SettableCommand(TyperCommand):
         try:
             return super().invoke(ctx)
         except SettingError as error:
-            raise UsageError(_spelled(error, ctx)) from error
+            raise UsageError(_with_origin(error, ctx)) from error
         except DiffresError as error:
-            error.args = (_with_model_origin(str(error), ctx),)
+            error.args = (_with_origin(error, ctx),)
             raise
 
 
 def load(context: typer.Context) -> None:
-    """Give every command below `context` the defaults that the user's file states.
+    """Read the user's file, for every command below `context`.
 
     Raises:
         UsageError: a file that is not right, or a variable that is misspelt.
     """
-    group: Any = context.command
-    check_environment(
-        lambda: {name for command in _commands(group).values() for name in settings_of(command)}
-    )
-    files = read_config(typer.get_app_dir("diffres"), lambda: _tables(group))
-    context.meta[_META] = files
-    if files.files:  # without one, no other command is imported to look for its settings
-        context.default_map = _defaults(group, files)
 
+    def commands() -> dict[str, dict[str, Any]]:  # imports all of them
+        return {name: settings_of(command) for name, command in _settable(context.command).items()}
 
-def _tables(group: Any) -> dict[str, Any]:
-    """The commands that may have a table in a file, with their settings."""
-    return {name: names for name, command in group.commands.items() if (names := settings_of(command))}
+    check_environment(commands)
+    context.meta[_META] = read_config(typer.get_app_dir("diffres"), commands)
 
 
 def is_typed(context: typer.Context, name: str) -> bool:
@@ -113,13 +106,14 @@ def config(
     """
     words = command or [_DEFAULT_COMMAND]
     root = context.find_root()
-    known = {name: each for name, each in _commands(root.command).items() if settings_of(each)}
+    known = _settable(root.command)
     name = next((name for name in known if words[: len(name.split())] == name.split()), None)
     if name is None:
         raise UsageError(f"diffres config {words[0]}: no command with settings; choose {', '.join(known)}")
     files: Config = context.meta[_META]
-    rows = [("setting", "value", "from"), *_rows(known[name], name, words[len(name.split()) :], root)]
-    held = " and ".join(str(file.path) for file in files.files) or f"no {FILE_NAME}"
+    below = known[name].context_class(known[name], info_name=name, parent=root)
+    rows = [("setting", "value", "from"), *_rows(below, words[len(name.split()) :])]
+    held = " and ".join(map(str, files.files)) or f"no {FILE_NAME}"
     print_result(f"diffres {name}, with {held}\n")
     for path in files.ignored:
         print_result(f"{_ignored(path)}\n")
@@ -127,19 +121,16 @@ def config(
     print_table(*rows)
 
 
-def _rows(command: Any, name: str, arguments: list[str], root: Any) -> Iterator[tuple[str, ...]]:
-    defaults: Any = root.default_map or {}
-    for word in name.split():
-        defaults = defaults.get(word, {})
-    context = command.context_class(command, info_name=word, parent=root, default_map=defaults)
-    given, _, _ = command.make_parser(context).parse_args(arguments)
-    for setting, parameter in settings_of(command).items():
+def _rows(context: Any, arguments: list[str]) -> Iterator[tuple[str, ...]]:
+    _set_defaults(context)
+    given, _, _ = context.command.make_parser(context).parse_args(arguments)
+    for setting, parameter in settings_of(context.command).items():
         with _origins_named(context):
             parameter.handle_parse_result(context, given, [])
-        _refuse_personal(context, setting, parameter)
+        _check_personal(context, setting, parameter)
         value = context.params[parameter.name]
         shown = str(value).lower() if isinstance(value, bool) else "–" if value is None else str(value)
-        yield setting, shown, _source(context, parameter)
+        yield setting, shown, _source(context, parameter)[0]
 
 
 @contextmanager
@@ -149,48 +140,49 @@ def _origins_named(context: Any) -> Iterator[None]:
         yield
     except Exception as error:  # the parser's own, whichever package its classes live in
         parameter, message = getattr(error, "param", None), getattr(error, "message", "")
-        origin = parameter and _origin(context, parameter)
+        origin = parameter and _source(context, parameter)[1]
         if not origin:
             raise
         raise UsageError(f"{origin}: {message.rstrip('.')}") from error
 
 
-def _source(context: Any, parameter: Any) -> str:
-    source = context.get_parameter_source(parameter.name)
+def _source(context: Any, parameter: Any) -> tuple[str, str]:
+    """What set a parameter; and the same with the value, for messages, "" for a flag or the default."""
     if value := _in_file(context, parameter):
-        return str(value.path)
-    names = {"COMMANDLINE": "flag", "ENVIRONMENT": variable(_setting(parameter))}
-    return names.get(source.name if source else "", "default")
-
-
-def _origin(context: Any, parameter: Any) -> str | None:
-    """What set a parameter, with the value: a variable, or a line of a file. None for anything else."""
+        return str(value.path), value.origin
     source = context.get_parameter_source(parameter.name)
     if source is not None and source.name == "ENVIRONMENT":
-        name = variable(_setting(parameter))
-        return f"{name}={os.environ.get(name, '')}"
-    value = _in_file(context, parameter)
-    return value.origin if value else None
+        return parameter.envvar, f"{parameter.envvar}={os.environ.get(parameter.envvar, '')}"
+    return "flag" if is_typed(context, parameter.name) else "default", ""
 
 
 def _in_file(context: Any, parameter: Any) -> Value | None:
     """The value of a file, where neither a flag nor a variable counts before it."""
-    files: Config | None = context.meta.get(_META)
     source = context.get_parameter_source(parameter.name)
-    if files is None or not parameter.envvar or source is None or source.name != "DEFAULT_MAP":
+    if source is None or source.name != "DEFAULT_MAP":
         return None
-    name = _setting(parameter)
-    return files.values(context.info_name, [name]).get(name)
+    return _in_files(context).get(_setting(parameter))
+
+
+def _in_files(context: Any) -> dict[str, Value]:
+    """What the files say to the command of a context, by setting."""
+    files: Config | None = context.meta.get(_META)  # none where the shell completes a line
+    return files.values.get(context.command_path.partition(" ")[2], {}) if files else {}
+
+
+def _set_defaults(context: Any) -> None:
+    settings = settings_of(context.command)
+    context.default_map = {settings[name].name: value.text for name, value in _in_files(context).items()}
 
 
 def _check_found(context: Any) -> None:
-    """Refuse what a file that was found may not set; say once which one holds, and which are ignored."""
+    """Refuse what a file that was found may not set. Name the one that sets anything, and those ignored."""
     files: Config = context.meta[_META]
     settings, used = settings_of(context.command), dict[str, Value]()
     if not settings:
         return
     for name, parameter in settings.items():
-        _refuse_personal(context, name, parameter)
+        _check_personal(context, name, parameter)
         if (value := _in_file(context, parameter)) and value.found:
             used[name] = value
     if context.params.get("quiet") and "quiet" not in used:
@@ -201,13 +193,13 @@ def _check_found(context: Any) -> None:
         print_message(f"settings from {path}")
 
 
-def _refuse_personal(context: Any, setting: str, parameter: Any) -> None:
+def _check_personal(context: Any, setting: str, parameter: Any) -> None:
     value = _in_file(context, parameter)
     if value and value.found and is_personal(setting, value.text):
         own = Path(typer.get_app_dir("diffres")) / FILE_NAME
         raise UsageError(
             f"{value.origin}: not for a file that comes with a folder: give it as an option, as "
-            f"{variable(setting)}, or in your own {own}"
+            f"{parameter.envvar}, or in your own {own}"
         )
 
 
@@ -215,18 +207,17 @@ def _ignored(path: Path) -> str:
     return f"{path}: ignored, as it belongs to another user; {FILE_VARIABLE} can name it"
 
 
-def _spelled(error: SettingError, context: Any) -> str:
-    """The message with the setting as it was given: a flag, a variable or a line of a file."""
-    option = error.setting.replace("_", "-")
-    parameter = settings_of(context.command).get(option)
-    origin = _origin(context, parameter) if parameter else None
-    return f"{origin}: {error.problem}" if origin else error.describe(f"--{option}")
+def _with_origin(error: DiffresError, context: Any) -> str:
+    """The message with what set the value: --fps, DIFFRES_FPS=200 or a line of a file.
 
-
-def _with_model_origin(message: str, context: Any) -> str:
-    """A message about a model, which names no setting, with what set the model: DIFFRES_MODEL=name, say."""
-    parameter = settings_of(context.command).get("model")
-    origin = _origin(context, parameter) if parameter else None
+    A message about a model names no setting: it has the model's in front, unless that was typed.
+    """
+    settings, message = settings_of(context.command), str(error)
+    if isinstance(error, SettingError):
+        option = error.setting.replace("_", "-")
+        origin = _source(context, settings[option])[1] if option in settings else ""
+        return f"{origin}: {error.problem}" if origin else error.describe(f"--{option}")
+    origin = _source(context, settings["model"])[1] if "model" in settings else ""
     return f"{origin}: {message}" if origin and str(context.params.get("model")) in message else message
 
 
@@ -236,23 +227,12 @@ def _setting(parameter: Any) -> str:
     return longest.lstrip("-")
 
 
-def _commands(group: Any, above: str = "") -> dict[str, Any]:
-    """All commands below a group, by what is typed for them."""
+def _settable(group: Any, above: str = "") -> dict[str, Any]:
+    """The commands below a group that have settings, by what is typed for them."""
     found: dict[str, Any] = {}
     for name, command in group.commands.items():
-        inner = _commands(command, f"{above}{name} ") if hasattr(command, "commands") else {}
-        found |= inner or {above + name: command}
-    return found
-
-
-def _defaults(group: Any, files: Config) -> dict[str, Any]:
-    """Click's default map: parameters by name, commands below as maps of their own."""
-    defaults: dict[str, Any] = {}
-    for name, command in group.commands.items():
         if hasattr(command, "commands"):
-            defaults[name] = _defaults(command, files)
-        else:
-            settable = settings_of(command)
-            values = files.values(name, settable)
-            defaults[name] = {settable[key].name: value.text for key, value in values.items()}
-    return defaults
+            found |= _settable(command, f"{above}{name} ")
+        elif settings_of(command):
+            found[above + name] = command
+    return found
