@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import (
@@ -17,9 +18,12 @@ from diffres_cli.checkpoint.find import (
     check_folder,
 )
 from diffres_cli.checkpoint.hub.reference import Reference
-from diffres_cli.checkpoint.hub.upload import upload
-from diffres_cli.errors import ModelError
+from diffres_cli.checkpoint.hub.session import hub_session
+from diffres_cli.errors import ModelError, OutputError, UsageError
 from diffres_cli.text import NotTextError, lines_of
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 FACTS = (
     "architecture",
@@ -55,14 +59,36 @@ def push(
         UsageError: the reference names a revision, or `private` and the model is public.
         OutputError: the hub refuses or cannot be reached; it is unchanged then.
     """
+    if reference.revision is not None:
+        raise UsageError(f"{reference}: a push makes a commit of its own: write {Reference(reference.repo)}")
     problems = check_folder(folder, complete=True) or contradictions(folder, read_card(folder / ONNX_NAME))
     if problems:
         raise ModelError(
             f"{folder}: not pushed: {'; '.join(problems)}: `diffres export` writes complete folders"
         )
+    with hub_session(reference, writing=True) as api:
+        api.create_repo(reference.repo, private=private or None, exist_ok=True)
+        info = api.model_info(reference.repo)
+        if private and not info.private:
+            raise UsageError(f"{reference}: exists and is public: make it private on the hub, or push it so")
+        there = {file.rfilename for file in info.siblings or []}
+        changes = _changes(folder, there)
+        commit = api.create_commit(reference.repo, changes, commit_message=f"diffres: {folder.name}")
+    if not commit.oid:
+        raise OutputError(f"{reference}: the hub made no commit")
+    return reference.at(commit.oid)
+
+
+def _changes(folder: Path, there: Collection[str]) -> list[CommitOperationAdd | CommitOperationDelete]:
+    """The files of a checkpoint that are here, and the removal of those that are only on the hub."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
     names = [*REQUIRED, *(name for name in OPTIONAL if (folder / name).exists())]
-    stale = [name for name in OPTIONAL if name not in names]
-    return upload(folder, names, reference, stale=stale, private=private, message=f"diffres: {folder.name}")
+    stale = [name for name in OPTIONAL if name not in names and name in there]
+    return [
+        *(CommitOperationAdd(name, folder / name) for name in names),
+        *(CommitOperationDelete(name) for name in stale),
+    ]
 
 
 def contradictions(folder: Path, card: ModelCard) -> list[str]:

@@ -2,10 +2,8 @@
 
 reference.py  what a user writes, and what a record says
 cache.py      what is here already, found and removed without a network
+session.py    the hub library's API: what goes wrong in one line, and no warnings of its own
 download.py   the files asked for, and no others, verified; a cut download resumes
-upload.py     files as one commit
-failures.py   what went wrong, in one line
-quiet.py      the library's own warnings and bars
 
 HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE mean what they mean everywhere.
 """

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from diffres_cli import __version__
 from diffres_cli.checkpoint.hub.cache import cache_folder, point, remove, repo_folder
-from diffres_cli.checkpoint.hub.failures import MOVE_CACHE, explained
-from diffres_cli.checkpoint.hub.quiet import quiet_library
 from diffres_cli.checkpoint.hub.reference import COMMIT, Reference
+from diffres_cli.checkpoint.hub.session import MOVE_CACHE, hub_session
 from diffres_cli.errors import ModelError
 from diffres_cli.transfer import Remote, TransferError, fetch, find_difference
 
 if TYPE_CHECKING:
+    from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoSibling
 
 _LARGEST_TEXT = 2**24  # bytes
@@ -82,9 +82,9 @@ def download(
             f"{reference}: not in the cache ({cache_folder()}), and offline or HF_HUB_OFFLINE forbids the "
             f"network: run `diffres models install {reference}` with one"
         )
-    with quiet_library(), explained(reference):
-        commit, blobs = _state(reference, names)
-        _refuse_oversized(reference, blobs)
+    with hub_session(reference) as api:
+        commit, blobs = _state(api, reference, names)
+        _check_sizes(reference, blobs)
         pinned = reference.at(commit)
         folder = repo_folder(reference) / "snapshots" / commit
         for blob in blobs:
@@ -98,11 +98,10 @@ def download(
     return folder
 
 
-def _state(reference: Reference, names: Sequence[str]) -> tuple[str, list[Blob]]:
+def _state(api: HfApi, reference: Reference, names: Sequence[str]) -> tuple[str, list[Blob]]:
     """The commit a revision means on the hub, and what it says of the files."""
-    from huggingface_hub import HfApi, constants
+    from huggingface_hub import constants
 
-    api = HfApi(library_name="diffres", library_version=__version__)
     try:
         info = api.model_info(
             reference.repo,
@@ -125,8 +124,8 @@ def _state(reference: Reference, names: Sequence[str]) -> tuple[str, list[Blob]]
     return info.sha or "", blobs
 
 
-def _refuse_oversized(reference: Reference, blobs: Sequence[Blob]) -> None:
-    """The disk's room limits a model alone: what is read as text goes through memory."""
+def _check_sizes(reference: Reference, blobs: Sequence[Blob]) -> None:
+    """Raises ModelError where a text has the size of a model: texts go through memory."""
     for blob in blobs:
         if blob.size > _LARGEST_TEXT and not blob.name.endswith((".onnx", ".safetensors")):
             raise ModelError(

@@ -1,11 +1,14 @@
-"""What went wrong between here and the hub, in one line."""
+"""The hub library's API: what goes wrong in one line, and no warnings of its own."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging import ERROR
 from typing import TYPE_CHECKING
 
+from diffres_cli import __version__
 from diffres_cli.checkpoint.hub.reference import Reference
 from diffres_cli.errors import DiffresError, ModelError, OutputError, UsageError
 from diffres_cli.files import reason
@@ -13,6 +16,7 @@ from diffres_cli.imports import import_failure
 from diffres_cli.transfer import is_connection_error
 
 if TYPE_CHECKING:
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
 MOVE_CACHE = "make room, or move HF_HOME"
@@ -21,15 +25,16 @@ _NEVER_CONNECTED = ("ConnectError", "ConnectTimeout", "InvalidURL", "ProxyError"
 
 
 @contextmanager
-def explained(reference: Reference, *, writing: bool = False) -> Iterator[None]:
-    """Turn what the hub library raises into errors of ours.
+def hub_session(reference: Reference, *, writing: bool = False) -> Iterator[HfApi]:
+    """The API, within a block that turns what the hub library raises into errors of ours.
 
     Raises:
         UsageError: no such model or revision. ModelError: it cannot be fetched. OutputError: the disk is
         full, or with `writing` anything the hub refuses.
     """
     try:
-        yield
+        with _silenced_library() as api:
+            yield api
     except DiffresError:
         raise
     except Exception as error:  # of three libraries, which share no base class
@@ -39,6 +44,30 @@ def explained(reference: Reference, *, writing: bool = False) -> Iterator[None]:
         raise found from error
 
 
+@contextmanager
+def _silenced_library() -> Iterator[HfApi]:
+    """Without warnings, since errors of ours repeat them, and with progress bars on a terminal only."""
+    from huggingface_hub import HfApi, constants, logging
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    verbosity = logging.get_verbosity()
+    shown = sys.stderr.isatty() or constants.HF_HUB_DISABLE_PROGRESS_BARS is not None
+    change = not shown and not are_progress_bars_disabled()
+    logging.set_verbosity(ERROR)
+    if change:
+        disable_progress_bars()
+    try:
+        yield HfApi(library_name="diffres", library_version=__version__)
+    finally:
+        logging.set_verbosity(verbosity)
+        if change:
+            enable_progress_bars()
+
+
 def _explanation(error: BaseException, reference: Reference, writing: bool) -> DiffresError | None:
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
@@ -46,7 +75,8 @@ def _explanation(error: BaseException, reference: Reference, writing: bool) -> D
     if isinstance(error, OfflineModeIsEnabled):
         return kind(f"{reference}: HF_HUB_OFFLINE forbids the network: unset it")
     if isinstance(error, HfHubHTTPError):
-        return _refusal(error, reference, writing, kind)
+        is_usage, message = _refusal(error, reference, writing)
+        return (UsageError if is_usage else kind)(f"{reference}: {message}")
     if is_connection_error(error):
         return kind(f"{reference}: {_no_connection(error, writing)}")
     if error.__cause__ is not None:  # the library wraps what happens in its threads
@@ -57,34 +87,25 @@ def _explanation(error: BaseException, reference: Reference, writing: bool) -> D
     return None
 
 
-def _refusal(
-    error: HfHubHTTPError, reference: Reference, writing: bool, kind: type[DiffresError]
-) -> DiffresError:
-    from huggingface_hub import constants
+def _refusal(error: HfHubHTTPError, reference: Reference, writing: bool) -> tuple[bool, str]:
+    """Whether the request was wrong, and what the hub answered."""
+    from huggingface_hub import constants, get_token
     from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RevisionNotFoundError
 
     status, hub = error.response.status_code, constants.ENDPOINT
     if isinstance(error, RevisionNotFoundError):
-        return UsageError(
-            f"{reference}: {hub} has the model, not this revision: give a branch, tag or commit"
-        )
+        return True, f"{hub} has the model, not this revision: give a branch, tag or commit"
     if isinstance(error, GatedRepoError):
-        return kind(f"{reference}: first ask for access at {hub}/{reference.repo}, then {_GIVE_TOKEN}")
+        return False, f"first ask for access at {hub}/{reference.repo}, then {_GIVE_TOKEN}"
     if status in (401, 403):
-        return kind(f"{reference}: {_not_allowed(status, writing)}")
+        return False, _not_allowed(status, writing)
     if isinstance(error, EntryNotFoundError):
-        return kind(f"{reference}: {hub} lists {error.response.url.path}, and does not have it: try again")
-    if status == 404:
-        return UsageError(f"{reference}: unknown to {hub}: check the name; if it is private, {_if_private()}")
-    said = (error.server_message or "").partition("\n")[0] or "busy or down, try again later"
-    return kind(f"{reference}: {hub} answered {status}: {said}")
-
-
-def _if_private() -> str:
-    """A hub answers as if there were no such model to who may not read it, too."""
-    from huggingface_hub import get_token
-
-    return _GIVE_TOKEN if get_token() is None else f"the token given may not read it: {_GIVE_TOKEN}"
+        return False, f"{hub} lists {error.response.url.path}, and does not have it: try again"
+    if status == 404:  # also where the model is private, to who may not read it
+        token = _GIVE_TOKEN if get_token() is None else f"the token given may not read it: {_GIVE_TOKEN}"
+        return True, f"unknown to {hub}: check the name; if it is private, {token}"
+    answer = (error.server_message or "").partition("\n")[0] or "busy or down, try again later"
+    return False, f"{hub} answered {status}: {answer}"
 
 
 def _not_allowed(status: int, writing: bool) -> str:
@@ -95,7 +116,6 @@ def _not_allowed(status: int, writing: bool) -> str:
         return f"the token given may not {doing} it ({status}): give another: {_GIVE_TOKEN}"
     if writing:
         return f"writing needs a token ({status}): {_GIVE_TOKEN}"
-    # A hub does not tell strangers which of the two it is.
     return f"no such model, or a private one ({status}): check the name, or give a token: {_GIVE_TOKEN}"
 
 
