@@ -100,6 +100,21 @@ def test_a_damaged_checkpoint(tmp_path: Path) -> None:
     assert refused(folder).endswith("install it again")
 
 
+def test_a_checkpoint_whose_graph_is_gone_is_not_run_on_its_weights(tmp_path: Path) -> None:
+    folder = shutil.copytree(SHIPPED, tmp_path / "copy")
+    assert (folder / "weights.safetensors").exists()
+    (folder / "model.onnx").unlink()
+    assert "SHA256SUMS lists model.onnx, which is gone: install the model again" in refused(folder)
+
+
+def test_a_file_without_checksums_cannot_be_checked(tmp_path: Path) -> None:
+    alone = shutil.copy(SHIPPED / "model.onnx", tmp_path / "alone.onnx")
+    result = invoke("models", "check", alone)
+    assert (result.code, result.out) == (2, "")
+    assert "alone.onnx: no SHA256SUMS lies beside it" in result.complaint
+    assert invoke("models", "check", SHIPPED / "model.onnx").out.endswith("model.onnx  intact\n")
+
+
 @pytest.mark.parametrize("gone", ["model.onnx", "labels.csv", "README.md", "SHA256SUMS"])
 def test_check_misses_a_file_of_a_shipped_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str

@@ -66,11 +66,10 @@ def hub_models() -> dict[str, Path]:
 
     A download that was cut off is none: no branch means it yet, and its graph, which comes last, is missing.
     """
-    found = ((reference, folder) for reference, folder in snapshots() if _is_checkpoint(folder))
     return {
         str(reference): folder
-        for reference, folder in found
-        if _holds(folder, ONNX_NAME) or branches(reference)
+        for reference, folder in snapshots()
+        if _is_checkpoint(folder) and (_holds(folder, ONNX_NAME) or branches(reference))
     }
 
 
@@ -92,7 +91,7 @@ def find_model(model: str | Path, *, weights: bool = False, offline: bool = Fals
         return _on_hub(Reference.parse(str(model)), weights, offline)
     path = shipped_models().get(str(model), Path(model))
     if path.is_dir():
-        return _in_folder(path, weights)
+        return _file_in(path, weights)
     if not path.exists():
         raise UsageError(_unknown(str(model)))
     if path.suffix not in (".onnx", ".safetensors"):
@@ -117,13 +116,9 @@ def install_model(model: str, *, weights: bool = False, offline: bool = False) -
     """
     from diffres_cli.checkpoint.hub.download import download
 
-    names = (
-        *REQUIRED[:-1],
-        *((WEIGHTS_NAME,) if weights else ()),
-        ONNX_NAME,
-    )  # the graph last: then all is there
-    check = partial(_check_sums, model)
-    return download(Reference.parse(model), names, check, offline=offline)
+    # The graph last: then all is there.
+    names = [*REQUIRED[:-1], *([WEIGHTS_NAME] if weights else []), ONNX_NAME]
+    return download(Reference.parse(model), names, partial(_check_sums, model), offline=offline)
 
 
 def remove_model(model: str) -> list[str]:
@@ -227,13 +222,15 @@ def _stated_sums(folder: Path) -> dict[str, str]:
     return {name.lstrip("*"): digest for digest, _, name in (line.partition("  ") for line in lines) if name}
 
 
-def _in_folder(folder: Path, weights: bool) -> Path:
+def _file_in(folder: Path, weights: bool) -> Path:
     wanted = folder / (WEIGHTS_NAME if weights else ONNX_NAME)
-    if not weights and not wanted.exists() and (folder / WEIGHTS_NAME).exists():
+    if wanted.exists():
+        return wanted
+    if wanted.name in _stated_sums(folder):
+        raise ModelError(f"{folder}: {SUMS_NAME} lists {wanted.name}, which is gone: install the model again")
+    if (folder / WEIGHTS_NAME).exists():
         return folder / WEIGHTS_NAME  # a training run's, which torch can run
-    if not wanted.exists():
-        raise ModelError(f"{folder}: a checkpoint folder must hold {wanted.name}, and this one does not")
-    return wanted
+    raise ModelError(f"{folder}: a checkpoint folder must hold {wanted.name}, and this one does not")
 
 
 def _unknown(model: str) -> str:

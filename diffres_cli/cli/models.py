@@ -145,23 +145,28 @@ def _installed() -> dict[str, Path]:
 
 
 def _folder(name: str) -> Path:
-    """Of a model that is here, also where files of it are gone.
+    """The folder of a model that is here, also where files of it are gone.
 
     Raises:
-        UsageError: it is not.
+        UsageError: it is not, or is a file that no checksum was stated for.
     """
-    from diffres_cli.checkpoint.find import find_model
+    from diffres_cli.checkpoint.find import SUMS_NAME, find_model
     from diffres_cli.checkpoint.hub.cache import snapshot
     from diffres_cli.checkpoint.hub.reference import Reference, is_reference
 
     installed = _installed()
-    if not is_reference(name):
-        folder = installed.get(name, Path(name))
-        return folder if folder.is_dir() else find_model(name, offline=True).parent
-    found = snapshot(Reference.parse(name))
-    if found is None or found not in installed.values():
-        raise UsageError(f"{name}: not installed; `diffres models` lists what is")
-    return found
+    if is_reference(name):
+        found = snapshot(Reference.parse(name))
+        if found is None or found not in installed.values():
+            raise UsageError(f"{name}: not installed; `diffres models` lists what is")
+        return found
+    path = installed.get(name, Path(name))
+    if path.is_dir():
+        return path
+    folder = find_model(path, offline=True).parent
+    if not (folder / SUMS_NAME).exists():
+        raise UsageError(f"{name}: no {SUMS_NAME} lies beside it to check it against: name a model's folder")
+    return folder
 
 
 def _row(name: str, folder: Path) -> tuple[str, ...]:
