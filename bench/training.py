@@ -29,12 +29,12 @@ from torch.utils.data import DataLoader
 from diffres_cli.nn.objectives import empty_frames, frame_rms
 from diffres_cli.recipes.files import recipe_for
 from diffres_cli.recipes.recipe import Recipe
-from diffres_cli.training.augment import masked, mix, shifted
-from diffres_cli.training.batches import LegSampler, Plan
-from diffres_cli.training.material import Heard, Material, TrainingClips
-from diffres_cli.training.objective import objective
-from diffres_cli.training.prepare import find, prepare
-from diffres_cli.training.start import starting_network
+from diffres_cli.training.augment import mask_spectrogram, mix, shift_waveform
+from diffres_cli.training.batches import BatchPlan, PartSampler
+from diffres_cli.training.clips import ClipSource, TrainBatch, TrainBatches
+from diffres_cli.training.data import decode_data, find_data
+from diffres_cli.training.loss import training_loss
+from diffres_cli.training.start import initial_network
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "bench-training.md"
@@ -73,23 +73,24 @@ def main() -> None:
 
 
 def measure(recipe: Recipe, device: torch.device, steps: int, rounds: int) -> str:
-    prepare(find(recipe, 1), recipe, lambda *_: None)  # decoded by now, whatever was there before
+    decode_data(find_data(recipe, 1), recipe, lambda *_: None)  # decoded by now, whatever was there before
     began = time.perf_counter()
-    prepared = prepare(find(recipe, 1), recipe, lambda *_: None)
-    loader = batches(recipe, prepared.train)
+    found = find_data(recipe, 1)
+    data = decode_data(found, recipe, lambda *_: None)
+    loader = batches(recipe, data.train)
     kept = next(loader)
     start = time.perf_counter() - began
-    network = starting_network(recipe, prepared.dataset, "bench").to(device).train()
+    network = initial_network(recipe, found.dataset, "bench").to(device).train()
     adam = torch.optim.Adam(network.parameters())
     mean_rate = (recipe.rate.minimum * recipe.rate.maximum) ** 0.5
 
-    def step(batch: Heard, fps: float) -> Tensor:
+    def step(batch: TrainBatch, fps: float) -> Tensor:
         batch = on(batch, device)
-        waveform = mix(shifted(batch.waveform, batch.shifts), batch.shares)
-        mel = masked(network.front_end(waveform), batch.masks)
+        waveform = mix(shift_waveform(batch.waveform, batch.shifts), batch.shares)
+        mel = mask_spectrogram(network.front_end(waveform), batch.masks)
         empty = empty_frames(frame_rms(waveform, network.card.mel))
         targets = mix(batch.targets, batch.shares)
-        loss = objective(network.from_spectrogram(mel, fps), empty, targets, recipe.loss).total
+        loss = training_loss(network.from_spectrogram(mel, fps), empty, targets, recipe.loss).total
         adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         adam.step()
@@ -104,20 +105,20 @@ def measure(recipe: Recipe, device: torch.device, steps: int, rounds: int) -> st
     }
     rates = timed(loops, steps * recipe.training.batch_size, rounds, device)
     return PAGE_TEXT.format(
-        device=device, steps=steps, rounds=rounds, machine=machine(device), clips=len(prepared.train),
+        device=device, steps=steps, rounds=rounds, machine=machine(device), clips=len(data.train),
         name=recipe.data.dataset, batch=recipe.training.batch_size, architecture=recipe.model.architecture,
         rows=rows(rates), start=start, fps=mean_rate,
     )  # fmt: skip
 
 
-def batches(recipe: Recipe, material: Material) -> Iterator[Heard]:
-    plan = Plan(len(material), recipe.training.batch_size, seed=0)
+def batches(recipe: Recipe, source: ClipSource) -> Iterator[TrainBatch]:
+    plan = BatchPlan(len(source), recipe.training.batch_size, seed=0)
     for epoch in count():
-        sampler = LegSampler(plan, partial(int, epoch))
-        yield from DataLoader(TrainingClips(material, recipe), batch_size=None, sampler=sampler)
+        sampler = PartSampler(plan, partial(int, epoch))
+        yield from DataLoader(TrainBatches(source, recipe), batch_size=None, sampler=sampler)
 
 
-def on(batch: Heard, device: torch.device) -> Heard:
+def on(batch: TrainBatch, device: torch.device) -> TrainBatch:
     tensors: dict[str, Any] = {
         name: value.to(device) for name, value in batch._asdict().items() if isinstance(value, Tensor)
     }

@@ -62,7 +62,7 @@ LONGEST_FILE = 300
 LONGEST_FUNCTION = 45
 
 # What the messages of these packages still call by flags; SettingError takes their place.
-NAME_FLAGS = {"batch", "comparison", "training"}
+NAME_FLAGS = {"batch", "comparison"}
 OTHER_PROGRAMS = {"--force-reinstall", "--ntasks-per-node", "--porcelain"}
 
 # In pieces, so that this file keeps the rule it checks.

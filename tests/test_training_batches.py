@@ -13,50 +13,57 @@ from hypothesis import strategies as st
 
 from diffres_cli.recipes.files import RECIPES, read_recipe
 from diffres_cli.recipes.recipe import Augment
-from diffres_cli.training.augment import mask_edges, masked, mix, mixup_partners, mixup_shares, shifted
-from diffres_cli.training.batches import Plan, generator
-from diffres_cli.training.material import SoftTargets, Targets, drawn_rate
+from diffres_cli.training.augment import (
+    mask_edges,
+    mask_spectrogram,
+    mix,
+    mixup_partners,
+    mixup_weights,
+    shift_waveform,
+)
+from diffres_cli.training.batches import BatchPlan, batch_generator
+from diffres_cli.training.clips import SoftTargets, Targets, random_rate
 
 plans = st.builds(
-    Plan,
+    BatchPlan,
     clips=st.integers(8, 200),
     batch_size=st.sampled_from([8, 16, 24]),
     seed=st.integers(0, 3),
     accumulate=st.sampled_from([1, 2, 4]),
-    leg=st.integers(1, 9),
+    checkpoint_every=st.integers(1, 9),
 )
 
 
 @given(plans, st.integers(0, 3))
-def test_legs_together_are_an_epoch_and_no_clip_comes_twice(plan: Plan, epoch: int) -> None:
-    batches = [b for leg in range(plan.legs) for b in plan.leg_batches(epoch * plan.legs + leg)]
+def test_legs_together_are_an_epoch_and_no_clip_comes_twice(plan: BatchPlan, epoch: int) -> None:
+    batches = [b for part in range(plan.parts) for b in plan.part_batches(epoch * plan.parts + part)]
     assert [batch.number for batch in batches] == list(range(plan.updates * plan.accumulate))
     assert {batch.epoch for batch in batches} == {epoch}
-    heard = np.concatenate([batch.clips for batch in batches])
+    used = np.concatenate([batch.clips for batch in batches])
     whole = min(plan.batch_size, plan.clips)
-    assert len(set(heard.tolist())) == len(heard) == plan.updates * (whole - whole % plan.accumulate)
-    assert plan.clips - len(heard) < plan.batch_size
+    assert len(set(used.tolist())) == len(used) == plan.updates * (whole - whole % plan.accumulate)
+    assert plan.clips - len(used) < plan.batch_size
 
 
 @given(plans)
-def test_legs_end_where_updates_end(plan: Plan) -> None:
-    lengths = [plan.leg_length(leg) for leg in range(plan.legs)]
+def test_parts_end_where_updates_end(plan: BatchPlan) -> None:
+    lengths = [plan.part_length(part) for part in range(plan.parts)]
     assert all(length and length % plan.accumulate == 0 for length in lengths)
     assert max(lengths) - min(lengths) <= plan.accumulate
-    assert plan.leg_length(plan.legs) == lengths[0]  # the next epoch's first
+    assert plan.part_length(plan.parts) == lengths[0]  # the next epoch's first
 
 
 @given(plans, st.integers(0, 20), st.integers(2, 5))
-def test_processes_share_out_what_one_would_hear(plan: Plan, leg: int, world: int) -> None:
-    whole = list(plan.leg_batches(leg))
-    shares = [list(replace(plan, rank=rank, world=world).leg_batches(leg)) for rank in range(world)]
+def test_processes_share_out_one_processs_batches(plan: BatchPlan, part: int, world: int) -> None:
+    whole = list(plan.part_batches(part))
+    shares = [list(replace(plan, rank=rank, world=world).part_batches(part)) for rank in range(world)]
     for one, *parts in zip(whole, *shares, strict=True):
         together = np.concatenate([part.clips for part in parts])
         assert together.tolist() == one.clips.tolist()
-        assert [one.clips[part.mine].tolist() for part in parts] == [part.clips.tolist() for part in parts]
-        assert {part.whole for part in parts} == {len(one.clips)}
+        assert [one.clips[part.rows].tolist() for part in parts] == [part.clips.tolist() for part in parts]
+        assert {part.total for part in parts} == {len(one.clips)}
         if len(one.clips) >= 2 * world:  # mixup's pairs stay together
-            assert all(part.mine.start % 2 == 0 for part in parts)
+            assert all(part.rows.start % 2 == 0 for part in parts)
             assert max(len(part.clips) for part in parts) - min(len(part.clips) for part in parts) <= 3
 
 
@@ -65,51 +72,54 @@ def test_processes_share_out_what_one_would_hear(plan: Plan, leg: int, world: in
 def test_every_recipes_batch_is_shared_by_any_number_of_devices(path: Path, world: int) -> None:
     training = read_recipe(path).training
     plans = [
-        Plan(500, training.batch_size, 0, training.accumulate, rank=rank, world=world)
+        BatchPlan(500, training.batch_size, 0, training.accumulate, rank=rank, world=world)
         for rank in range(world)
     ]
-    shares = [next(plan.leg_batches(0)) for plan in plans]
+    shares = [next(plan.part_batches(0)) for plan in plans]
     assert sum(len(share.clips) for share in shares) == training.batch_size // training.accumulate
     assert all(len(share.clips) for share in shares)
 
 
 @pytest.mark.parametrize("parts", [2, 4])
-def test_an_update_in_parts_hears_what_a_whole_one_hears(parts: int) -> None:
-    whole = [b.clips.tolist() for b in Plan(50, 16, seed=3, leg=2).leg_batches(0)]
-    cut = [b.clips.tolist() for b in Plan(50, 16, seed=3, accumulate=parts, leg=2 * parts).leg_batches(0)]
+def test_an_update_in_parts_takes_the_clips_of_a_whole_one(parts: int) -> None:
+    whole = [b.clips.tolist() for b in BatchPlan(50, 16, seed=3, checkpoint_every=2).part_batches(0)]
+    cut = [
+        b.clips.tolist()
+        for b in BatchPlan(50, 16, seed=3, accumulate=parts, checkpoint_every=2 * parts).part_batches(0)
+    ]
     together = [[clip for part in cut[i : i + parts] for clip in part] for i in range(0, len(cut), parts)]
     assert together == whole
 
 
 def test_epochs_and_seeds_differ_and_repeat() -> None:
-    plan = Plan(50, 10, seed=1)
+    plan = BatchPlan(50, 10, seed=1)
     orders = [plan.order(0), plan.order(1), replace(plan, seed=2).order(0)]
     assert not any((a == b).all() for a, b in [(orders[0], orders[1]), (orders[0], orders[2])])
     assert (plan.order(1) == orders[1]).all()
 
 
 def test_fewer_clips_than_a_batch_are_one_batch() -> None:
-    (batch,) = Plan(5, 32, seed=0).leg_batches(0)
+    (batch,) = BatchPlan(5, 32, seed=0).part_batches(0)
     assert sorted(batch.clips.tolist()) == [0, 1, 2, 3, 4]
 
 
 def test_rebalancing_draws_rare_classes_as_often() -> None:
     targets = Targets([(0,)] * 90 + [(1,)] * 9 + [(0, 1)] + [()], 2)
-    plan = Plan(len(targets), 20, seed=0, weights=targets.weights())
+    plan = BatchPlan(len(targets), 20, seed=0, weights=targets.sampling_weights())
     drawn = np.concatenate([plan.order(epoch) for epoch in range(200)])
-    shares = targets.of(drawn).mean(0)
+    shares = targets.rows(drawn).mean(0)
     assert shares[0] == pytest.approx(shares[1], rel=0.15)
     assert 100 in drawn  # the clip without a label
 
 
 def test_targets_are_the_labels() -> None:
     labels = [(2,), (), (0, 1)]
-    assert Targets(labels, 3).of(np.array([2, 0, 1])).tolist() == [[1, 1, 0], [0, 0, 1], [0, 0, 0]]
+    assert Targets(labels, 3).rows(np.array([2, 0, 1])).tolist() == [[1, 1, 0], [0, 0, 1], [0, 0, 0]]
 
 
 def test_soft_targets_are_squares() -> None:
     table = np.array([[0, 51], [255, 128]], np.uint8)
-    assert SoftTargets(table).of(np.array([1, 0])) == pytest.approx(
+    assert SoftTargets(table).rows(np.array([1, 0])) == pytest.approx(
         np.array([[1, 0.25196], [0, 0.04]]), abs=1e-5
     )
 
@@ -131,16 +141,16 @@ def test_mixing_is_the_weighted_sum_of_neighbours() -> None:
 
 def test_mixing_happens_as_often_as_asked() -> None:
     random = np.random.default_rng(0)
-    shares = mixup_shares(random, 10_000, Augment(mixup=0.3))
+    shares = mixup_weights(random, 10_000, Augment(mixup=0.3))
     assert (shares < 1).mean() == pytest.approx(0.3, abs=0.02)
     assert shares.min() >= 0.5
-    assert (mixup_shares(random, 100, Augment(mixup=0.0)) == 1).all()
+    assert (mixup_weights(random, 100, Augment(mixup=0.0)) == 1).all()
 
 
 @given(st.lists(st.integers(-12, 12), min_size=1, max_size=4))
 def test_shifts_against_a_loop(shifts: list[int]) -> None:
     waveform = torch.arange(1.0, 1 + 10 * len(shifts)).reshape(len(shifts), 10)
-    moved = shifted(waveform, torch.tensor(shifts))
+    moved = shift_waveform(waveform, torch.tensor(shifts))
     for clip, shift, got in zip(waveform.tolist(), shifts, moved.tolist(), strict=True):
         assert got == [clip[i - shift] if 0 <= i - shift < 10 else 0.0 for i in range(10)]
 
@@ -159,7 +169,7 @@ def test_masks_are_bands_within_the_limits() -> None:
 def test_masked_bins_and_frames_are_silent_and_no_others() -> None:
     mel = torch.ones(2, 8, 10)
     edges = torch.tensor([[0.25, 0.5, 0.1, 0.3], [0.0, 0.0, 0.0, 1.0]])
-    silent = masked(mel, edges) == 0
+    silent = mask_spectrogram(mel, edges) == 0
     expected = torch.zeros(2, 8, 10, dtype=torch.bool)
     expected[0, 2:4] = True
     expected[0, :, 1:3] = True
@@ -168,12 +178,14 @@ def test_masked_bins_and_frames_are_silent_and_no_others() -> None:
 
 
 def test_every_octave_of_rates_is_as_likely() -> None:
-    rates = [drawn_rate(np.random.default_rng(i), 25.0, 100.0) for i in range(4000)]
+    rates = [random_rate(np.random.default_rng(i), 25.0, 100.0) for i in range(4000)]
     assert 25 <= min(rates) < max(rates) <= 100
     assert np.mean(np.array(rates) < 50) == pytest.approx(0.5, abs=0.03)
 
 
 def test_a_batch_has_random_numbers_of_its_own() -> None:
-    first, second = (generator(0, batch).random() for batch in list(Plan(20, 10, 0).leg_batches(0)))
-    again = generator(0, next(iter(Plan(20, 10, 0).leg_batches(0)))).random()
+    first, second = (
+        batch_generator(0, batch).random() for batch in list(BatchPlan(20, 10, 0).part_batches(0))
+    )
+    again = batch_generator(0, next(iter(BatchPlan(20, 10, 0).part_batches(0)))).random()
     assert first == again != second

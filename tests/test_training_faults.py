@@ -53,8 +53,8 @@ def test_out_of_memory_names_the_knob(clips: Path, tmp_path: Path) -> None:
     result = spawn(*options(clips, tmp_path / "run", **much), code=limit)
     assert result.code == 3
     assert result.err.splitlines()[-1] == (
-        "diffres: out of memory with training.batch_size=15 and training.accumulate=1: begin another run "
-        "with training.accumulate=3, which hears as much in smaller parts, or a lower training.batch_size"
+        "diffres: out of memory with training.batch_size=15 and training.accumulate=1: start another run "
+        "with training.accumulate=3, which takes the batch in smaller parts, or a lower training.batch_size"
     )
     assert facts(tmp_path / "run")["status"] == "stopped"
 
@@ -93,7 +93,7 @@ def test_clips_that_cannot_be_heard_are_reported_and_stop_a_run_above_a_share(tm
     ("changes", "words"),
     [
         ({"data__train": ["training"]}, "no clips in split 'training'; there are train (32), validation (8)"),
-        ({"data__validation": []}, "name some, as by --set 'data.validation=[\"validation\"]'"),
+        ({"data__validation": []}, 'name some, such as data.validation=["validation"]'),
         ({"data__fold": 2}, "has no folds but train, validation"),
         ({"training__accumulate": 3}, "training.accumulate is 3, must divide batch_size (8)"),
         (

@@ -16,8 +16,8 @@ from patience import PATIENCE
 from training_runs import facts, options, write_clips
 
 from diffres_cli.errors import DataError
-from diffres_cli.training.loaders import ReadAhead
-from diffres_cli.training.material import Tested as Batch
+from diffres_cli.training.clips import EvalBatch as Batch
+from diffres_cli.training.loaders import ReadAheadLoader
 
 ROOM = "mount -t tmpfs -o size=200k none /dev/shm"  # a batch takes more
 
@@ -29,7 +29,7 @@ def batch(number: int) -> Batch:
 
 @pytest.mark.parametrize("threads", [0, 1, 3])
 def test_batches_come_in_order_each_time_they_are_asked_for(threads: int) -> None:
-    loader = ReadAhead(batch, range(12), threads)
+    loader = ReadAheadLoader(batch, range(12), threads)
     for _ in range(2):
         assert [each.lengths.item() for each in loader] == list(range(12))
     assert len(loader) == 12
@@ -43,7 +43,7 @@ def test_a_batch_that_cannot_be_read_is_reported_and_no_thread_stays(threads: in
         return batch(number)
 
     before = threading.active_count()
-    loader = iter(ReadAhead(fail, range(8), threads))
+    loader = iter(ReadAheadLoader(fail, range(8), threads))
     assert [next(loader).lengths.item() for _ in range(2)] == [0, 1]
     with pytest.raises(DataError, match="gone"):
         next(loader)

@@ -12,7 +12,7 @@ from diffres_cli.errors import UsageError
 from diffres_cli.recipes.files import RECIPES, parse_settings, read_recipe, recipe_for, to_toml
 from diffres_cli.recipes.recipe import Recipe
 from diffres_cli.recipes.rules import checked
-from diffres_cli.training.schedule import share
+from diffres_cli.training.module import lr_factor
 
 # Table 4: learning rate, epochs, batch size; from which epoch, times what, every how many. Table 5: seconds.
 PAPER = {
@@ -169,16 +169,16 @@ def test_usage_errors_are_one_line_and_code_2(arguments: list[str], words: list[
 
 def test_the_learning_rate_is_warmed_up_and_brought_down() -> None:
     table = Recipe().changed({"optimizer.warmup": 4, "optimizer.schedule": "cosine"}, "--set").optimizer
-    rates = [share(table, 2, 10, update) for update in range(20)]
+    rates = [lr_factor(table, 2, 10, update) for update in range(20)]
     assert rates[:4] == sorted(rates[:4])
     assert rates[0] == pytest.approx(0.25)
     assert rates[3:] == sorted(rates[3:], reverse=True)
     assert rates[19] < 0.01
-    assert share(table, 2, 10, 10) == pytest.approx(0.5)
+    assert lr_factor(table, 2, 10, 10) == pytest.approx(0.5)
 
 
 def test_steps_cut_the_rate_where_the_paper_does() -> None:
     table = recipe_for("audioset").optimizer
-    rates = [share(table, 30, 5, (epoch - 1) * 5) for epoch in range(1, 31)]
+    rates = [lr_factor(table, 30, 5, (epoch - 1) * 5) for epoch in range(1, 31)]
     assert rates[:10] == [1.0] * 10
     assert [rates[epoch - 1] for epoch in (11, 15, 16, 20, 21, 30)] == [0.5, 0.5, 0.25, 0.25, 0.125, 0.0625]

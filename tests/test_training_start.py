@@ -15,7 +15,7 @@ from diffres_cli.errors import UsageError
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.weights import load_network, save_network
 from diffres_cli.recipes.recipe import Recipe
-from diffres_cli.training.start import inherited_fields, starting_network
+from diffres_cli.training.start import inherited_fields, initial_network
 
 MODEL = "audioset-small"
 CLIP = Clip("one", Path("one.wav"), (0,), "train")
@@ -30,7 +30,7 @@ def source() -> dict[str, Tensor]:
 def started(**fields: object) -> DiffResNetwork:
     fields = {"architecture": "mobilenet_v3_large", "width": 0.4, "init": MODEL, **fields}
     recipe = Recipe().changed({f"model.{name}": value for name, value in fields.items()}, "test")
-    return starting_network(recipe, DATASET, "new")
+    return initial_network(recipe, DATASET, "new")
 
 
 def taken(network: DiffResNetwork, source: dict[str, Tensor]) -> set[str]:

@@ -18,7 +18,7 @@ from diffres_cli.nn.weights import load_network
 from diffres_cli.recipes.recipe import Data, Recipe
 from diffres_cli.recipes.splits import split_names
 from diffres_cli.training.softlabels import read_folder, read_table
-from diffres_cli.training.start import starting_network
+from diffres_cli.training.start import initial_network
 from diffres_cli.training.state import SafetensorsIO
 
 STATE: dict[str, Any] = {
@@ -27,7 +27,7 @@ STATE: dict[str, Any] = {
     "optimizer_states": [
         {"state": {0: {"step": torch.tensor(2.0)}, 1: {}}, "param_groups": [{"betas": (0.9, 0.99)}]}
     ],
-    "callbacks": {"Keeper": {"best": -float("inf"), "name": None, "ok": True}},
+    "callbacks": {"BestAndLast": {"best": -float("inf"), "name": None, "ok": True}},
 }
 
 
@@ -74,7 +74,7 @@ def test_a_folder_of_probabilities_is_a_dataset(tmp_path: Path) -> None:
     assert (len(dataset.classes), dataset.classes[0], dataset.class_ids[0]) == (527, "Speech", "/m/09x0r")
     assert dataset.splits == ("rain", "siren")
     assert [(clip.start, clip.end) for clip in dataset.clips_of("siren")] == [(0.0, 1.0), (1.0, 1.5)]
-    assert soft.of(dataset.clips_of("siren")).shape == (2, 527)
+    assert soft.rows_of(dataset.clips_of("siren")).shape == (2, 527)
     names = split_names(Data(train=("rest",), validation=("siren",), test=()), dataset)
     assert names["train"] == ("rain",)
 
@@ -127,12 +127,14 @@ def test_a_table_for_a_datasets_clips(tmp_path: Path) -> None:
     probability = np.linspace(0, 1, 50 * len(names)).reshape(-1, 50)
     np.savez(tmp_path / "soft.npz", name=names[::-1], probability=probability[::-1])
     soft = read_table(tmp_path / "soft.npz", dataset)
-    assert (soft.of(dataset.clips) / 255.0) ** 2 == pytest.approx(probability, abs=4e-3)
+    assert (soft.rows_of(dataset.clips) / 255.0) ** 2 == pytest.approx(probability, abs=4e-3)
     np.savez(tmp_path / "soft.npz", name=names[1:], probability=probability[1:])
     short = read_table(tmp_path / "soft.npz", dataset)
-    assert len(short.of(dataset.clips[1:])) == len(names) - 1  # only the clips that are used must be there
+    assert (
+        len(short.rows_of(dataset.clips[1:])) == len(names) - 1
+    )  # only the clips that are used must be there
     with pytest.raises(DataError, match=f"1 clips are not in it, such as {names[0]}"):
-        short.of(dataset.clips)
+        short.rows_of(dataset.clips)
     for value in (np.nan, -0.1, 7.0):
         np.savez(tmp_path / "soft.npz", name=names, probability=np.full_like(probability, value))
         with pytest.raises(DataError, match="values that are not 0 to 1"):
@@ -163,7 +165,7 @@ SMALL = Recipe().changed(
 def test_a_run_starts_from_a_models_weights_but_for_its_classes(tmp_path: Path) -> None:
     dataset = load_dataset("esc50", esc50(tmp_path / "esc"))
     source = load_network(find_model("audioset-small", weights=True))
-    network = starting_network(
+    network = initial_network(
         SMALL.changed({"model.init": "audioset-small", "data.fold": 1}, ""), dataset, "x"
     )
     ours, theirs = network.state_dict(), source.state_dict()
@@ -175,8 +177,8 @@ def test_a_run_starts_from_a_models_weights_but_for_its_classes(tmp_path: Path) 
 
 def test_a_start_is_a_function_of_the_seed(tmp_path: Path) -> None:
     dataset = load_dataset("esc50", esc50(tmp_path / "esc"))
-    first, again = (starting_network(SMALL, dataset, "x").state_dict() for _ in range(2))
-    other = starting_network(SMALL.changed({"training.seed": 1}, ""), dataset, "x").state_dict()
+    first, again = (initial_network(SMALL, dataset, "x").state_dict() for _ in range(2))
+    other = initial_network(SMALL.changed({"training.seed": 1}, ""), dataset, "x").state_dict()
     name = "backbone.features.0.0.weight"
     assert torch.equal(first[name], again[name])
     assert not torch.equal(first[name], other[name])
@@ -193,4 +195,4 @@ def test_a_start_is_a_function_of_the_seed(tmp_path: Path) -> None:
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     dataset = load_dataset("esc50", esc50(tmp_path / "esc"))
     with pytest.raises(UsageError, match=words):
-        starting_network(SMALL.changed({"model.init": "audioset-small", **changes}, ""), dataset, "x")
+        initial_network(SMALL.changed({"model.init": "audioset-small", **changes}, ""), dataset, "x")

@@ -16,6 +16,7 @@ from diffres_cli.imports import required
 
 if TYPE_CHECKING:
     from diffres_cli.recipes.recipe import Recipe
+    from diffres_cli.training.callbacks import Reporter
 
 _RUN = "_DIFFRES_RUN"  # tells the processes Lightning starts for further devices which folder it is
 
@@ -80,35 +81,31 @@ def train(
     """
     from diffres_cli.recipes.files import to_toml
     from diffres_cli.training import fit
-    from diffres_cli.training.launch import is_main
-    from diffres_cli.training.trainer import Listener, Place
+    from diffres_cli.training.launch import Hardware, is_main_process
 
     fields = _fields(dataset, data, setting, fps, epochs, init, soft_labels, fold, seed)
     if resume and (fields.keys() - {"data.root"} or recipe or output):
         raise UsageError(f"--resume {resume}: takes its recipe from the run; leave the other options out")
-    place = Place(_device(device), devices, nodes)
+    hardware = Hardware(_device(device), devices, nodes)
     if nodes > 1 and not (output or resume):
         raise UsageError(f"--nodes {nodes}: name the run folder with -o, one that all of them see")
-    quiet = quiet or not is_main()
-    listener = Listener(
-        _teller(quiet), _progress(quiet), _notes(quiet), bar=sys.stderr.isatty() and not quiet
-    )
+    reporter = _reporter(quiet or not is_main_process())
     chosen = None if resume else _recipe(recipe, dataset, fields)
     if chosen and show:
         print_result(to_toml(chosen))
         return
     try:
         if chosen:
-            folder = fit.train(chosen, _folder(output, chosen), command_line(), place, listener)
+            folder = fit.train(chosen, _folder(output, chosen), command_line(), hardware, reporter)
         else:
             folder = fit.resume(
-                resume or Path(), command_line(), place, listener, data.resolve() if data else None
+                resume or Path(), command_line(), hardware, reporter, data.resolve() if data else None
             )
     except DiffresError as error:
-        if is_main():
+        if is_main_process():
             raise
         raise SystemExit(error.exit_code) from error  # the main process says it
-    if is_main():
+    if is_main_process():
         print_result(f"{folder.path}\n")
 
 
@@ -164,9 +161,9 @@ def _recipe(path: Path | None, dataset: str | None, fields: dict[str, Any]) -> R
 
 
 def _folder(output: Path | None, recipe: Recipe) -> Path:
-    from diffres_cli.training.launch import is_main
+    from diffres_cli.training.launch import is_main_process
 
-    if not is_main() and _RUN in os.environ:
+    if not is_main_process() and _RUN in os.environ:
         return Path(os.environ[_RUN])
     time = datetime.now().strftime("%Y%m%d-%H%M%S")
     name = recipe.data.dataset.replace(":", ".") or "soft-labels"
@@ -181,33 +178,29 @@ def _device(device: str) -> str:
     return device
 
 
-def _teller(quiet: bool) -> Any:
-    def tell(epoch: int, values: dict[str, float]) -> None:
-        if not quiet:
-            shown = {
-                name.removeprefix("validation/"): value
-                for name, value in values.items()
-                if name.startswith("validation/")
-            }
-            main = "accuracy@" if any(name.startswith("accuracy@") for name in shown) else "mAP@"
-            best = {name: value for name, value in shown.items() if name.startswith(main)}
-            rates = ", ".join(f"{name.replace('@', ' at ')} fps {value:.4f}" for name, value in best.items())
-            print_message(f"epoch {epoch}: loss {shown['loss']:.4f}, {rates}")
+def _reporter(quiet: bool) -> Reporter:
+    """Prints messages, each epoch's scores, and each tenth of the clips that is decoded."""
+    from diffres_cli.training.callbacks import Reporter
 
-    return tell
+    if quiet:
+        return Reporter(lambda epoch, values: None, lambda message: None)
+    decoded: dict[str, int] = {}
 
+    def report_decoding(split: str, done: int, total: int) -> None:
+        tenth = 10 * done // max(1, total)
+        if total and tenth > decoded.get(split, 0):
+            decoded[split] = tenth
+            print_message(f"decoding the {split} clips: {done} of {total}")
 
-def _progress(quiet: bool) -> Any:
-    told: dict[str, int] = {}
-
-    def progress(split: str, done: int, of: int) -> None:
-        tenth = 10 * done // max(1, of)
-        if not quiet and of and tenth > told.get(split, 0):
-            told[split] = tenth
-            print_message(f"decoding the {split} clips: {done} of {of}")
-
-    return progress
+    return Reporter(_print_epoch, print_message, report_decoding, bar=sys.stderr.isatty())
 
 
-def _notes(quiet: bool) -> Any:
-    return (lambda message: None) if quiet else print_message
+def _print_epoch(epoch: int, values: dict[str, float]) -> None:
+    shown = {name.removeprefix("validation/"): value for name, value in values.items()}
+    main = "accuracy@" if any(name.startswith("accuracy@") for name in shown) else "mAP@"
+    rates = ", ".join(
+        f"{name.replace('@', ' at ')} fps {value:.4f}"
+        for name, value in shown.items()
+        if name.startswith(main)
+    )
+    print_message(f"epoch {epoch}: loss {shown['loss']:.4f}, {rates}")

@@ -90,9 +90,9 @@ class _Timed:
     def __init__(self, recipe: Recipe, fps: float, device: str) -> None:
         import torch
 
-        from diffres_cli.training.start import starting_network
+        from diffres_cli.training.start import initial_network
 
-        self.network = starting_network(recipe, _dataset(recipe), "throughput").eval().to(device)
+        self.network = initial_network(recipe, _dataset(recipe), "throughput").eval().to(device)
         mel = self.network.card.mel
         samples = round(recipe.data.seconds * mel.sample_rate)
         self.frames = mel.frames(samples)

@@ -64,21 +64,22 @@ def work(order: Order) -> None:
 
 def _train(folder: CellFolder, order: Order) -> None:
     from diffres_cli.training import fit
-    from diffres_cli.training.trainer import Listener, Place
+    from diffres_cli.training.callbacks import Reporter
+    from diffres_cli.training.launch import Hardware
 
     recipe = read_recipe(folder.recipe)
-    listener = Listener(_tell_epoch, lambda split, done, of: None, tell)
-    place = Place(order.device)
+    reporter = Reporter(_tell_epoch, tell)
+    hardware = Hardware(order.device)
     root = Path(order.root) if order.root else None
     if RunFolder(folder.run).facts.exists():
         folder.refuse_other_recipe(recipe)
         command = ["diffres", "train", "--resume", str(folder.run)]
-        fit.resume(folder.run, command, place, listener, root)
+        fit.resume(folder.run, command, hardware, reporter, root)
         return
     shutil.rmtree(folder.run, ignore_errors=True)  # it was killed before it began
     placed = recipe.changed({"data.root": order.root}, "")
     command = ["diffres", "train", "--recipe", str(folder.recipe), "-o", str(folder.run)]
-    fit.train(placed, folder.run, command, place, listener)
+    fit.train(placed, folder.run, command, hardware, reporter)
 
 
 def _count(folder: CellFolder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -117,6 +118,11 @@ class Dataset:
             raise DataError(
                 f"{self.name} in {self.root}: the label {escaped(unsafe)!r} has control characters: rename it"
             )
+
+    @property
+    def check_command(self) -> str:
+        """The command that lists which clips are missing or cannot be decoded."""
+        return f"diffres data check {shlex.quote(self.name)} --data {shlex.quote(str(self.root))}"
 
     @property
     def missing(self) -> tuple[str, ...]:

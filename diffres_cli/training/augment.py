@@ -1,4 +1,4 @@
-"""What is done to a batch before the network hears it: shift, mixup, SpecAugment. On the batch's device.
+"""What is done to a batch before it reaches the network: shift, mixup, SpecAugment. On the batch's device.
 
 All random numbers are drawn by NumPy for the whole batch, then cut to this process's part: one process or
 several, CPU or GPU, the same clip gets the same treatment.
@@ -23,7 +23,7 @@ def mixup_partners(count: int, device: torch.device) -> Tensor:
     return torch.where(partners < count, partners, torch.arange(count, device=device))
 
 
-def mixup_shares(random: np.random.Generator, count: int, augment: Augment) -> NDArray[np.float32]:
+def mixup_weights(random: np.random.Generator, count: int, augment: Augment) -> NDArray[np.float32]:
     """What each clip keeps of itself, [count] in 0.5 to 1; 1 where it is not mixed."""
     shares = random.beta(augment.mixup_alpha, augment.mixup_alpha, count)
     shares = np.maximum(shares, 1 - shares)  # the label a clip was drawn for stays the larger part
@@ -48,18 +48,18 @@ def mask_edges(random: np.random.Generator, count: int, augment: Augment) -> NDA
     return np.stack([starts, starts + widths], 2).reshape(count, 4).astype(np.float32)
 
 
-def masked(mel: Tensor, edges: Tensor) -> Tensor:
+def mask_spectrogram(mel: Tensor, edges: Tensor) -> Tensor:
     """Mel power [B, F, T] with what lies between `edges` [B, 4] silent."""
     bins, frames = _covered(edges[:, :2], mel.shape[1]), _covered(edges[:, 2:], mel.shape[2])
     return mel.masked_fill(bins.unsqueeze(2) | frames.unsqueeze(1), 0.0)
 
 
-def shifted(waveform: Tensor, shifts: Tensor) -> Tensor:
+def shift_waveform(waveform: Tensor, shifts: Tensor) -> Tensor:
     """Each clip [B, N] later by shifts [B] samples, earlier where negative; silence comes in."""
     count = waveform.shape[1]
     source = torch.arange(count, device=waveform.device) - shifts.unsqueeze(1)
-    heard = (source >= 0) & (source < count)
-    return waveform.gather(1, source.clamp(0, count - 1)) * heard
+    inside = (source >= 0) & (source < count)
+    return waveform.gather(1, source.clamp(0, count - 1)) * inside
 
 
 def _covered(edges: Tensor, size: int) -> Tensor:

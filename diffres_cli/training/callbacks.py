@@ -1,14 +1,16 @@
-"""What is kept of a run while it runs: the best network, the last state, the log."""
+"""What is kept and reported of a run: the best network, the checkpoint, the log, the progress."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import lightning.pytorch as lightning
+from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 
 from diffres_cli.errors import OutputError
@@ -17,10 +19,25 @@ from diffres_cli.nn.weights import save_network
 from diffres_cli.training.module import LOSS, MAIN_METRIC, TrainingModule
 
 
-class Keeper(lightning.Callback):
-    """Writes weights.safetensors when validation says so, and last.safetensors at the end of each leg.
+@dataclass(frozen=True)
+class Reporter:
+    """Functions that are called while a run goes on.
 
-    In this order: killed between the two, the run repeats the leg, and finds the same network again.
+    Attributes:
+        epoch: with its number and metrics, after each validation. note: with a message for the user.
+        decoding: with the split, clips done, and of how many. bar: show Lightning's progress bar.
+    """
+
+    epoch: Callable[[int, dict[str, float]], None]
+    note: Callable[[str], None]
+    decoding: Callable[[str, int, int], None] = lambda split, done, total: None
+    bar: bool = False
+
+
+class CheckpointWriter(lightning.Callback):
+    """Writes weights.safetensors when validation says so, and last.safetensors at the end of each part.
+
+    In this order: killed between the two, the run repeats the part, and finds the same network again.
     """
 
     def __init__(self, folder: RunFolder, keep: str, by_loss: bool) -> None:
@@ -30,22 +47,19 @@ class Keeper(lightning.Callback):
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
         """Keep the network if it is the best, or if the last one is wanted."""
-        if trainer.sanity_checking:
-            return
         values = trainer.callback_metrics
         score = -float(values[LOSS]) if self.by_loss else float(values[MAIN_METRIC])
         # Where nothing can be compared, as without a class to rank, the first one is kept.
         if self.keep == "best" and not score > self.best and self.best_epoch:
             return
         self.best, self.best_epoch = score, module.epoch
-        self._write(
-            module, {name: float(value) for name, value in values.items() if name.startswith("validation/")}
-        )
+        metrics = {name: float(value) for name, value in values.items() if name.startswith("validation/")}
+        self._write(module, metrics)
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """Save the state, if it is one worth going on with."""
-        module.refuse_ruin()
-        with self._told_how_to_go_on():
+        module.check_weights()
+        with self._disk_full_explained():
             trainer.save_checkpoint(self.folder.checkpoint)
 
     def state_dict(self) -> dict[str, Any]:
@@ -58,19 +72,19 @@ class Keeper(lightning.Callback):
 
     @rank_zero_only
     def _write(self, module: TrainingModule, metrics: dict[str, float]) -> None:
-        with self._told_how_to_go_on():
+        with self._disk_full_explained():
             save_network(module.best, self.folder.weights)
             self.folder.update_facts(best={"epoch": self.best_epoch, **metrics})
 
     @contextmanager
-    def _told_how_to_go_on(self) -> Iterator[None]:
+    def _disk_full_explained(self) -> Iterator[None]:
         try:
             yield
         except OutputError as error:
             raise self.folder.disk_full(str(error).partition("; choose")[0]) from error
 
 
-class Meter(lightning.Callback):
+class SpeedLogger(lightning.Callback):
     """Logs the learning rate and how many clips a second are trained on."""
 
     def __init__(self, every: int) -> None:
@@ -87,7 +101,7 @@ class Meter(lightning.Callback):
         self._lr = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Log now and then."""
+        """Log every so many batches."""
         if (batch_idx + 1) % self.every:
             return
         clips = self.every * len(batch.waveform) * trainer.world_size / batch.weight
@@ -96,13 +110,32 @@ class Meter(lightning.Callback):
         module.log("train/lr", self._lr)
 
 
-class Teller(lightning.Callback):
-    """Calls back at the end of each epoch, with what to tell a person."""
+class EpochReporter(lightning.Callback):
+    """Reports each validation."""
 
-    def __init__(self, tell: Any) -> None:
-        self.tell = tell
+    def __init__(self, report: Callable[[int, dict[str, float]], None]) -> None:
+        self.report = report
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
-        """Tell the epoch and its metrics."""
-        if not trainer.sanity_checking and trainer.is_global_zero:
-            self.tell(module.epoch, {name: float(value) for name, value in trainer.callback_metrics.items()})
+        """Report the epoch and its metrics."""
+        if trainer.is_global_zero:
+            values = trainer.callback_metrics.items()
+            self.report(module.epoch, {name: float(value) for name, value in values})
+
+
+class EpochBar(RichProgressBar):
+    """Lightning's progress bar, on standard error, counting epochs as people do."""
+
+    def __init__(self) -> None:
+        super().__init__(console_kwargs={"stderr": True})
+
+    def get_metrics(self, trainer: Any, pl_module: Any) -> dict[str, Any]:
+        """Without the version of the log, which says nothing here."""
+        shown = super().get_metrics(trainer, pl_module)
+        return {name: value for name, value in shown.items() if name != "v_num"}
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        module: Any = self.trainer.lightning_module
+        parts = module.plan.parts  # the bar is a part's
+        part = f", part {current_epoch % parts + 1} of {parts}" if parts > 1 else ""
+        return f"Epoch {module.epoch} of {module.recipe.training.epochs}{part}"

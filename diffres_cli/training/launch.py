@@ -1,17 +1,17 @@
-"""Who starts a run's processes, what stops them, and what Lightning must not take from its environment."""
+"""Where a run trains, who starts its processes, and which signals stop them."""
 
 from __future__ import annotations
 
-import inspect
 import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from types import FrameType
 from typing import Any
 
-import lightning.pytorch as lightning
 import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
@@ -19,14 +19,14 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from diffres_cli.cores import available_cores
-from diffres_cli.errors import UsageError
+from diffres_cli.errors import SettingError, UsageError
 
 _STOPS = ("SIGTERM", "SIGUSR1")
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 
 
-def is_main() -> bool:
-    """Whether this process tells and writes.
+def is_main_process() -> bool:
+    """Whether this process reports and writes.
 
     Lightning starts the same command again for each further process and says by LOCAL_RANK which it is;
     torchrun and Slurm do so on each node.
@@ -34,30 +34,61 @@ def is_main() -> bool:
     return all(int(os.environ.get(name) or 0) == 0 for name in _RANKS)
 
 
-def cluster_environment(devices: int, nodes: int) -> ClusterEnvironment | None:
-    """What tells each process its rank: torchrun, Slurm, or (None) what Lightning finds.
+@dataclass(frozen=True)
+class Hardware:
+    """Where to train. device: "auto", "cpu" or "cuda"; devices: on each of `nodes` machines."""
 
-    Slurm's comes without Lightning's requeueing, which writes a checkpoint into the working directory that
-    every later run started there would load.
+    device: str = "auto"
+    devices: int = 1
+    nodes: int = 1
 
-    Raises:
-        UsageError: as many processes were not started as `devices` on each of `nodes` are.
-    """
-    environment: ClusterEnvironment
-    if TorchElasticEnvironment.detect():
-        environment, launcher = TorchElasticEnvironment(), "torchrun"
-    elif not SLURMEnvironment.detect():
-        return None
-    elif int(os.environ["SLURM_NTASKS"]) == 1 or (devices * nodes == 1 and is_main()):
-        return LightningEnvironment()  # this process, which starts the others
-    else:
-        environment, launcher = _slurm(), "Slurm"
-    if environment.world_size() != devices * nodes:
-        raise UsageError(
-            f"--devices {devices} --nodes {nodes}: needs {devices * nodes} processes, {launcher} has "
-            f"{environment.world_size()}; give --devices as many as it starts on each machine"
-        )
-    return environment
+    def check(self) -> None:
+        """Raises UsageError if there is no such device, or another number of processes was started."""
+        _ = self.accelerator, self.cluster
+
+    @property
+    def world(self) -> int:
+        """Processes."""
+        return self.devices * self.nodes
+
+    @property
+    def accelerator(self) -> str:
+        """As Lightning calls it: "gpu" or "cpu".
+
+        Raises:
+            UsageError: there are not as many GPUs here.
+        """
+        found = torch.cuda.device_count()
+        if self.device == "cuda" and found < self.devices:
+            raise SettingError("devices", self.devices, f"{found} GPUs were found; choose fewer, or the cpu")
+        return "gpu" if self.device == "cuda" or (self.device == "auto" and found >= self.devices) else "cpu"
+
+    @cached_property
+    def cluster(self) -> ClusterEnvironment | None:
+        """What tells each process its rank: torchrun, Slurm, or (None) what Lightning finds.
+
+        Slurm's comes without Lightning's requeueing, which writes a checkpoint into the working directory
+        that every later run started there would load.
+
+        Raises:
+            UsageError: another number of processes was started.
+        """
+        environment: ClusterEnvironment
+        if TorchElasticEnvironment.detect():
+            environment, launcher = TorchElasticEnvironment(), "torchrun"
+        elif not SLURMEnvironment.detect():
+            return None
+        elif int(os.environ["SLURM_NTASKS"]) == 1 or (self.world == 1 and is_main_process()):
+            return LightningEnvironment()  # this process, which starts the others
+        else:
+            environment, launcher = _slurm(), "Slurm"
+        if environment.world_size() != self.world:
+            raise SettingError(
+                "devices", self.devices,
+                f"needs {self.world} processes on {self.nodes} machines, {launcher} has "
+                f"{environment.world_size()}; give as many devices as it starts on each machine",
+            )  # fmt: skip
+        return environment
 
 
 def _slurm() -> SLURMEnvironment:
@@ -69,12 +100,6 @@ def _slurm() -> SLURMEnvironment:
         ) from error
 
 
-def explicit_trainer(**settings: Any) -> lightning.Trainer:
-    """A Trainer with every argument given: others would come from variables such as PL_TRAINER_MAX_STEPS."""
-    known = inspect.signature(lightning.Trainer).parameters
-    return lightning.Trainer(**{name: each.default for name, each in known.items()} | settings)
-
-
 def limit_threads(processes: int) -> None:
     """Let each of this machine's `processes` use its share of the available cores."""
     share = max(1, available_cores() // processes)
@@ -83,19 +108,19 @@ def limit_threads(processes: int) -> None:
     torch.set_num_threads(min(torch.get_num_threads(), share))
 
 
-def stopped_by_signals() -> AbstractContextManager[None]:
+def exiting_on_signals() -> AbstractContextManager[None]:
     """Within this block SIGTERM, and SIGUSR1 as Slurm sends it before a job ends, raise SystemExit."""
-    return _handling(dict.fromkeys(_STOPS, _stop))
+    return _signal_handlers(dict.fromkeys(_STOPS, _stop))
 
 
-def stopped_by_lightning() -> AbstractContextManager[None]:
+def finishing_batch_on_signals() -> AbstractContextManager[None]:
     """Within this block Lightning ends its fit between two batches at SIGTERM, as it does, and at SIGUSR1."""
     # A handler of ours for SIGTERM would be called by Lightning's, and raise in the middle of a step.
-    return _handling({"SIGTERM": signal.SIG_DFL, "SIGUSR1": _as_sigterm})
+    return _signal_handlers({"SIGTERM": signal.SIG_DFL, "SIGUSR1": _as_sigterm})
 
 
 @contextmanager
-def _handling(handlers: dict[str, Any]) -> Iterator[None]:
+def _signal_handlers(handlers: dict[str, Any]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only that one may
         yield
         return

@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import lightning.pytorch as lightning
 
 from diffres_cli.recipes.recipe import Recipe
-from diffres_cli.training.batches import LegSampler, Plan
-from diffres_cli.training.material import Heard, Tested, TestedClips, TrainingClips
-from diffres_cli.training.prepare import Prepared
+from diffres_cli.training.batches import BatchPlan, PartSampler
+from diffres_cli.training.clips import EvalBatch, EvalBatches, TrainBatch, TrainBatches
+from diffres_cli.training.data import TrainingData
 
 _AHEAD = 2  # batches for each thread
-_Batch = TypeVar("_Batch", Heard, Tested)
-
-
-class Keys(Sized, Iterable[Any], Protocol):
-    """What names batches, in order."""
+_Batch = TypeVar("_Batch", TrainBatch, EvalBatch)
 
 
 @dataclass(frozen=True)
-class ReadAhead(Generic[_Batch]):
+class ReadAheadLoader(Generic[_Batch]):
     """Batches, some of them read before they are asked for.
 
     Threads read, not processes: they copy out of a memory map, for which NumPy releases the interpreter.
     Nothing passes through /dev/shm, which is small in containers, and no child can die or outlive the run.
 
     Attributes:
-        read: a key -> a batch. threads: 0 reads when a batch is asked for.
+        read: a key -> a batch. keys: of all batches, in order. threads: 0 reads when a batch is asked for.
     """
 
     read: Callable[[Any], _Batch]
-    keys: Keys
+    keys: PartSampler | range
     threads: int = 0
 
     def __len__(self) -> int:
@@ -58,31 +54,31 @@ class ReadAhead(Generic[_Batch]):
             pool.shutdown(cancel_futures=True)
 
 
-class Loaders(lightning.LightningDataModule):
+class RunDataModule(lightning.LightningDataModule):
     """The batches of this process."""
 
-    def __init__(self, recipe: Recipe, plan: Plan, prepared: Prepared) -> None:
+    def __init__(self, recipe: Recipe, plan: BatchPlan, data: TrainingData) -> None:
         super().__init__()
-        self.recipe, self.plan, self.prepared = recipe, plan, prepared
+        self.recipe, self.plan, self.data = recipe, plan, data
 
-    def train_dataloader(self) -> ReadAhead[Heard]:
-        """The batches of the leg at hand."""
+    def train_dataloader(self) -> ReadAheadLoader[TrainBatch]:
+        """The batches of the current part of an epoch."""
         trainer = self.trainer
         assert trainer is not None
         plan = replace(self.plan, rank=trainer.global_rank, world=trainer.world_size)
-        clips = TrainingClips(self.prepared.train, self.recipe)
+        batches = TrainBatches(self.data.train, self.recipe)
         # Not `current_epoch`: a resumed run asks for batches before Lightning has moved that on.
         progress = trainer.fit_loop.epoch_progress
-        sampler = LegSampler(plan, lambda: progress.current.processed)  # type: ignore[attr-defined]
-        return ReadAhead(clips.__getitem__, sampler, self.recipe.training.workers)
+        sampler = PartSampler(plan, lambda: progress.current.processed)  # type: ignore[attr-defined]
+        return ReadAheadLoader(batches.__getitem__, sampler, self.recipe.training.workers)
 
-    def val_dataloader(self) -> ReadAhead[Tested]:
+    def val_dataloader(self) -> ReadAheadLoader[EvalBatch]:
         """The validation clips, in order."""
         trainer = self.trainer
         assert trainer is not None
         training = self.recipe.training
         size = max(1, training.batch_size // training.accumulate // trainer.world_size)
-        clips = TestedClips(
-            self.prepared.validation, size, self.recipe.data.seconds, trainer.global_rank, trainer.world_size
+        batches = EvalBatches(
+            self.data.validation, size, self.recipe.data.seconds, trainer.global_rank, trainer.world_size
         )
-        return ReadAhead(clips.__getitem__, range(len(clips)), training.workers)
+        return ReadAheadLoader(batches.__getitem__, range(len(batches)), training.workers)

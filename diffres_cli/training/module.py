@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
@@ -19,34 +20,29 @@ from diffres_cli.evaluation.metrics import metrics
 from diffres_cli.nn.diffres import DiffRes
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.objectives import empty_frames, frame_rms
-from diffres_cli.recipes.recipe import Recipe
-from diffres_cli.training.augment import masked, mix, mixup_partners, shifted
-from diffres_cli.training.batches import Plan
-from diffres_cli.training.material import Heard, Tested
-from diffres_cli.training.objective import cross_entropy, objective
-from diffres_cli.training.schedule import share
+from diffres_cli.recipes.recipe import Optimizer, Recipe
+from diffres_cli.training.augment import mask_spectrogram, mix, mixup_partners, shift_waveform
+from diffres_cli.training.batches import BatchPlan
+from diffres_cli.training.clips import EvalBatch, TrainBatch
+from diffres_cli.training.loss import cross_entropy, training_loss
 from diffres_cli.training.start import batch_norms
 
 MAIN_METRIC = "validation/metric"
 LOSS = "validation/loss"
-RUINED = 1e12  # no weight of a network that still learns is as large
+WEIGHT_LIMIT = 1e12  # no weight of a network that still learns is as large
 
 
 class TrainingModule(lightning.LightningModule):
-    """Steps, validation, optimizer.
+    """Steps, validation, optimizer."""
 
-    Args:
-        network: to be trained. plan: the batches. soft: targets are probabilities.
-    """
-
-    def __init__(self, network: DiffResNetwork, recipe: Recipe, plan: Plan) -> None:
+    def __init__(self, network: DiffResNetwork, recipe: Recipe, plan: BatchPlan) -> None:
         super().__init__()
         self.network, self.recipe, self.plan = network, recipe, plan
         self.average = _averaged(network, recipe.training.ema)
         # Checked before frames are merged: rows that are no numbers would be looked up.
         for each in {network, self.best}:
             if isinstance(each.reduction, DiffRes):
-                each.reduction.importance.register_forward_hook(self._refuse_nan_importance)
+                each.reduction.importance.register_forward_hook(self._check_importance)
         card = network.card
         self.metrics = nn.ModuleDict(
             {f"{fps:g}": metrics(len(card.classes), card.multi_label) for fps in recipe.rate.validation}
@@ -65,32 +61,34 @@ class TrainingModule(lightning.LightningModule):
 
     @property
     def epoch(self) -> int:
-        """The epoch at hand, counted from 1: Lightning's epochs are our legs."""
-        return self.current_epoch // self.plan.legs + 1
+        """The epoch at hand, counted from 1: each of Lightning's is a part of one."""
+        return self.current_epoch // self.plan.parts + 1
 
-    def training_step(self, batch: Heard, index: int) -> Tensor:
-        """One batch: shifted, mixed, masked, classified at its frame rate, compared."""
+    def training_step(self, batch: TrainBatch, index: int) -> Tensor:
+        """Shift, mix and mask a batch, classify it at its frame rate; its loss."""
         torch.manual_seed(batch.seed + self.global_rank)  # dropout: the same after a restart
-        waveform = mix(shifted(batch.waveform, batch.shifts), batch.shares)
+        waveform = mix(shift_waveform(batch.waveform, batch.shifts), batch.shares)
         targets = mix(batch.targets, batch.shares)
-        power = masked(self.network.spectrogram(waveform, batch.fps), batch.masks)
+        power = mask_spectrogram(self.network.spectrogram(waveform, batch.fps), batch.masks)
         output = self.network.from_spectrogram(
             power, batch.fps, _mixed_lengths(batch), self._frames(waveform)
         )
-        self._refuse_nan(output.probabilities, "scores")  # which the cross entropy would refuse in its words
-        terms = objective(output, self._empty(waveform), targets, self.recipe.loss)
-        self._refuse_nan(terms.total, "loss")
+        self._check_finite(
+            output.probabilities, "scores"
+        )  # which the cross entropy would refuse in its words
+        terms = training_loss(output, self._empty(waveform), targets, self.recipe.loss)
+        self._check_finite(terms.total, "loss")
         logged = {f"train/{name}": value for name, value in terms._asdict().items()}
         self.log_dict(logged, on_step=True, on_epoch=False)
         self.log("train/fps", batch.fps)
         return terms.total * batch.weight
 
-    def on_train_batch_end(self, outputs: Any, batch: Heard, batch_idx: int) -> None:
-        """Let the average follow, once an update."""
+    def on_train_batch_end(self, outputs: Any, batch: TrainBatch, batch_idx: int) -> None:
+        """Update the averaged weights, once an update."""
         if self.average is not None and (batch_idx + 1) % self.plan.accumulate == 0:
             self.average.update_parameters(self.network)
 
-    def validation_step(self, batch: Tested, index: int) -> None:
+    def validation_step(self, batch: EvalBatch, index: int) -> None:
         """One batch at every rate of `rate.validation`."""
         lengths = None if _all_full(batch.lengths, batch.waveform) else batch.lengths
         power: Tensor | None = None
@@ -116,15 +114,15 @@ class TrainingModule(lightning.LightningModule):
             counts.append(values["mAP" if self.network.card.multi_label else "accuracy"])
         self.log(MAIN_METRIC, torch.stack([value.float() for value in counts]).mean(), prog_bar=True)
 
-    def refuse_ruin(self) -> None:
-        """Look at every weight before it is saved.
+    def check_weights(self) -> None:
+        """Check every weight before it is saved.
 
         Raises:
-            TrainingError: one of them is no number, or past any use.
+            TrainingError: one is no number, or too large to be of use.
         """
         for name, values in self.network.state_dict().items():
             values = values.float()
-            self._refuse_nan(torch.where(values.abs() < RUINED, values, torch.nan), f"weights {name}")
+            self._check_finite(torch.where(values.abs() < WEIGHT_LIMIT, values, torch.nan), f"weights {name}")
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam, its rate a function of the update's number."""
@@ -133,7 +131,7 @@ class TrainingModule(lightning.LightningModule):
         adam = torch.optim.Adam(
             self.network.parameters(), lr=table.lr, betas=betas, weight_decay=table.weight_decay
         )
-        rate = LambdaLR(adam, lambda update: share(table, epochs, self.plan.updates, update))
+        rate = LambdaLR(adam, lambda update: lr_factor(table, epochs, self.plan.updates, update))
         return {"optimizer": adam, "lr_scheduler": {"scheduler": rate, "interval": "step"}}
 
     def _measures(self) -> list[tuple[str, MetricCollection]]:
@@ -147,16 +145,31 @@ class TrainingModule(lightning.LightningModule):
         loss = self.recipe.loss
         return empty_frames(frame_rms(waveform, self.network.card.mel), loss.empty_rms, loss.empty_db)
 
-    def _refuse_nan_importance(self, network: nn.Module, inputs: Any, logits: Tensor) -> None:
-        self._refuse_nan(logits, "importance")
+    def _check_importance(self, network: nn.Module, inputs: Any, logits: Tensor) -> None:
+        self._check_finite(logits, "importance")
 
-    def _refuse_nan(self, values: Tensor, what: str) -> None:
+    def _check_finite(self, values: Tensor, what: str) -> None:
         if not torch.isfinite(values).all():
             raise TrainingError(
                 f"the {what} became {values.detach().sum().item()} in epoch {self.epoch}, update "
                 f"{self.global_step + 1}, and no checkpoint was made of it: begin another run, with a "
                 "smaller optimizer.lr or training.clip_norm=1"
             )
+
+
+def lr_factor(optimizer: Optimizer, epochs: int, updates: int, update: int) -> float:
+    """What to multiply lr by at an update, counted from 0, of a run of `epochs` of `updates` each.
+
+    >>> paper = Optimizer(first=11, factor=0.5, every=5)
+    >>> [lr_factor(paper, 30, 100, epoch * 100) for epoch in (0, 9, 10, 14, 15)]
+    [1.0, 1.0, 0.5, 0.5, 0.25]
+    """
+    warm = min(1.0, (update + 1) / optimizer.warmup) if optimizer.warmup else 1.0
+    if optimizer.schedule == "cosine":
+        return warm * 0.5 * (1 + math.cos(math.pi * update / (epochs * updates)))
+    epoch = update // updates + 1
+    cuts = (epoch - optimizer.first) // optimizer.every + 1 if epoch >= optimizer.first else 0
+    return float(warm * optimizer.factor**cuts)
 
 
 def _averaged(network: DiffResNetwork, decay: float) -> AveragedModel | None:
@@ -180,7 +193,7 @@ def _follow(
             average.copy_(value)  # a counter
 
 
-def _mixed_lengths(batch: Heard) -> Tensor | None:
+def _mixed_lengths(batch: TrainBatch) -> Tensor | None:
     """Samples that are sound after shift and mixup, [B]; None where no clip is padded."""
     if _all_full(batch.lengths, batch.waveform):
         return None

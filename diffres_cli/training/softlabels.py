@@ -49,7 +49,7 @@ class SoftLabels:
         digest.update(self.table.tobytes())
         return digest.hexdigest()
 
-    def of(self, clips: Sequence[Clip]) -> NDArray[np.uint8]:
+    def rows_of(self, clips: Sequence[Clip]) -> NDArray[np.uint8]:
         """The rows of some clips, [len(clips), classes].
 
         Raises:
@@ -71,7 +71,7 @@ def read_folder(folder: Path) -> tuple[Dataset, SoftLabels]:
     if not tables:
         raise DataError(f"{folder}: no NAME.npz of probabilities in it; see diffres_cli.training.softlabels")
     read = {path.stem: _arrays(path, "window", "sqrt_probability_255") for path in tables}
-    _refuse_unlike(folder, read)
+    _check_tables(folder, read)
     clips = [clip for name, arrays in read.items() for clip in _clips(folder, name, arrays["window"])]
     table = np.concatenate([arrays["sqrt_probability_255"] for arrays in read.values()])
     classes, ids = _classes(folder, table.shape[1])
@@ -112,7 +112,7 @@ def read_table(path: Path, dataset: Dataset) -> SoftLabels:
     return SoftLabels(rows, roots.astype(np.uint8), str(path))
 
 
-def _refuse_unlike(folder: Path, read: dict[str, dict[str, NDArray[Any]]]) -> None:
+def _check_tables(folder: Path, read: dict[str, dict[str, NDArray[Any]]]) -> None:
     columns = {name: arrays["sqrt_probability_255"].shape[1:] for name, arrays in read.items()}
     first = next(iter(columns))
     for name, arrays in read.items():

@@ -23,7 +23,7 @@ from diffres_cli.training.imagenet import ORIGINS, load_imagenet
 BatchNorm: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm
 
 
-def starting_network(recipe: Recipe, dataset: Dataset, name: str, *, resumed: bool = False) -> DiffResNetwork:
+def initial_network(recipe: Recipe, dataset: Dataset, name: str, *, resumed: bool = False) -> DiffResNetwork:
     """The network before the first step, a function of recipe and dataset alone.
 
     Args:
@@ -33,7 +33,7 @@ def starting_network(recipe: Recipe, dataset: Dataset, name: str, *, resumed: bo
         UsageError: `model.init` cannot serve this architecture. ModelError: it cannot be read.
     """
     torch.manual_seed(recipe.training.seed)
-    network = DiffResNetwork(card_of(recipe, dataset, name))
+    network = DiffResNetwork(model_card(recipe, dataset, name))
     init = recipe.model.init
     if resumed:
         pass
@@ -42,7 +42,7 @@ def starting_network(recipe: Recipe, dataset: Dataset, name: str, *, resumed: bo
         load_imagenet(features, recipe.model.architecture, init)
     elif init:
         source = load_network(find_model(init, weights=True))
-        _take(network, source, init, recipe.model.transfer)
+        _copy_weights(network, source, init, recipe.model.transfer)
     for norm in batch_norms(network):
         norm.momentum = recipe.model.batch_norm_momentum
     for module in network.modules():
@@ -70,7 +70,7 @@ def inherited_fields(init: str, transfer: str) -> dict[str, Any]:
     classifier = {"model.architecture": card.architecture, "model.width": card.width}
     if transfer == "backbone":
         return classifier
-    front_end = next((name for name in FRONT_ENDS if _heard_through(card, name)), None)
+    front_end = next((name for name in FRONT_ENDS if _has_front_end(card, name)), None)
     if front_end is None:
         raise SettingError("init", init, f"its front end is none of {', '.join(FRONT_ENDS)}")
     own, held = FRONT_ENDS[front_end].config, card.mel
@@ -83,13 +83,13 @@ def inherited_fields(init: str, transfer: str) -> dict[str, Any]:
     return classifier | {f"model.{name}": value for name, value in fields.items()}
 
 
-def _heard_through(card: ModelCard, front_end: str) -> bool:
+def _has_front_end(card: ModelCard, front_end: str) -> bool:
     spec = FRONT_ENDS[front_end]
     same = replace(spec.config, hop=card.mel.hop, mel_bins=card.mel.mel_bins)
     return (spec.kind, same) == (card.variant.front_end, card.mel)
 
 
-def card_of(recipe: Recipe, dataset: Dataset, name: str) -> ModelCard:
+def model_card(recipe: Recipe, dataset: Dataset, name: str) -> ModelCard:
     """The facts of the model that is to be."""
     rate = recipe.rate
     splits = ", ".join(split_names(recipe.data, dataset)["train"])
@@ -113,7 +113,7 @@ def card_of(recipe: Recipe, dataset: Dataset, name: str) -> ModelCard:
     )
 
 
-def _take(network: DiffResNetwork, source: DiffResNetwork, name: str, transfer: str) -> None:
+def _copy_weights(network: DiffResNetwork, source: DiffResNetwork, name: str, transfer: str) -> None:
     """Copy every weight that fits; where the classes differ, the layer that scores them does not."""
     ours, theirs = network.card, source.card
     if transfer == "all" and (ours.mel, ours.variant.front_end) != (theirs.mel, theirs.variant.front_end):

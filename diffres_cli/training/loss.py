@@ -15,7 +15,7 @@ from diffres_cli.recipes.recipe import Loss
 _LEAST = 1e-7
 
 
-class Objective(NamedTuple):
+class LossTerms(NamedTuple):
     """Scalars of one batch: `total` is minimised, the rest is logged."""
 
     total: Tensor
@@ -25,7 +25,7 @@ class Objective(NamedTuple):
     activeness: Tensor
 
 
-def objective(output: NetworkOutput, empty: Tensor, targets: Tensor, loss: Loss) -> Objective:
+def training_loss(output: NetworkOutput, empty: Tensor, targets: Tensor, loss: Loss) -> LossTerms:
     """Binary cross entropy + guide loss (Eq. 7) + a penalty on the squared mean importance logit.
 
     Args:
@@ -33,12 +33,12 @@ def objective(output: NetworkOutput, empty: Tensor, targets: Tensor, loss: Loss)
         targets: [B, classes], 0 to 1.
     """
     classification = cross_entropy(output.probabilities, targets)
-    guide, saturation, active = _of_importance(output, empty, loss)
+    guide, saturation, active = _importance_terms(output, empty, loss)
     total = classification + loss.guide * guide + loss.saturation * saturation
-    return Objective(total, classification, guide, saturation, active)
+    return LossTerms(total, classification, guide, saturation, active)
 
 
-def _of_importance(output: NetworkOutput, empty: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
+def _importance_terms(output: NetworkOutput, empty: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
     """Guide loss, the penalty on the logits, and activeness; 0 for a reduction that learns no importance."""
     if output.importance_logits is None:
         none = torch.zeros_like(output.importance[0, 0])

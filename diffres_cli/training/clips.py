@@ -1,4 +1,4 @@
-"""What a run trains on: a dataset's clips, their waveforms and their targets."""
+"""Clips as batches: their waveforms, their targets, and what is random about them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from torch import Tensor
 from diffres_cli.datasets import Clip, Dataset
 from diffres_cli.datasets.waveforms.cache import WaveformCache
 from diffres_cli.recipes.recipe import Recipe
-from diffres_cli.training.augment import mask_edges, mixup_shares
-from diffres_cli.training.batches import Batch, Indices, generator
+from diffres_cli.training.augment import mask_edges, mixup_weights
+from diffres_cli.training.batches import BatchIndices, Indices, batch_generator
 from diffres_cli.training.softlabels import SoftLabels
 
 
-class Heard(NamedTuple):
+class TrainBatch(NamedTuple):
     """A batch for training.
 
     Shape:
@@ -40,7 +40,7 @@ class Heard(NamedTuple):
     weight: float = 1.0
 
 
-class Tested(NamedTuple):
+class EvalBatch(NamedTuple):
     """A batch for validation: waveform [B, N], lengths [B], targets [B, classes]."""
 
     waveform: Tensor
@@ -49,7 +49,7 @@ class Tested(NamedTuple):
 
 
 class Targets:
-    """What each clip should be heard as, kept small: labels as indices, or a table of probabilities."""
+    """The targets of clips, kept small: labels as indices."""
 
     def __init__(self, labels: Sequence[tuple[int, ...]], classes: int) -> None:
         self.classes = classes
@@ -60,15 +60,15 @@ class Targets:
     def __len__(self) -> int:
         return len(self._counts)
 
-    def of(self, clips: Indices) -> NDArray[np.float32]:
+    def rows(self, clips: Indices) -> NDArray[np.float32]:
         """Targets [B, classes] of clips [B]."""
         targets = np.zeros((len(clips), self.classes), np.float32)
         for row, clip in zip(targets, clips, strict=True):
             row[self._flat[self._ends[clip] - self._counts[clip] : self._ends[clip]]] = 1.0
         return targets
 
-    def weights(self) -> NDArray[np.float64]:
-        """How often to draw each clip so that rare classes are heard: the sum of its 1 / count (PSLA)."""
+    def sampling_weights(self) -> NDArray[np.float64]:
+        """How often to draw each clip so that rare classes are learnt: the sum of its 1 / count (PSLA)."""
         counts = np.bincount(self._flat, minlength=self.classes)
         sums = np.zeros(len(self))
         np.add.at(sums, np.repeat(np.arange(len(self)), self._counts), 1.0 / counts[self._flat])
@@ -83,14 +83,14 @@ class SoftTargets(Targets):
         super().__init__([tuple(np.flatnonzero(row > 180)) for row in table], table.shape[1])
         self._table = table
 
-    def of(self, clips: Indices) -> NDArray[np.float32]:
+    def rows(self, clips: Indices) -> NDArray[np.float32]:
         """Targets [B, classes] of clips [B]."""
         roots: NDArray[np.float32] = self._table[clips].astype(np.float32) / np.float32(255)
         return np.square(roots)
 
 
 @dataclass(frozen=True)
-class Material:
+class ClipSource:
     """One split: indices into a cache, and targets in the same order."""
 
     cache: WaveformCache
@@ -101,74 +101,74 @@ class Material:
         return len(self.members)
 
 
-class TrainingClips(torch.utils.data.Dataset[Heard]):
-    """Batches to train on, by `Batch`."""
+class TrainBatches(torch.utils.data.Dataset[TrainBatch]):
+    """Batches to train on, by `BatchIndices`."""
 
-    def __init__(self, material: Material, recipe: Recipe) -> None:
-        self.material, self.recipe = material, recipe
-        self.samples = round(recipe.data.seconds * material.cache.sample_rate)
+    def __init__(self, source: ClipSource, recipe: Recipe) -> None:
+        self.source, self.recipe = source, recipe
+        self.samples = round(recipe.data.seconds * source.cache.sample_rate)
 
-    def __getitem__(self, batch: Batch) -> Heard:
+    def __getitem__(self, batch: BatchIndices) -> TrainBatch:
         """The clips of a batch, and what is to be done to them."""
-        recipe, whole, mine = self.recipe, batch.whole, batch.mine
-        random = generator(recipe.training.seed, batch)
-        fps = drawn_rate(random, recipe.rate.minimum, recipe.rate.maximum)
-        positions = random.random(whole)[mine]
-        shifts = ((random.random(whole) * 2 - 1) * recipe.augment.shift * self.samples)[mine]
-        shares = mixup_shares(random, whole, recipe.augment)[mine]
-        masks = mask_edges(random, whole, recipe.augment)[mine]
+        recipe, total, rows = self.recipe, batch.total, batch.rows
+        random = batch_generator(recipe.training.seed, batch)
+        fps = random_rate(random, recipe.rate.minimum, recipe.rate.maximum)
+        positions = random.random(total)[rows]
+        shifts = ((random.random(total) * 2 - 1) * recipe.augment.shift * self.samples)[rows]
+        shares = mixup_weights(random, total, recipe.augment)[rows]
+        masks = mask_edges(random, total, recipe.augment)[rows]
         waveform, lengths = self._waveforms(batch.clips, positions)
-        return Heard(
+        return TrainBatch(
             torch.from_numpy(waveform),
             torch.from_numpy(lengths),
-            torch.from_numpy(self.material.targets.of(batch.clips)),
+            torch.from_numpy(self.source.targets.rows(batch.clips)),
             torch.from_numpy(shifts.astype(np.int64)),
             torch.from_numpy(shares),
             torch.from_numpy(masks),
             fps,
             int(random.integers(2**62)),
-            len(batch.clips) * batch.world / whole,
+            len(batch.clips) * batch.world / total,
         )
 
     def _waveforms(
         self, clips: Indices, positions: NDArray[np.float64]
     ) -> tuple[NDArray[np.float32], Indices]:
-        members = self.material.members[clips]
-        lengths = self.material.cache.lengths[members]
+        members = self.source.members[clips]
+        lengths = self.source.cache.lengths[members]
         offsets = (positions * np.maximum(lengths - self.samples + 1, 0)).astype(np.int64)
-        waveform = self.material.cache.read(members.tolist(), self.samples, offsets.tolist())
+        waveform = self.source.cache.read(members.tolist(), self.samples, offsets.tolist())
         return waveform, np.minimum(lengths, self.samples)
 
 
-class TestedClips(torch.utils.data.Dataset[Tested]):
+class EvalBatches(torch.utils.data.Dataset[EvalBatch]):
     """Batches to validate on: clips in order, each from its beginning, `seconds` at most."""
 
-    def __init__(self, material: Material, batch_size: int, seconds: float, rank: int, world: int) -> None:
-        self.material = material
-        self.most = round(seconds * material.cache.sample_rate)
+    def __init__(self, source: ClipSource, batch_size: int, seconds: float, rank: int, world: int) -> None:
+        self.source = source
+        self.most = round(seconds * source.cache.sample_rate)
         # Neighbours in length, so that little is padding.
-        order = np.argsort(material.cache.lengths[material.members], kind="stable")[rank::world]
+        order = np.argsort(source.cache.lengths[source.members], kind="stable")[rank::world]
         self.batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, number: int) -> Tested:
+    def __getitem__(self, number: int) -> EvalBatch:
         clips = self.batches[number]
-        members = self.material.members[clips]
-        lengths = np.minimum(self.material.cache.lengths[members], self.most)
-        waveform = self.material.cache.read(members.tolist(), int(lengths.max()))
-        targets = self.material.targets.of(clips)
-        return Tested(torch.from_numpy(waveform), torch.from_numpy(lengths), torch.from_numpy(targets))
+        members = self.source.members[clips]
+        lengths = np.minimum(self.source.cache.lengths[members], self.most)
+        waveform = self.source.cache.read(members.tolist(), int(lengths.max()))
+        targets = self.source.targets.rows(clips)
+        return EvalBatch(torch.from_numpy(waveform), torch.from_numpy(lengths), torch.from_numpy(targets))
 
 
-def drawn_rate(random: np.random.Generator, minimum: float, maximum: float) -> float:
+def random_rate(random: np.random.Generator, minimum: float, maximum: float) -> float:
     """A frame rate, every octave as likely as another."""
     return float(minimum * (maximum / minimum) ** random.random())
 
 
 def fingerprint(dataset: Dataset, clips: Sequence[Clip], soft: SoftLabels | None = None) -> str:
-    """SHA-256 of what a run hears: classes, clips, labels, sizes and times of their files."""
+    """SHA-256 of what a run uses: classes, clips, labels, sizes and times of their files."""
     digest = hashlib.sha256("\n".join(dataset.classes).encode())
     digest.update(soft.sha256.encode() if soft else b"")
     for clip in clips:
