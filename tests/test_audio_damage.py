@@ -119,12 +119,12 @@ def test_a_format_for_ffmpeg_is_told_so_where_there_is_none(tmp_path: Path, cont
     )
 
 
-# What may be missing at the cut: nothing of PCM, a block of FLAC (4096), some frames of MP3 (1152).
+# What may be missing at the cut: nothing of PCM (CAF has a header of 4 KiB), a block of FLAC, frames of MP3.
 @pytest.mark.parametrize(
     ("extension", "kind", "lost"),
     [
         *[("wav", "WAV", 0), ("wav", "RF64", 0), ("wav", "WAVEX", 0), ("w64", "W64", 0), ("aiff", "AIFF", 0)],
-        *[("au", "AU", 0), ("flac", "FLAC", 4096), ("mp3", "MP3", 3 * 1152)],
+        *[("au", "AU", 0), ("caf", "CAF", 2048), ("flac", "FLAC", 4096), ("mp3", "MP3", 3 * 1152)],
     ],
 )
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9])

@@ -127,7 +127,7 @@ def _find_in_chunks(file: OpenFile, head: bytes, layout: _Layout) -> SampleBytes
         lead = b"RIFF" + lead[4:]
     for id_, start, size in _chunks(file, layout, layout.header):
         if id_ == layout.samples:
-            if long_size is not None and size == _WRAP - 1:
+            if long_size is not None and (size == _WRAP - 1 or start + size > file.size):
                 size = long_size
             skipped = layout.skipped
             if layout is _AIFF:  # states how far behind its head the samples begin
@@ -186,7 +186,7 @@ def _measure(file: OpenFile, claim: SampleBytes, chunks: bool = True) -> SampleB
             return claim._replace(end=end, more=more or "")
     near = _known_near(file, start + size) if size and chunks else None
     if near is not None:
-        return claim._replace(end=max(start, near))
+        return claim._replace(end=max(start, near), stated=max(0, near - start))
     unknown = means_unknown(size) if claim.layout.size == 4 and size < _WRAP else size >= 2**62
     return claim._replace(end=max(start, file.size), stated=None if unknown else size)
 

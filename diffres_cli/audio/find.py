@@ -8,6 +8,8 @@ import stat
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from diffres_cli.audio.sources import stat_path, stored_path
@@ -35,20 +37,17 @@ def find_recordings(inputs: Iterable[str | Path], recursive: bool = False) -> It
 
 def find_files(inputs: Iterable[str | Path], recursive: bool = False) -> Iterator[str | AudioError]:
     """What `find_recordings` finds, as text: half a second less over 100,000."""
-    given_of: dict[str, set[str]] = {}  # real folder -> names in it that were given
-    # By the folder as it is written: a link may lead to it twice. A linked file is one of its own.
-    given_of_written: dict[str, set[str]] = {}
-    for given in inputs:
-        for found in _expand(str(given), recursive):
-            if isinstance(found, str):
-                start = found.rfind(os.sep) + 1
-                folder, name = found[:start], found[start:]
-                if folder not in given_of_written:
-                    given_of_written[folder] = given_of.setdefault(os.path.realpath(folder), set())
-                if name in given_of_written[folder]:
-                    continue
-                given_of_written[folder].add(name)
-            yield found
+    real_folder = lru_cache(maxsize=None)(os.path.realpath)
+    given = set[
+        tuple[str, str]
+    ]()  # (real folder, name): a linked file is one of its own, a linked folder not
+    for found in chain.from_iterable(_expand(str(each), recursive) for each in inputs):
+        if isinstance(found, str):
+            folder, name = os.path.split(found)
+            if (place := (real_folder(folder), name)) in given:
+                continue
+            given.add(place)
+        yield found
 
 
 def _expand(given: str, recursive: bool) -> Iterator[str | AudioError]:

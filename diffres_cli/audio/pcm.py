@@ -47,6 +47,8 @@ def open_chunked(file: OpenFile) -> Decoder:
     if is_probe or found.is_understated or found.length // frame != decoder.found:
         decoder.close()
         return PcmDecoder(file, found, decoder)
+    # libsndfile goes by what is there.
+    decoder.frames = None if found.stated is None else max(decoder.found, found.stated // frame)
     return decoder
 
 
@@ -65,6 +67,10 @@ def _open_compressed(
     """libsndfile on a copy with another header, if it reads more of that."""
     more = [found.more] if found.more else []
     decoder.notes = more
+    if found.stated is None:
+        decoder.frames = None
+    elif found.length < found.stated:
+        decoder.frames = decoder.found * found.stated // max(1, found.length)
     if not (is_probe or found.is_understated or (decoder.found == 0 and found.length)):
         return decoder
     better = SndfileDecoder(file, with_new_header(file, found, found.length))
@@ -93,7 +99,7 @@ class PcmDecoder(Decoder):
         self._frame = _WIDTHS[subtype] * self.channels  # bytes
         self._how = {"format": "RAW", "subtype": subtype, "endian": "BIG" if is_big else "LITTLE"}
         there, stated = found.length // self._frame, (found.stated or 0) // self._frame
-        self.frames = there if found.stated else None
+        self.frames = max(there, stated) if found.stated else None
         self.notes = sound.notes
         if found.is_understated:
             short, long = stated / self.sample_rate, there / self.sample_rate

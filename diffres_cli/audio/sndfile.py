@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from contextlib import contextmanager, nullcontext, suppress
 import numpy as np
 import soundfile
 
-from diffres_cli.audio.chunks import means_unknown
 from diffres_cli.audio.decoder import Decoder, Samples, Stream
 from diffres_cli.audio.flac import find_frames_after, is_whole
 from diffres_cli.audio.sources import OpenFile, spool, unreadable
@@ -25,9 +23,6 @@ from diffres_cli.timeouts import on_cancel
 _NOT_A_FILE = 7  # SFE_BAD_FILE: libsndfile's word for MPEG audio without one whole frame, too
 _SYSTEM_ERROR = 2  # libsndfile's SF_ERR_SYSTEM: a call of the system failed, whatever is in the file
 _WHOLE = Stream()
-# libsndfile corrects a length that the file does not bear out, and keeps a note of it.
-_CORRECTED_BYTES = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
-_CORRECTED_FRAMES = re.compile(r"'ds64' chunk of (\d+)")
 _NO_LENGTH = 2**62  # frames; libsndfile's figure for a FLAC header without one is larger
 _stderr_lock = threading.Lock()
 
@@ -59,7 +54,8 @@ class SndfileDecoder(Decoder):
         self.sample_rate = int(self._sound.samplerate)
         self.channels = int(self._sound.channels)
         self.notes = list(stream.notes)
-        self.frames = _header_frames(self._sound) if stream.states_length else None
+        states_length = stream.states_length and self.found < _NO_LENGTH
+        self.frames = self.found if states_length else None
         self.position = 0  # samples read
         self._gaps = list(stream.gaps)
         self._fault = stream.damage
@@ -165,19 +161,6 @@ def _reason(error: soundfile.LibsndfileError) -> str:
         return "Format not recognised"
     words = str(error.error_string).removeprefix("Error : ").strip(" .")
     return "its header states a sample rate of 0 Hz" if "SF_INFO struct incomplete" in words else words
-
-
-def _header_frames(sound: soundfile.SoundFile) -> int | None:
-    """Samples a channel that the header states, None where it states none. Not for MP3."""
-    frames = int(sound.frames)
-    if frames > _NO_LENGTH:
-        return None
-    if match := _CORRECTED_FRAMES.search(sound.extra_info):
-        return int(match[1])
-    if match := _CORRECTED_BYTES.search(sound.extra_info):
-        claimed, found = int(match[1]), int(match[2])
-        return None if means_unknown(claimed) else max(frames, frames * claimed // max(found, 1))
-    return frames
 
 
 @contextmanager
