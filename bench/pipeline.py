@@ -156,7 +156,7 @@ def many(folder: Path, rounds: int) -> Time:
             shard = ShardWriter(file)
             for clip in clips[first:]:
                 shard.add(clip_key(clip), np.ones(1, np.float32))
-            shard.finish("")
+            shard.finish()
     return median([timed(lambda: open_finished(clips, folder / "cache")) for _ in range(rounds)])
 
 

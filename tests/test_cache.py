@@ -19,9 +19,8 @@ from hypothesis.extra.numpy import arrays
 
 from diffres_cli.datasets.waveforms.cache import build_cache
 from diffres_cli.datasets.waveforms.decoding import WaveformFormat, clip_key
-from diffres_cli.datasets.waveforms.lookup import locate_clips
-from diffres_cli.datasets.waveforms.missing import plan_jobs
-from diffres_cli.datasets.waveforms.shards import ShardWriter, quantize
+from diffres_cli.datasets.waveforms.jobs import plan_jobs
+from diffres_cli.datasets.waveforms.shards import ShardWriter, locate_clips, quantize
 from diffres_cli.errors import UsageError
 
 RECORDINGS = sorted(path for path in EXAMPLES.iterdir() if path.suffix in {".flac", ".ogg"})
@@ -153,7 +152,7 @@ def test_what_is_missing_is_planned_as_the_whole_list_would_be(tmp_path):
     jobs = plan_jobs(tmp_path, WaveformFormat(8000, None), clips, keys, nothing)
     assert [key for job in jobs for key in job.keys] == keys
     first = len(jobs[0].keys)
-    nothing.shards[: first + 1] = 0  # the first job was done, and a clip of the second
+    nothing.clips["shard"][: first + 1] = 0  # the first job was done, and a clip of the second
     rest = plan_jobs(tmp_path, WaveformFormat(8000, None), clips, keys, nothing)
     assert rest[0].keys == jobs[1].keys[1:]
     assert [job.name for job in rest[1:]] == [job.name for job in jobs[2:]]
@@ -220,7 +219,7 @@ def test_more_shards_than_files_may_be_open(tmp_path):
         with (folder / f"{number}.shard").open("wb") as file:
             shard = ShardWriter(file)
             shard.add(clip_key(clip), direct(clip, 8000))
-            shard.finish("libsndfile")
+            shard.finish()
     cache, decoded = build(clips, tmp_path / "cache")
     assert decoded == 0
     (tmp_path / "pickle").write_bytes(pickle.dumps(cache))

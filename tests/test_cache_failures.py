@@ -10,6 +10,7 @@ from cache_builds import assert_holds, build, clip_of, shards, some
 from places import open_to_all, small_disk, unprivileged
 
 from diffres_cli.datasets.waveforms.decoding import (
+    Progress,
     ShardJob,
     ShardResult,
     WaveformFormat,
@@ -79,7 +80,7 @@ def test_a_file_out_of_reach_is_tried_again(tmp_path):
     folder.chmod(0o777)
     with unprivileged():  # in this process: a new one could not read our libraries
         done = write_shard(
-            ShardJob(folder, WaveformFormat(8000, None), tuple(clips), tuple(keys)), lambda keys: None
+            ShardJob(folder, WaveformFormat(8000, None), tuple(clips), tuple(keys)), lambda progress: None
         )
     assert done == ShardResult(failures={keys[1]: "no permission to read it"})
     clips[1].path.chmod(0o644)
@@ -92,13 +93,13 @@ def test_a_file_that_changes_while_it_is_read_is_no_part_of_the_cache(tmp_path):
     clips = some(tmp_path / "in", 3)
     keys = [clip_key(clip) for clip in clips]
 
-    def starting(now: tuple[bytes, ...]) -> None:
-        if keys[1] in now:
+    def report(progress: Progress) -> None:
+        if keys[1] in progress.keys:
             write(clips[1].path, noise(0.4, 8000), 8000)
 
     folder = tmp_path / "cache" / "8000hz-whole-v1"
     folder.mkdir(parents=True)
-    done = write_shard(ShardJob(folder, WaveformFormat(8000, None), tuple(clips), tuple(keys)), starting)
+    done = write_shard(ShardJob(folder, WaveformFormat(8000, None), tuple(clips), tuple(keys)), report)
     assert done == ShardResult(failures={keys[1]: "it changed or went away while it was read: run again"})
     cache, decoded = build(clips, tmp_path / "cache")
     assert decoded == 1

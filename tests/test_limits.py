@@ -114,7 +114,7 @@ def test_a_dataset_with_a_recording_that_hangs_is_read_to_its_end(
     from diffres_cli import timeouts
     from diffres_cli.datasets import load_dataset
     from diffres_cli.datasets.check import find_problems
-    from diffres_cli.datasets.waveforms.excerpts import read_excerpts
+    from diffres_cli.datasets.waveforms.decoding import read_excerpts
 
     sound(tmp_path / "data" / "rain" / "1.wav")
     hanging = unknown_format(tmp_path / "data" / "rain" / "2.m4a")

@@ -1,10 +1,7 @@
 """Waveforms of clips, decoded once and read at memory speed.
 
-shards.py    the file format
-lookup.py    which shard has which clip
-excerpts.py  a recording -> the clips cut from it
+shards.py    the file format, and which shard has which clip
 decoding.py  one job: recordings -> a shard
-missing.py   clips that are not cached yet -> jobs
-workers.py   jobs -> worker processes
+jobs.py      clips that are not cached yet -> jobs, done by worker processes
 cache.py     all of it: build_cache, WaveformCache
 """

@@ -10,8 +10,9 @@ for its state every time: a folder's modification time says nothing of a file ov
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +21,13 @@ from diffres_cli.cores import available_cores
 from diffres_cli.datasets.clip import Clip
 from diffres_cli.datasets.folders import cache_folder
 from diffres_cli.datasets.waveforms.decoding import CHANGED, WaveformFormat, clip_key
-from diffres_cli.datasets.waveforms.lookup import Locations, locate_clips
-from diffres_cli.datasets.waveforms.missing import check_room, plan_jobs
-from diffres_cli.datasets.waveforms.shards import map_samples
-from diffres_cli.datasets.waveforms.workers import write_shards
+from diffres_cli.datasets.waveforms.jobs import check_room, plan_jobs, write_shards
+from diffres_cli.datasets.waveforms.shards import locate_clips, map_samples
 from diffres_cli.errors import DataError, UsageError
 from diffres_cli.files import make_folder, sweep
 
 VERSION = 1  # of the samples: to be raised when a recording would come out differently
 MISSING = "there is no such file"
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,16 +36,21 @@ class WaveformCache:
 
     Attributes:
         names: of the clips, in the order they were given.
-        lengths: samples, [n]; 0 for what could not be decoded.
         failures: clip name -> why it could not be decoded.
         sample_rate: Hz.
     """
 
     names: tuple[str, ...]
-    lengths: NDArray[np.int64]
     failures: dict[str, str]
     sample_rate: int
-    _locations: Locations
+    _shards: tuple[tuple[str, int], ...]
+    _clips: NDArray[Any]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Samples of each clip, [n]; 0 for what could not be decoded."""
+        lengths: NDArray[np.int64] = self._clips["length"]
+        return lengths
 
     def read(
         self, indices: Sequence[int], samples: int, offsets: Sequence[int] | None = None
@@ -60,25 +63,24 @@ class WaveformCache:
         Raises:
             DataError: the files of the cache are gone. ValueError: a negative offset, or not one for each.
         """
-        locations = self._locations.select(np.asarray(indices, np.intp))
-        starts = np.zeros_like(locations.firsts) if offsets is None else np.asarray(offsets, np.int64)
-        if starts.shape != locations.firsts.shape or (starts < 0).any():
-            raise ValueError(f"offsets must be {len(locations.firsts)} numbers >= 0, not {offsets!r}")
-        counts = np.clip(locations.lengths - starts, 0, samples)
-        firsts = locations.firsts + starts
-        batch = np.zeros((len(counts), samples), np.float32)
+        clips = self._clips[np.asarray(indices, np.intp)]
+        starts = np.zeros(len(clips), np.int64) if offsets is None else np.asarray(offsets, np.int64)
+        if starts.shape != clips.shape or (starts < 0).any():
+            raise ValueError(f"offsets must be {len(clips)} numbers >= 0, not {offsets!r}")
+        counts = np.clip(clips["length"] - starts, 0, samples)
+        firsts = clips["first"] + starts
+        batch = np.zeros((len(clips), samples), np.float32)
         for i in np.flatnonzero(counts):
-            stored = _stored(*locations.files[locations.shards[i]])
+            path, checksum = self._shards[clips["shard"][i]]
+            try:
+                stored = map_samples(path, checksum)
+            except OSError as error:
+                raise DataError(
+                    f"cached waveforms are gone: {path}; run again to decode them again"
+                ) from error
             batch[i, : counts[i]] = stored[firsts[i] : firsts[i] + counts[i]]
-        batch *= locations.steps[:, None]
+        batch *= clips["step"][:, None]
         return batch
-
-
-def _stored(path: str, checksum: int) -> NDArray[np.int16]:
-    try:
-        return map_samples(path, checksum)
-    except OSError as error:
-        raise DataError(f"cached waveforms are gone: {path}; run again to decode them again") from error
 
 
 def build_cache(
@@ -87,7 +89,7 @@ def build_cache(
     seconds: float | None,
     folder: Path | None = None,
     workers: int = 0,
-    on_progress: Progress | None = None,
+    on_progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> WaveformCache:
     """The waveforms of `clips`, mono at `sample_rate` Hz; what is not cached yet is decoded.
 
@@ -106,7 +108,10 @@ def build_cache(
         UsageError: a rate, a length or a number of workers that cannot be.
         OutputError: the cache cannot be written: the disk is full, or has too little room from the start.
     """
-    format_ = _format(sample_rate, seconds, workers)
+    if sample_rate < 1 or workers < 0 or (seconds is not None and not 0 < seconds < float("inf")):
+        given = f"{sample_rate=}, {seconds=}, {workers=}"
+        raise UsageError(f"a cache needs sample_rate >= 1 Hz, seconds > 0 or None, workers >= 0, not {given}")
+    format_ = WaveformFormat(sample_rate, None if seconds is None else max(1, round(seconds * sample_rate)))
     name = f"{format_.sample_rate}hz-{format_.max_samples or 'whole'}-v{VERSION}"
     place = (folder or cache_folder()) / name
     make_folder(place)
@@ -117,43 +122,26 @@ def build_cache(
     failures: dict[bytes, str] = {}
     if jobs:
         check_room(jobs)
-        on_decoded = _count_up(len(clips), sum(len(job.clips) for job in jobs), on_progress)
+        missing = sum(len(job.clips) for job in jobs)
+        on_decoded = _count_up(len(clips) - missing, len(clips), on_progress)
         failures = write_shards(jobs, workers or available_cores(), on_decoded)
         locations = locate_clips(place, keys)
-    elif on_progress is not None:
+    else:
         on_progress(len(clips), len(clips))
-    return _cache(clips, keys, locations, {**locations.failures, **failures}, sample_rate)
+    failures = locations.failures | failures
+    absent = np.flatnonzero(locations.clips["length"] == 0).tolist()
+    why = {clips[i].name: failures.get(keys[i], CHANGED) if keys[i] else MISSING for i in absent}
+    names = tuple(clip.name for clip in clips)
+    return WaveformCache(names, why, sample_rate, locations.shards, locations.clips)
 
 
-def _format(sample_rate: int, seconds: float | None, workers: int) -> WaveformFormat:
-    if sample_rate < 1 or workers < 0 or (seconds is not None and not 0 < seconds < float("inf")):
-        given = f"{sample_rate=}, {seconds=}, {workers=}"
-        raise UsageError(f"a cache needs sample_rate >= 1 Hz, seconds > 0 or None, workers >= 0, not {given}")
-    return WaveformFormat(sample_rate, None if seconds is None else max(1, round(seconds * sample_rate)))
-
-
-def _count_up(total: int, missing: int, on_progress: Progress | None) -> Callable[[int], None]:
-    """A function that adds newly decoded clips and calls `on_progress` with the total."""
-    done = total - missing
+def _count_up(done: int, total: int, on_progress: Callable[[int, int], object]) -> Callable[[int], None]:
+    """A function that adds newly decoded clips and calls `on_progress` with the sum."""
 
     def add(count: int) -> None:
         nonlocal done
         done += count
-        if on_progress is not None:
-            on_progress(done, total)
+        on_progress(done, total)
 
     add(0)
     return add
-
-
-def _cache(
-    clips: Sequence[Clip],
-    keys: Sequence[bytes],
-    locations: Locations,
-    failures: dict[bytes, str],
-    sample_rate: int,
-) -> WaveformCache:
-    absent = (i for i, length in enumerate(locations.lengths.tolist()) if not length)
-    why = {clips[i].name: failures.get(keys[i], CHANGED) if keys[i] else MISSING for i in absent}
-    kept = replace(locations, failures={})
-    return WaveformCache(tuple(clip.name for clip in clips), kept.lengths, why, sample_rate, kept)

@@ -5,22 +5,25 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
+from diffres_cli.audio import open_recording
 from diffres_cli.datasets.clip import Clip
-from diffres_cli.datasets.waveforms.excerpts import Failure, Samples, Span, read_excerpts
-from diffres_cli.datasets.waveforms.shards import KEY_DIGITS, SUFFIX, ShardWriter, read_index
-from diffres_cli.errors import OutputError
+from diffres_cli.datasets.waveforms.shards import KEY_DIGITS, SUFFIX, Samples, ShardWriter, read_index
+from diffres_cli.errors import AudioError, DependencyError, OutputError
 from diffres_cli.files import atomic_file, lock_path, reason
 from diffres_cli.locks import locked
+from diffres_cli.text import printable
+from diffres_cli.timeouts import run_with_timeout
 
 CHANGED = "it changed or went away while it was read: run again"
 DIED = "the process decoding it died twice"
-Starting = Callable[[tuple[bytes, ...]], None]
+Span = tuple[int, int | None]  # first sample and the one after the last; None: to the end
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,14 @@ class ShardResult:
     failures: dict[bytes, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why there are no samples, in one line; `permanent` when that will not change unless the file does."""
+
+    reason: str
+    permanent: bool = True
+
+
 def clip_key(clip: Clip) -> bytes:
     """What a clip is: which stretch of which state of which file, in hex. b"" where there is no such file."""
     # os.path, not pathlib: a million of these count
@@ -97,16 +108,8 @@ def clip_key(clip: Clip) -> bytes:
     return _digest(os.fsencode(text)).encode()
 
 
-def available_decoders() -> str:
-    """Names of what decodes on this machine. A recording that fails now may not fail with ffmpeg."""
-    return "libsndfile, ffmpeg" if shutil.which("ffmpeg") else "libsndfile"
-
-
-def write_shard(job: ShardJob, starting: Starting) -> ShardResult:
+def write_shard(job: ShardJob, report: Callable[[Progress], object]) -> ShardResult:
     """Make the shard of a job, whole or not at all, unless another process makes it or has made it.
-
-    Args:
-        starting: told the keys of the clips that are decoded next.
 
     Raises:
         OutputError: it cannot be written.
@@ -118,7 +121,7 @@ def write_shard(job: ShardJob, starting: Starting) -> ShardResult:
                 return ShardResult(busy=True)
             try:
                 path = _next_path(job)
-                return ShardResult() if path is None else _decode_into(job, path, starting)
+                return ShardResult() if path is None else _decode_into(job, path, report)
             finally:
                 lock_file.unlink(missing_ok=True)
     except OutputError as error:
@@ -136,34 +139,38 @@ def _next_path(job: ShardJob) -> Path | None:
 
     A shard that lacks some, which failed when it was made, stays: other processes may be reading from it.
     """
-    for number in itertools.count():
-        path = job.folder / f"{job.name}-{number}{SUFFIX}"
-        index = read_index(path)
-        if index is None:
-            return path
-        failures = index.failures if index.decoders == available_decoders() else {}
-        if {*index.records["key"].tolist(), *failures} >= set(job.keys):
+    paths = (job.folder / f"{job.name}-{number}{SUFFIX}" for number in itertools.count())
+    path = next(paths)
+    while (index := read_index(path)) is not None:
+        if {*index.records["key"].tolist(), *index.failures} >= set(job.keys):
             return None
-    raise AssertionError("a folder holds finitely many files")
+        path = next(paths)
+    return path
 
 
-def _decode_into(job: ShardJob, path: Path, starting: Starting) -> ShardResult:
-    done = ShardResult(failures=dict.fromkeys(job.skip, DIED))
+def _decode_into(job: ShardJob, path: Path, report: Callable[[Progress], object]) -> ShardResult:
+    result = ShardResult(failures=dict.fromkeys(job.skip, DIED))
+    decoded = 0
     with atomic_file(path) as file:
         shard = ShardWriter(file)
         for clips, keys in _recordings(job):
-            starting(keys)
-            for clip, key, result in zip(clips, keys, _decode(job.format, clips), strict=True):
-                if clip_key(clip) != key:
-                    done.failures[key] = CHANGED
-                elif not isinstance(result, Failure):
-                    shard.add(key, result)
-                elif result.permanent:
-                    shard.fail(key, result.reason)
+            report(Progress(keys, decoded))
+            spans = [job.format.span(clip) for clip in clips]
+            excerpts = read_excerpts(clips[0].path, spans, job.format.sample_rate)
+            for clip, key, (first, end), excerpt in zip(clips, keys, spans, excerpts, strict=True):
+                if first == end:
+                    shard.fail(key, f"from {clip.start} s to {clip.end} s is not a stretch of time")
+                elif clip_key(clip) != key:
+                    result.failures[key] = CHANGED
+                elif not isinstance(excerpt, Failure):
+                    shard.add(key, excerpt)
+                elif excerpt.permanent:
+                    shard.fail(key, excerpt.reason)
                 else:
-                    done.failures[key] = result.reason
-        shard.finish(available_decoders())
-    return done
+                    result.failures[key] = excerpt.reason
+            decoded += len(keys)
+        shard.finish()
+    return result
 
 
 def _recordings(job: ShardJob) -> Iterator[tuple[tuple[Clip, ...], tuple[bytes, ...]]]:
@@ -174,10 +181,44 @@ def _recordings(job: ShardJob) -> Iterator[tuple[tuple[Clip, ...], tuple[bytes, 
         yield clips, keys
 
 
-def _decode(format_: WaveformFormat, clips: Sequence[Clip]) -> list[Samples | Failure]:
-    spans = [format_.span(clip) for clip in clips]
-    results = read_excerpts(clips[0].path, spans, format_.sample_rate)
-    for i, (clip, (first, end)) in enumerate(zip(clips, spans, strict=True)):
-        if first == end:
-            results[i] = Failure(f"from {clip.start} s to {clip.end} s is not a stretch of time")
-    return results
+def read_excerpts(path: Path, spans: Sequence[Span], sample_rate: int) -> list[Samples | Failure]:
+    """The samples of each span at `sample_rate` Hz, mono, [n], n > 0, cut from one pass over a recording.
+
+    A span that reaches beyond the end is shorter. One that was complete before decoding failed is kept.
+    """
+    parts: list[list[Samples]] = [[] for _ in spans]
+    position, failure = 0, None
+
+    def read() -> None:
+        nonlocal position
+        with open_recording(path) as recording:
+            for block in recording.blocks(sample_rate):
+                for part, (first, end) in zip(parts, spans, strict=True):
+                    piece = block[max(0, first - position) : None if end is None else max(0, end - position)]
+                    if len(piece):
+                        part.append(piece.copy())  # a view would hold the whole block
+                position += len(block)
+                if all(end is not None and end <= position for _, end in spans):
+                    break
+
+    try:
+        run_with_timeout(read)
+    except DependencyError:
+        raise
+    except Exception as error:  # whatever a decoder thinks of
+        failure = _failure(error, path)
+    return [_joined(part, span, position, failure) for part, span in zip(parts, spans, strict=True)]
+
+
+def _joined(part: list[Samples], span: Span, decoded: int, failure: Failure | None) -> Samples | Failure:
+    if failure and (span[1] is None or span[1] > decoded):
+        return failure
+    return np.concatenate(part) if part else Failure("the recording ends before this clip begins")
+
+
+def _failure(error: Exception, path: Path) -> Failure:
+    """A recording that is damaged stays so; one that is out of reach, or too large today, may not."""
+    if isinstance(error, AudioError):
+        why = str(error).removeprefix(f"{printable(str(path))}: ")
+        return Failure(why, permanent=not isinstance(error.__cause__, OSError))
+    return Failure(" ".join(f"{type(error).__name__}: {error}".split()), permanent=False)

@@ -17,21 +17,26 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffres_cli.datasets.waveforms.excerpts import Samples
-
 SUFFIX = ".shard"
 KEY_DIGITS = 32
-RECORD = np.dtype([("key", f"S{KEY_DIGITS}"), ("offset", "<i8"), ("length", "<i8"), ("step", "<f4")])
+NO_SHARD = -1
+Samples = NDArray[np.float32]
+
+_PLACE = [("first", "<i8"), ("length", "<i8"), ("step", "<f4")]
+RECORD = np.dtype([("key", f"S{KEY_DIGITS}"), *_PLACE])
+_LOCATION = np.dtype([("shard", "<i8"), *_PLACE])
 _PCM = np.dtype("<i2")
 _FOOTER = struct.Struct("<8sQQQI")
 _MAGIC = b"diffres1"
@@ -59,24 +64,25 @@ class ShardWriter:
         """Note that a clip cannot be decoded."""
         self._failures[key.decode()] = reason
 
-    def finish(self, decoders: str) -> None:
-        """Write the index. `decoders` names what failed, where something did: others may do better."""
+    def finish(self) -> None:
+        """Write the index. It names the decoders that failed: others may do better."""
         records = np.array(self._records, RECORD).tobytes()
-        failures = json.dumps({"decoders": decoders, "failures": self._failures}).encode()
+        failures = json.dumps({"decoders": _decoders(), "failures": self._failures}).encode()
         counts = self._samples, len(self._records), len(failures), zlib.crc32(records + failures)
         self.file.write(records + failures + _FOOTER.pack(_MAGIC, *counts))
 
 
-@dataclass(frozen=True)
-class Index:
-    """What is in a shard: `records`, [n] of RECORD, and the reason by key of each failure.
+class Index(NamedTuple):
+    """What is in a shard.
 
-    `checksum` tells this index from any other that may have stood at the same path.
+    Attributes:
+        records: [n] of RECORD.
+        failures: key -> why a clip cannot be decoded, as far as it was tried with the decoders that are here.
+        checksum: tells this index from any other that may have stood at the same path.
     """
 
     records: NDArray[Any]
     failures: dict[bytes, str]
-    decoders: str
     checksum: int
 
 
@@ -86,21 +92,67 @@ def read_index(path: Path | str) -> Index | None:
         with open(path, "rb") as file:  # noqa: PTH123 (thousands of these count)
             size = file.seek(0, 2)
             file.seek(max(0, size - _FOOTER.size))
-            magic, samples, records, failures, checksum = _FOOTER.unpack(file.read())
-            tail = records * RECORD.itemsize + failures
+            magic, samples, count, note_size, checksum = _FOOTER.unpack(file.read())
+            tail = count * RECORD.itemsize + note_size
             if magic != _MAGIC or samples * _PCM.itemsize + tail + _FOOTER.size != size:
                 return None
             file.seek(samples * _PCM.itemsize)
             data = file.read(tail)
     except (OSError, struct.error):
         return None
-    return _index(data, records, checksum) if zlib.crc32(data) == checksum else None
-
-
-def _index(data: bytes, records: int, checksum: int) -> Index:
-    notes = json.loads(data[records * RECORD.itemsize :])
+    if zlib.crc32(data) != checksum:
+        return None
+    notes = json.loads(data[count * RECORD.itemsize :])
     failures = {key.encode(): reason for key, reason in notes["failures"].items()}
-    return Index(np.frombuffer(data, RECORD, records), failures, notes["decoders"], checksum)
+    if failures and notes["decoders"] != _decoders():
+        failures = {}
+    return Index(np.frombuffer(data, RECORD, count), failures, checksum)
+
+
+def _decoders() -> str:
+    """Names of what decodes on this machine. A recording that fails now may not fail with ffmpeg."""
+    return "libsndfile, ffmpeg" if shutil.which("ffmpeg") else "libsndfile"
+
+
+class Locations(NamedTuple):
+    """Where clips are.
+
+    Attributes:
+        shards: path and checksum of each shard.
+        clips: [n] with the fields shard (index into `shards`, NO_SHARD for a clip in none), first and length
+            (samples, length 0 for a clip in none) and step (see `quantize`).
+        failures: key -> why a clip cannot be decoded, as noted by whoever tried.
+    """
+
+    shards: tuple[tuple[str, int], ...]
+    clips: NDArray[Any]
+    failures: dict[bytes, str]
+
+
+def locate_clips(folder: Path, keys: Sequence[bytes]) -> Locations:
+    """Where the shards of `folder` hold the clips with these keys. Damaged shards are left out."""
+    wanted, inverse = np.unique(np.array(keys, f"S{KEY_DIGITS}"), return_inverse=True)
+    clips = np.zeros(len(wanted), _LOCATION)
+    clips["shard"], clips["step"] = NO_SHARD, 1
+    shards: list[tuple[str, int]] = []
+    failures: dict[bytes, str] = {}
+    for path in _shard_paths(folder) if keys else ():
+        index = read_index(path)
+        if index is None:
+            continue
+        rows = np.minimum(np.searchsorted(wanted, index.records["key"]), len(wanted) - 1)
+        hits = wanted[rows] == index.records["key"]
+        clips["shard"][rows[hits]] = len(shards)
+        for name in ("first", "length", "step"):
+            clips[name][rows[hits]] = index.records[name][hits]
+        shards.append((path, index.checksum))
+        failures |= index.failures
+    return Locations(tuple(shards), clips[inverse.reshape(-1)], failures)
+
+
+def _shard_paths(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.path for entry in entries if entry.name.endswith(SUFFIX))
 
 
 @lru_cache(maxsize=_MAPS)

@@ -1,22 +1,35 @@
-"""Clips that are not cached yet -> jobs, one shard each; and whether the disk has room for them."""
+"""Clips that are not cached yet -> jobs, one shard each, done by worker processes."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from diffres_cli.audio import open_recording
 from diffres_cli.datasets.clip import Clip
-from diffres_cli.datasets.waveforms.decoding import ShardJob, WaveformFormat
-from diffres_cli.datasets.waveforms.lookup import NO_SHARD, Locations
+from diffres_cli.datasets.waveforms.decoding import (
+    Progress,
+    ShardJob,
+    ShardResult,
+    WaveformFormat,
+    write_shard,
+)
+from diffres_cli.datasets.waveforms.shards import NO_SHARD, Locations
 from diffres_cli.errors import OutputError
+from diffres_cli.pool import Died, Report, WorkerPool
 
 _MOST, _LEAST, _SHARDS = 256, 16, 32  # clips in a shard; shards of a small cache, to keep all cores busy
 _PROBES = 32  # recordings looked at to estimate how much room is needed
 _SAMPLE_BYTES = 2
+# Each worker has a core: one thread for NumPy's products.
+_ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
+)
 
 
 def plan_jobs(
@@ -27,7 +40,7 @@ def plan_jobs(
     A clip's job depends on the whole list, not on what is missing: so processes that start one after the
     other have the same jobs, and share them.
     """
-    missing = {int(i) for i in np.flatnonzero(locations.shards == NO_SHARD)}
+    missing = {int(i) for i in np.flatnonzero(locations.clips["shard"] == NO_SHARD)}
     missing = {i for i in missing if keys[i] and keys[i] not in locations.failures}
     if not missing:
         return []
@@ -57,8 +70,8 @@ def check_room(jobs: Sequence[ShardJob]) -> None:
     free = shutil.disk_usage(folder).free
     if need > free:
         raise OutputError(
-            f"the waveform cache {folder} needs about {_size(need)} for {len(clips)} clips, but "
-            f"{_size(free)} are free there: make room, or set DIFFRES_DATA to another folder"
+            f"the waveform cache {folder} needs about {need / 1e6:.1f} MB for {len(clips)} clips, but "
+            f"{free / 1e6:.1f} MB are free there: make room, or set DIFFRES_DATA to another folder"
         )
 
 
@@ -75,5 +88,39 @@ def _length(clip: Clip, format_: WaveformFormat) -> Iterator[int]:
     yield max(0, (total if end is None else min(end, total)) - first)
 
 
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+def write_shards(jobs: Sequence[ShardJob], count: int, on_decoded: Callable[[int], None]) -> dict[bytes, str]:
+    """Do all jobs in `count` processes. Returns why clips could not be decoded this time, by key.
+
+    A recording that kills two processes is skipped.
+
+    Args:
+        on_decoded: called with how many more clips are decoded; less than none when a shard is begun again.
+
+    Raises:
+        OutputError: a shard cannot be written. DiffresError: workers die before they decode anything.
+    """
+    decoded: Counter[str] = Counter()  # clips, by the job's name
+    failures: dict[bytes, str] = {}
+
+    def update(job: ShardJob, clips: int) -> None:
+        on_decoded(clips - decoded[job.name])
+        decoded[job.name] = clips
+
+    def on_progress(job: ShardJob, progress: Progress) -> None:
+        update(job, progress.decoded)
+
+    with WorkerPool(count, _prepare, on_progress=on_progress, environments=[_ONE_THREAD]) as pool:
+        for job, result in pool.run(jobs):
+            if isinstance(result, Died):
+                fatal = result.progress.keys if result.progress else ()
+                pool.submit(replace(job, skip=job.skip.union(fatal)))
+            elif result.busy:  # the others first, then wait for that process: it may die
+                pool.submit(replace(job, wait=True))
+            else:
+                update(job, len(job.keys))
+                failures |= result.failures
+    return failures
+
+
+def _prepare() -> Callable[[ShardJob, Report], ShardResult]:
+    return write_shard
