@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
-from diffres_cli.comparison.checks import planned
-from diffres_cli.comparison.child import Slot
-from diffres_cli.comparison.job import run_plan
+from diffres_cli.comparison.checks import load_plan
 from diffres_cli.comparison.markup import markdown
 from diffres_cli.comparison.report import write_report
-from diffres_cli.comparison.run import Job, Summary
+from diffres_cli.comparison.run import RunOptions, Summary, run_plan, worker_environment
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,10 +29,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "figure5")
     options = parser.parse_args()
-    plan, cells = planned("figure5", {})
-    slot = Slot(options.device, options.threads)
-    job = Job(options.out, {}, [slot], lambda line: print(line, file=sys.stderr), lambda *what: None)
-    run_plan(plan, cells, job, Summary())
+    plan, cells = load_plan("figure5")
+    workers = [worker_environment(options.device, options.threads)]
+    where = RunOptions(
+        options.out,
+        device=options.device.partition(":")[0],
+        workers=workers,
+        log=partial(print, file=sys.stderr),
+    )
+    run_plan(plan, cells, where, Summary())
     table = write_report(plan, cells, options.out)
     print(markdown(table) if table else "nothing was measured")
 

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from diffres_cli.comparison.checks import planned
+from diffres_cli.comparison.checks import load_plan
 from diffres_cli.comparison.markup import markdown
 from diffres_cli.comparison.report import write_report
 
@@ -79,7 +79,7 @@ def command(plan: str, folder: str) -> str:
 
 
 def section(name: str, folder: Path, write: bool) -> str:
-    plan, cells = planned(name, {})
+    plan, cells = load_plan(name)
     table = write_report(plan, cells, folder)
     if table is None:
         return f"## {plan.title}\n\nNot run.\n"

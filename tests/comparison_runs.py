@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from diffres_cli.comparison.cells import Cell, cells_of
-from diffres_cli.comparison.plan import Plan, parse
-from diffres_cli.comparison.state import folder_of
+from diffres_cli.comparison.folder import CellFolder
+from diffres_cli.comparison.plan import Plan, parse_plan
 from diffres_cli.evaluation.runfolder import sha256
 from diffres_cli.files import parse_toml
 from diffres_cli.recipes.files import to_toml
@@ -26,7 +26,7 @@ optimizer.lr = 1e-3
 
 
 def plan_of(text: str) -> Plan:
-    plan, faults = parse(parse_toml(text), Path("mine.toml"))
+    plan, faults = parse_plan(parse_toml(text), Path("mine.toml"))
     assert not faults
     return plan
 
@@ -47,22 +47,24 @@ def write_result(
     logged: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """The folder of a cell that is done. scores: fps -> share; logged: rows of its log."""
-    folder = folder_of(cell, output)
-    folder.prepare(cell)
-    folder.run.mkdir()
-    (folder.run / "recipe.toml").write_text(to_toml(cell.recipe))
-    (folder.run / "weights.safetensors").write_bytes(cell.key.encode())
-    (folder.run / "run.json").write_text(json.dumps({"status": "finished", "sessions": [{"seconds": 60}]}))
+    folder = CellFolder(cell, output)
+    folder.prepare()
+    folder.run.path.mkdir()
+    (folder.run.path / "recipe.toml").write_text(to_toml(cell.recipe))
+    (folder.run.path / "weights.safetensors").write_bytes(cell.key.encode())
+    (folder.run.path / "run.json").write_text(
+        json.dumps({"status": "finished", "sessions": [{"seconds": 60}]})
+    )
     metric = "mAP" if multi_label else "accuracy"
     evaluation = {
-        "sha256": sha256(folder.run / "weights.safetensors"),
+        "sha256": sha256(folder.run.path / "weights.safetensors"),
         "multi_label": multi_label,
         "rates": [{"fps": fps, "metrics": {metric: score}} for fps, score in scores.items()],
     }
-    (folder.run / "evaluation.json").write_text(json.dumps(evaluation))
+    (folder.run.path / "evaluation.json").write_text(json.dumps(evaluation))
     folder.sizes.write_text(json.dumps(parameters or {"front_end": 0, "importance": 82371, "backbone": 99}))
     for number, rows in enumerate([logged] if logged else []):
-        write_log(folder.run, number, rows)
+        write_log(folder.run.path, number, rows)
 
 
 def write_log(run: Path, session: int, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -12,8 +12,8 @@ from dataset_trees import esc50
 from repository import loaded_by
 
 from diffres_cli.comparison.cells import cells_of
-from diffres_cli.comparison.checks import planned
-from diffres_cli.comparison.planfile import shipped_plans
+from diffres_cli.comparison.checks import load_plan
+from diffres_cli.comparison.plan import shipped_plans
 from diffres_cli.errors import UsageError
 
 GRID = """
@@ -44,7 +44,7 @@ def fault(text: str, folder: Path) -> str:
     """What is said of a plan."""
     (folder / "mine.toml").write_text(text)
     with pytest.raises(UsageError) as caught:
-        planned(str(folder / "mine.toml"))
+        load_plan(str(folder / "mine.toml"))
     return str(caught.value).removeprefix(f"{folder}/")
 
 
@@ -81,7 +81,7 @@ def test_a_plan_may_start_from_a_recipe_beside_it(tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text(
         'kind = "table1"\nrecipe = "small.toml"\n[grid]\ndataset = "nsynth"\nfps = 25\n'
     )
-    (cell,) = planned(str(tmp_path / "p.toml"))[1]
+    (cell,) = load_plan(str(tmp_path / "p.toml"))[1]
     assert (cell.recipe.model.width, cell.recipe.data.dataset, cell.name) == (
         0.25, "nsynth", "nsynth paper diffres 25fps seed0",
     )  # fmt: skip
@@ -168,7 +168,8 @@ fps = 25
 def test_impossible_cells_are_told_at_once_each_with_what_is_allowed(tmp_path: Path) -> None:
     told = fault(IMPOSSIBLE, tmp_path)
     words = [
-        "no front end 'leav', the nearest is leaf", "no reduction 'averagepool', the nearest is average-pool",
+        "model.front_end is leav, must be paper, audioset-small, leaf",
+        "model.reduction is averagepool, must be",
         "there is no axis fpss; the nearest is fps",
         "'hop' needs mel (front_end paper, audioset-small) or stft, not leaf",
         "model.hop is 30 ms, must be at most the window (25 ms)",
@@ -211,21 +212,21 @@ def test_what_a_front_end_has_anyway_makes_no_other_cell() -> None:
 def test_an_axis_cannot_be_set_from_outside() -> None:
     plan = plan_of(GRID)
     for field in ("training.seed", "rate.minimum"):
-        with pytest.raises(UsageError, match=f"--set {field}: the plan's axes"):
+        with pytest.raises(UsageError, match=f"{field} cannot be set: the plan's axis"):
             cells_of(plan, {field: 7})
-    with pytest.raises(UsageError, match=r"--set: there is no field training\.epoch; the nearest is"):
+    with pytest.raises(UsageError, match=r"settings: there is no field training\.epoch; the nearest is"):
         cells_of(plan, {"training.epoch": 7})
 
 
 def test_the_shipped_plans_are_sound() -> None:
-    kinds = {name: planned(name)[0].kind for name in shipped_plans()}
+    kinds = {name: load_plan(name)[0].kind for name in shipped_plans()}
     assert {"table1", "table2", "table3", "figure5", "figure6", "figure7", "figure8"} <= {*kinds}
     assert all(kinds[name] == name for name in set(kinds.values()))
 
 
 def test_plans_that_share_cells_share_their_folders() -> None:
     def folders(name: str, variant: str = "full") -> set[str]:
-        return {cell.folder for cell in planned(name)[1] if cell.variant == variant}
+        return {cell.folder for cell in load_plan(name)[1] if cell.variant == variant}
 
     for small in ("arabic-figure6", "arabic-figure7", "arabic-figure8"):
         assert folders(small) <= folders("arabic-table1")

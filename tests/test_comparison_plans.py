@@ -13,13 +13,11 @@ import dataset_trees
 import pytest
 
 from diffres_cli.comparison.cells import Cell
-from diffres_cli.comparison.checks import planned
-from diffres_cli.comparison.job import run_plan
+from diffres_cli.comparison.checks import load_plan
 from diffres_cli.comparison.markup import Table
-from diffres_cli.comparison.plan import SPEED, Plan
-from diffres_cli.comparison.planfile import shipped_plans
+from diffres_cli.comparison.plan import SPEED, Plan, shipped_plans
 from diffres_cli.comparison.report import write_report
-from diffres_cli.comparison.run import Job, Summary
+from diffres_cli.comparison.run import RunOptions, Summary, run_plan, worker_environment
 
 TINY = {
     "model.architecture": "mobilenet_v3_large",
@@ -87,11 +85,12 @@ def _is_new(cell: Cell) -> bool:
 
 @pytest.mark.parametrize("name", shipped_plans())
 def test_a_shipped_plan_runs_from_end_to_end(name: str, trees: dict[str, Path], output: Path) -> None:
-    plan, cells = planned(name, TINY)
+    plan, cells = load_plan(name, TINY)
     cells = _few_to_time(cells) if plan.kind == SPEED else few(cells)
     said: list[str] = []
     summary = Summary()
-    run_plan(plan, cells, Job(output, trees, (), said.append, lambda *what: None), summary)
+    workers = [worker_environment("cpu", 1)] if plan.kind == SPEED else []  # cells share this one's torch
+    run_plan(plan, cells, RunOptions(output, trees, workers=workers, log=said.append), summary)
     count = len(cells if plan.kind == SPEED else {cell.key for cell in cells})  # what is timed is timed anew
     assert (summary.failures, summary.done + summary.skipped) == ({}, count), said
     table = write_report(plan, cells, output)

@@ -16,7 +16,7 @@ from comparison_runs import TINY
 from patience import PATIENCE, wait_until
 from training_runs import facts, write_clips
 
-from diffres_cli.comparison.child import Slot, launch
+from diffres_cli.comparison.run import worker_environment
 
 pytestmark = pytest.mark.usefixtures("one_cache")
 
@@ -81,7 +81,7 @@ def test_a_cell_that_crashes_is_reported_and_the_others_go_on(
     recipe = str(good.parent / "recipe.toml")
     assert facts(good)["command"] == ["diffres", "train", "--recipe", recipe, "-o", str(good)]
     scored = json.loads((good / "evaluation.json").read_text())["command"]
-    assert scored == f"diffres eval {good} --fps 25"
+    assert scored == f"diffres eval --fps 25 {good}"
     trained = (good / "weights.safetensors").stat().st_mtime_ns
     again = invoke(*command, "-j", "0")
     assert (again.code, again.out) == (1, result.out)
@@ -114,19 +114,18 @@ def test_interrupted_robbed_of_a_process_and_killed_it_goes_on(
 
     process = start(*command)
     _wait_for_progress(process, tmp_path)
-    (child,) = psutil.Process(process.pid).children()
-    child.kill()
+    _worker(process).kill()
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 3, err
     assert "killed by SIGKILL: out of memory?" in err.decode()
 
     process = start(*command)
     _wait_for_progress(process, tmp_path)
-    (child,) = psutil.Process(process.pid).children()
+    worker = _worker(process)
     process.kill()
     process.wait()
-    psutil.wait_procs([child], timeout=PATIENCE)
-    assert not child.is_running()
+    psutil.wait_procs([worker], timeout=PATIENCE)
+    assert not worker.is_running()
     assert facts(one_run(tmp_path))["status"] == "stopped"
 
     result = spawn(*command)
@@ -182,19 +181,19 @@ def test_one_network_is_tested_at_several_rates_and_again_only_where_one_is_miss
 
 
 def test_a_process_sees_the_gpu_it_is_given_and_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    from diffres_cli.comparison.child import Slot
-
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    second = Slot("cuda:1", 3).environment()
-    assert (second["CUDA_VISIBLE_DEVICES"], second["OMP_NUM_THREADS"], Slot("cuda:1").kind) == (
-        "1",
-        "3",
-        "cuda",
-    )
-    assert Slot("cpu").environment()["CUDA_VISIBLE_DEVICES"] == ""
-    assert "CUDA_VISIBLE_DEVICES" not in Slot("cuda").environment()
+    second = worker_environment("cuda:1", 3)
+    assert (second["CUDA_VISIBLE_DEVICES"], second["OMP_NUM_THREADS"]) == ("1", "3")
+    assert worker_environment("cpu", 1)["CUDA_VISIBLE_DEVICES"] == ""
+    assert "CUDA_VISIBLE_DEVICES" not in worker_environment("cuda", 1)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    assert Slot("cuda:1").environment()["CUDA_VISIBLE_DEVICES"] == "6"
+    assert worker_environment("cuda:1", 1)["CUDA_VISIBLE_DEVICES"] == "6"
+
+
+def _worker(process: subprocess.Popen[bytes]) -> psutil.Process:
+    children = psutil.Process(process.pid).children()
+    (worker,) = (child for child in children if any("spawn_main" in word for word in child.cmdline()))
+    return worker
 
 
 def _wait_for_progress(process: subprocess.Popen[bytes], tmp_path: Path) -> None:
@@ -202,14 +201,3 @@ def _wait_for_progress(process: subprocess.Popen[bytes], tmp_path: Path) -> None
     began, checkpoints = time.time_ns(), (tmp_path / "out").glob
     pattern = "cells/*/run/last.safetensors"
     wait_until(lambda: any(path.stat().st_mtime_ns > began for path in checkpoints(pattern)), process)
-
-
-def test_a_process_imports_nothing_from_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "platform.py").write_text("print('a stranger')")
-    monkeypatch.chdir(tmp_path)
-    child = launch("platform", "", Slot(), tmp_path / "log")
-    assert child.process.wait(PATIENCE) == 0
-    child.close()
-    assert "a stranger" not in (tmp_path / "log").read_text()

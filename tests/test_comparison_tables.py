@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 from comparison_runs import spread_out, write_log, write_result
 
+from diffres_cli.comparison.folder import CellFolder, results_of
 from diffres_cli.comparison.markup import Row, Table, Value, as_csv, latex, markdown
+from diffres_cli.comparison.paper import hop_of
 from diffres_cli.comparison.report import write_report
-from diffres_cli.comparison.results import results_of
-from diffres_cli.comparison.state import folder_of
 from diffres_cli.comparison.steps import read_log
 from diffres_cli.comparison.tables import table_of
-from diffres_cli.comparison.words import hop_of
 
 TABLE1 = """
 title = "Reductions"
@@ -233,5 +232,5 @@ def test_a_cell_of_an_older_network_has_no_result(tmp_path: Path) -> None:
     _, cells = spread_out(TABLE1)
     write_result(cells[0], tmp_path, {25.0: 0.5})
     assert len(results_of(cells, tmp_path)) == 1
-    (folder_of(cells[0], tmp_path).run / "weights.safetensors").write_bytes(b"another")
+    (CellFolder(cells[0], tmp_path).run.path / "weights.safetensors").write_bytes(b"another")
     assert results_of(cells, tmp_path) == []

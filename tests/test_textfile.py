@@ -12,7 +12,7 @@ from command import invoke, spawn
 from diffres_cli.audio import paths_from
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.cli.export import _text
-from diffres_cli.comparison.planfile import read_plan, shipped_plans
+from diffres_cli.comparison.plan import read_plan, shipped_plans
 from diffres_cli.config import read_file
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.datasets.lists import read_columns, read_lines

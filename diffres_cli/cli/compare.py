@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,23 +17,13 @@ from diffres_cli.cli.options import DATA, OUTPUT, RUN, option
 from diffres_cli.cli.progress import ProgressBar
 from diffres_cli.cli.report import SIGNALLED, report_stop
 from diffres_cli.cores import available_cores
-from diffres_cli.errors import UsageError
+from diffres_cli.errors import SettingError, UsageError
 from diffres_cli.imports import required
 
 if TYPE_CHECKING:
     from diffres_cli.comparison.cells import Cell
-    from diffres_cli.comparison.child import Slot
     from diffres_cli.comparison.plan import Plan
-    from diffres_cli.comparison.run import Summary
-
-
-@dataclass(frozen=True)
-class Where:
-    """Where things are done. roots: dataset -> its folder. slots: of the processes; device: without any."""
-
-    roots: dict[str, Path]
-    slots: list[Slot]
-    device: str
+    from diffres_cli.comparison.run import RunOptions
 
 
 @required("diffres compare", "diffres[train]")
@@ -93,61 +84,52 @@ def compare(
     share it.
     """
     import diffres_cli.comparison.cells  # noqa: F401 (what it needs may be missing: that comes first)
+    from diffres_cli.comparison.checks import load_plan
     from diffres_cli.comparison.markup import FORMATS
+    from diffres_cli.comparison.run import RunOptions
+    from diffres_cli.recipes.files import parse_settings
 
     if plans:
         _list_plans()
         return 0
     if format_ not in FORMATS:
-        raise UsageError(f"--format {format_}: choose {', '.join(FORMATS)}")
-    slots = _slots(jobs, devices, threads)
-    roots, (chosen, cells) = _roots(data), _planned(plan, setting)
+        raise SettingError("format", format_, f"choose {', '.join(FORMATS)}")
+    if not plan:
+        raise UsageError("give a plan: a file, or a name that `diffres compare --plans` lists")
+    workers, roots = _workers(jobs, devices, threads), _roots(data)
+    chosen, cells = load_plan(plan, parse_settings(setting or []))
     if dry_run:
         _list_cells(chosen, cells, output, roots)
         return 0
-    code = 0 if table_only else _run(chosen, cells, output, Where(roots, slots, devices), quiet)
+    options = RunOptions(output, roots, devices.partition(":")[0], workers)
+    code = 0 if table_only else _run(chosen, cells, options, quiet)
     if code > SIGNALLED:
         return code
     return _write_tables(chosen, cells, output, format_) or code
 
 
-def _planned(name: str, setting: list[str] | None) -> tuple[Plan, list[Cell]]:
-    from diffres_cli.comparison.checks import planned
-    from diffres_cli.recipes.files import parse_settings
-
-    if not name:
-        raise UsageError("give a plan: a file, or a name that `diffres compare --plans` lists")
-    return planned(name, parse_settings(setting or []))
-
-
-def _run(plan: Plan, cells: Sequence[Cell], output: Path, where: Where, quiet: bool) -> int:
+def _run(plan: Plan, cells: Sequence[Cell], options: RunOptions, quiet: bool) -> int:
     """Run the cells and report. Stopped by Ctrl-C or SIGTERM, it says how to go on."""
-    from diffres_cli.comparison.job import run_plan
-    from diffres_cli.comparison.run import Job, Summary
+    from diffres_cli.comparison.run import Summary, run_plan
 
     bar = ProgressBar(shown=sys.stderr.isatty() and not quiet, remaining=True)
 
-    def tell(line: str) -> None:
+    def log(line: str) -> None:
         bar.clear()
         if not quiet:
             print_message(line)
 
     summary = Summary()
-    job = Job(output, where.roots, where.slots, tell, bar.draw, where.device)
     try:
         with bar:
-            run_plan(plan, cells, job, summary)
+            run_plan(plan, cells, replace(options, log=log, show=bar.draw), summary)
     except (KeyboardInterrupt, SystemExit) as stop:
         return report_stop(stop, summary)
-    _report(summary, quiet)
-    return summary.exit_code
-
-
-def _report(summary: Summary, quiet: bool) -> None:
     for label, why in summary.failures.items():
         print_message(f"{label}: {why}")
     if not quiet:
         print_message(str(summary))
+    return summary.exit_code
 
 
 def _write_tables(plan: Plan, cells: Sequence[Cell], output: Path, form: str) -> int:
@@ -164,7 +146,7 @@ def _write_tables(plan: Plan, cells: Sequence[Cell], output: Path, form: str) ->
 
 
 def _list_plans() -> None:
-    from diffres_cli.comparison.planfile import read_plan, shipped_plans
+    from diffres_cli.comparison.plan import read_plan, shipped_plans
 
     found = [(name, read_plan(name)[0]) for name in shipped_plans()]
     print_table(("name", "kind", "title"), *((name, plan.kind, plan.title) for name, plan in found))
@@ -173,17 +155,16 @@ def _list_plans() -> None:
 def _list_cells(plan: Plan, cells: Sequence[Cell], output: Path, roots: dict[str, Path]) -> None:
     """Every cell and what is done of it, and on standard error what keeps cells from being run."""
     from diffres_cli.comparison.checks import data_faults
+    from diffres_cli.comparison.folder import CellFolder
     from diffres_cli.comparison.plan import SPEED, count_of
-    from diffres_cli.comparison.state import folder_of
 
     faults = {} if plan.kind == SPEED else data_faults(cells, roots)
     without = {label for labels in faults.values() for label in labels}
     rows = []
     for cell in cells:
-        folder = folder_of(cell, output)
+        folder, rates = CellFolder(cell, output), ",".join(f"{rate:g}" for rate in cell.rates)
         todo = "no data" if cell.label in without else "to do"
-        state = "done" if folder.done(cell.rates) else folder.facts().get("status", todo)
-        rows.append((cell.label, ",".join(f"{rate:g}" for rate in cell.rates), str(state), folder.path.name))
+        rows.append((cell.label, rates, "done" if folder.is_done() else folder.status() or todo, cell.folder))
     print_table(("cell", "fps", "state", "folder"), *rows)
     for fault, labels in faults.items():
         print_message(f"{fault} (--data NAME=DIR) [{count_of(len(labels), 'cell')}]")
@@ -196,22 +177,21 @@ def _roots(data: list[str] | None) -> dict[str, Path]:
     for given in data or []:
         name, equals, folder = given.partition("=")
         if not equals or not folder:
-            raise UsageError(f"--data {given}: write NAME=DIR, such as esc50=/data/ESC-50")
+            raise SettingError("data", given, "write NAME=DIR, such as esc50=/data/ESC-50")
         roots[find_source(name).name] = Path(folder).expanduser()
     return roots
 
 
-def _slots(jobs: int | None, devices: str, threads: int | None) -> list[Slot]:
-    """Where cells run: one process for each device, or as many as asked for, by turns."""
-    from diffres_cli.comparison.child import Slot
+def _workers(jobs: int | None, devices: str, threads: int | None) -> list[dict[str, str]]:
+    """The environments of the worker processes: one for each device, or as many as asked for, by turns."""
+    from diffres_cli.comparison.run import worker_environment
 
     names = [name.strip() for name in devices.split(",")]
-    for name in names:
-        number = name.removeprefix("cuda:")
-        if name not in ("auto", "cpu", "cuda") and not (name.startswith("cuda:") and number.isdecimal()):
-            raise UsageError(f"--devices {devices}: choose auto, cpu, cuda, or GPUs such as cuda:0,cuda:1")
-    if jobs == 0 and devices not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"--devices {devices}: with -j 0, in this process, choose auto, cpu or cuda")
+    one = devices in ("auto", "cpu", "cuda")
+    if not one and not all(re.fullmatch(r"cuda:\d+", name) for name in names):
+        raise SettingError("devices", devices, "choose auto, cpu, cuda, or GPUs such as cuda:0,cuda:1")
+    if jobs == 0 and not one:
+        raise SettingError("devices", devices, "with -j 0, in this process, choose auto, cpu or cuda")
     count = len(names) if jobs is None else jobs
     each = threads or max(1, available_cores() // max(1, count))
-    return [Slot(names[number % len(names)], each) for number in range(count)]
+    return [worker_environment(names[number % len(names)], each) for number in range(count)]

@@ -1,25 +1,18 @@
-"""Many settings of a model against each other: a plan -> trained and tested cells -> the paper's tables.
+"""Many settings of a model compared: a plan -> trained and tested cells -> the paper's tables.
 
-    paper.py       the paper's own figures, for data of the same name
-    plan.py        a plan as TOML: axes, grids, variants, all its faults at once
-    planfile.py    plans: shipped by name, or a user's own
+    plan.py        a plan as TOML: axes, grids, variants, all its faults at once; those shipped, by name
     cells.py       a plan -> cells, each a recipe and the rates it is tested at
     checks.py      which cells are impossible, by their recipes and by the data
-    words.py       what cells are called
-    child.py       processes: started, stopped, gone when their parent is
-    state.py       the folder of a cell: what is done, and what remains
-    worker.py      one cell, as a process: train or go on, test
-    throughput.py  clips a second of a whole plan, as a process (the one file here that imports torch)
-    run.py         many cells: processes, devices, failures
-    results.py     cell folders -> numbers
+    folder.py      the folder of a cell: what is done, and what it scored
+    work.py        one cell: trained or resumed, and tested
+    paper.py       what cells are called, and the paper's own figures for them
     markup.py      a table as Markdown, CSV, LaTeX
-    notes.py       what a table says beside its numbers
-    tables.py      numbers -> the paper's tables
+    tables.py      results -> the paper's tables
     steps.py       the logs of runs -> activeness and guide loss by training step
-    speed.py       throughput: measured, read back, tabulated
+    throughput.py  clips a second of a whole plan (the one file here that imports torch)
+    run.py         a plan, run: in this process or in worker processes
     figures.py     numbers -> the paper's figures
     report.py      a plan's table and figure, as files
-    job.py         a plan, run
 
-Plans are read, refused and tabulated without torch.
+Plans are read, checked and tabulated without torch.
 """

@@ -1,12 +1,12 @@
-"""A plan -> its cells: each a recipe, the frame rates it is tested at, and where it stands in the table."""
+"""A plan -> its cells: each a recipe, the frame rates it is tested at, and its variant."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import product
 from pathlib import Path
@@ -19,8 +19,6 @@ from diffres_cli.errors import UsageError
 from diffres_cli.recipes.files import completed, rate_fields, read_recipe, recipe_for
 from diffres_cli.recipes.recipe import Recipe
 
-_PLACE = "data.root"  # where the data lies decides nothing
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -28,7 +26,7 @@ class Cell:
 
     Attributes:
         recipe: all that decides its outcome; its data.root is empty. rates: tested at, fps.
-        variant: its name in the plan. baseline: whether it is what the others are held against.
+        variant: its name in the plan. baseline: whether the others are compared with it.
     """
 
     recipe: Recipe
@@ -39,9 +37,9 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """A checksum of the recipe. Fields at their defaults do not count, so that a new one changes none."""
-        usual = Recipe().flat()
-        held = {name: value for name, value in self.recipe.flat().items() if value != usual[name]}
-        return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()[:12]
+        defaults = Recipe().flat()
+        changed = {name: value for name, value in self.recipe.flat().items() if value != defaults[name]}
+        return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def folder(self) -> str:
@@ -62,46 +60,41 @@ class Cell:
         'esc10 paper diffres 25-100fps fold2 seed0'
         """
         data, model, rate = self.recipe.data, self.recipe.model, self.recipe.rate
-        fixed = rate.minimum == rate.maximum
         parts = [
             data.dataset,
             model.front_end,
             model.reduction,
             f"{model.hop:g}ms" if model.hop else "",
-            f"{rate.minimum:g}fps" if fixed else f"{rate.minimum:g}-{rate.maximum:g}fps",
+            "-".join(f"{fps:g}" for fps in dict.fromkeys((rate.minimum, rate.maximum))) + "fps",
             f"fold{data.fold}" if data.fold else "",
             f"seed{self.recipe.training.seed}",
         ]
         return " ".join(part for part in parts if part)
 
 
-def cells_of(plan: Plan, fields: Mapping[str, Any] | None = None) -> list[Cell]:
+def cells_of(plan: Plan, settings: Mapping[str, Any] | None = None) -> list[Cell]:
     """All cells of a plan, in its order; none twice.
 
     Args:
-        fields: of the recipe, for every cell, whatever the plan says.
+        settings: fields of the recipe, for every cell, whatever the plan says.
 
     Raises:
-        UsageError: a recipe cannot be read or has no such field, or a field that an axis decides.
+        UsageError: a recipe cannot be read, or a setting is no field, or one that an axis decides.
     """
-    fields = fields or {}
-    Recipe().changed(fields, "--set")
-    _refuse_axes(plan, fields)
-    found: dict[tuple[str, str, bool], Cell] = {}
-    for grid in plan.grids:
-        _add(found, plan, grid, fields, False)
-    for grid in plan.baseline:
-        _add(found, plan, grid, fields, True)
+    settings = settings or {}
+    Recipe().changed(settings, "settings")
+    _check_axes(plan, settings)
+    cells = (_cell(plan, grid, values, settings) for grid in plan.grids for values in _combinations(grid))
+    return merge_rates(cells, lambda cell: (cell.key, cell.variant, cell.baseline))
+
+
+def merge_rates(cells: Iterable[Cell], key: Callable[[Cell], Hashable]) -> list[Cell]:
+    """One cell for each key, tested at the rates of all that have it."""
+    found: dict[Hashable, Cell] = {}
+    for cell in cells:
+        held = found.get(key(cell), cell)
+        found[key(cell)] = replace(held, rates=tuple(sorted({*held.rates, *cell.rates})))
     return list(found.values())
-
-
-def _add(found: dict[Any, Cell], plan: Plan, grid: Grid, fields: Mapping[str, Any], baseline: bool) -> None:
-    for combination in _combinations(grid):
-        cell = _cell(plan, grid, combination, fields, baseline)
-        place = (cell.key, cell.variant, baseline)
-        held = found.get(place)
-        rates = tuple(sorted({*cell.rates, *(held.rates if held else ())}))
-        found[place] = Cell(cell.recipe, rates, cell.variant, baseline)
 
 
 def _combinations(grid: Grid) -> Iterator[dict[str, Any]]:
@@ -110,63 +103,47 @@ def _combinations(grid: Grid) -> Iterator[dict[str, Any]]:
         yield dict(zip(axes, values, strict=True))
 
 
-def _cell(
-    plan: Plan, grid: Grid, values: Mapping[str, Any], fields: Mapping[str, Any], baseline: bool
-) -> Cell:
+def _cell(plan: Plan, grid: Grid, values: Mapping[str, Any], settings: Mapping[str, Any]) -> Cell:
     variant = values.get("variant", FULL)
-    chosen = {AXES[axis][0]: value for axis, value in values.items() if axis not in ("fps", "variant")}
-    recipe = _start(plan.recipe, values["dataset"])
-    for each, origin in (
-        (_rates(grid, values), grid.name),
+    rates = (values["fps"],) if "fps" in values else grid.axes.get("fps", ())
+    recipe = _starting_recipe(plan.recipe, values["dataset"])
+    for fields, origin in (
+        # The rates first: rate.minimum and rate.maximum may widen what an elastic network is trained for.
+        (rate_fields(min(rates), max(rates)) if rates else {}, grid.name),
         (plan.fields, "fields"),
         (grid.fields, grid.name),
         (plan.variants.get(variant, {}), f"variants.{variant}"),
-        (chosen, grid.name),
-        (fields, "--set"),
-        ({_PLACE: ""}, ""),
+        ({AXES[axis][0]: values[axis] for axis in values if axis not in ("fps", "variant")}, grid.name),
+        (settings, "settings"),
+        ({"data.root": ""}, ""),  # where the data lies decides nothing
     ):
-        recipe = recipe.changed(each, origin)
+        recipe = recipe.changed(fields, origin)
     recipe = completed(recipe)
     if not recipe.data.seconds:
         recipe = recipe.changed({"data.seconds": USUAL_SECONDS}, "")
-    rates = grid.axes.get("fps", ()) if grid.elastic or "fps" not in values else (values["fps"],)
-    return Cell(_usual(recipe), tuple(sorted(rates or recipe.rate.validation)), variant, baseline)
-
-
-def _rates(grid: Grid, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Before all other fields: rate.minimum and rate.maximum may widen what an elastic network learns."""
-    if "fps" in values:
-        return rate_fields(values["fps"], values["fps"])
-    if grid.elastic:
-        rates = sorted(grid.axes["fps"])
-        return rate_fields(rates[0], rates[-1])
-    return {}
+    rates = tuple(sorted(rates or recipe.rate.validation))
+    return Cell(_without_defaults(recipe), rates, variant, grid.baseline)
 
 
 @cache
-def _start(path: Path | None, dataset: str) -> Recipe:
+def _starting_recipe(path: Path | None, dataset: str) -> Recipe:
     return read_recipe(path) if path else recipe_for(dataset)
 
 
-def _usual(recipe: Recipe) -> Recipe:
-    """What a front end has anyway, said as if nobody had: the same network is the same cell."""
+def _without_defaults(recipe: Recipe) -> Recipe:
+    """A front end's own hop and number of bins left out: the same network is the same cell."""
     model = recipe.model
     if model.front_end not in FRONT_ENDS:
         return recipe
-    own = FRONT_ENDS[model.front_end].config
-    hop = 0.0 if model.mel.hop == own.hop else model.hop
-    return recipe.changed({"model.hop": hop, "model.bins": model.bins * (model.bins != own.mel_bins)}, "")
+    default = FRONT_ENDS[model.front_end].config
+    hop = 0.0 if model.mel.hop == default.hop else model.hop
+    return recipe.changed({"model.hop": hop, "model.bins": model.bins * (model.bins != default.mel_bins)}, "")
 
 
-def _refuse_axes(plan: Plan, fields: Mapping[str, Any]) -> None:
-    """Raises UsageError for a field given from outside that the plan spans an axis over."""
-    spanned = {
-        AXES[axis][0]: axis
-        for grid in (*plan.grids, *plan.baseline)
-        for axis in grid.axes
-        if axis != "variant"
-    }
-    taken = [name for name in fields if name in spanned or (name.startswith("rate.") and "rate" in spanned)]
-    if taken:
-        named = ", ".join(spanned.get(name, "fps") for name in taken)
-        raise UsageError(f"--set {', '.join(taken)}: the plan's axes ({named}) decide that: edit the plan")
+def _check_axes(plan: Plan, settings: Mapping[str, Any]) -> None:
+    """Raises UsageError for a setting that the plan has an axis for."""
+    axes = {AXES[axis][0]: axis for grid in plan.grids for axis in grid.axes if axis != "variant"}
+    for name in settings:
+        axis = axes.get(name) or (axes.get("rate") if name.startswith("rate.") else None)
+        if axis:
+            raise UsageError(f"{name} cannot be set: the plan's axis {axis} decides it; edit the plan")

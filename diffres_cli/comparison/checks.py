@@ -1,17 +1,14 @@
-"""Which cells are impossible: told all at once, before anything runs."""
+"""A plan and its cells, once every fault is excluded: all are reported at once, before anything runs."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from diffres_cli.checkpoint.parts import FRONT_ENDS, REDUCTIONS
 from diffres_cli.comparison.cells import Cell, cells_of
-from diffres_cli.comparison.plan import Plan, count_of
-from diffres_cli.comparison.planfile import read_plan
+from diffres_cli.comparison.plan import Plan, count_of, read_plan
 from diffres_cli.datasets.catalog import find_source, load_dataset
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import DiffresError, UsageError
@@ -19,18 +16,14 @@ from diffres_cli.inference.timing import MINIMUM_OUTPUT_FRAMES
 from diffres_cli.recipes.rules import checked
 from diffres_cli.recipes.splits import split_names
 
-_SHOWN = 3  # cells a fault names
-_NAMES: dict[str, tuple[str, Mapping[str, Any]]] = {
-    "model.front_end": ("front end", FRONT_ENDS),
-    "model.reduction": ("reduction", REDUCTIONS),
-}
+_SHOWN = 3  # cells a message names
 
 
-def planned(name: str, fields: Mapping[str, Any] | None = None) -> tuple[Plan, list[Cell]]:
+def load_plan(name: str, settings: Mapping[str, Any] | None = None) -> tuple[Plan, list[Cell]]:
     """The plan of a name or file, and its cells, all of which can be carried out, whatever the data.
 
     Args:
-        fields: of the recipe, for every cell, whatever the plan says.
+        settings: fields of the recipe, for every cell, whatever the plan says.
 
     Raises:
         UsageError: there is none, or every fault of it, with the cells that have it.
@@ -38,23 +31,23 @@ def planned(name: str, fields: Mapping[str, Any] | None = None) -> tuple[Plan, l
     plan, faults = read_plan(name)
     cells: list[Cell] = []
     try:
-        cells = cells_of(plan, fields)
+        cells = cells_of(plan, settings)
     except UsageError as error:
         faults = faults or [str(error)]  # what cannot be read leaves cells that cannot be made
-    _refuse(name, {fault: list[str]() for fault in faults} | _gather(cells, _faults) | _ambiguous(cells))
+    _raise(name, {fault: [] for fault in faults} | _by_fault(cells, _faults) | _ambiguous(cells))
     return plan, cells
 
 
-def check_data(cells: Sequence[Cell], roots: Mapping[str, Path], name: str) -> None:
-    """Refuse cells whose data is not there, or has not the splits that their recipes name.
+def check_data(name: str, cells: Sequence[Cell], roots: Mapping[str, Path]) -> None:
+    """Check that the data of cells is there, with the splits that their recipes name.
 
     Args:
-        roots: dataset -> its folder; others lie in the usual place.
+        name: of the plan. roots: dataset -> its folder; others lie in the usual place.
 
     Raises:
         UsageError: every fault, with the cells that have it.
     """
-    _refuse(name, data_faults(cells, roots))
+    _raise(name, data_faults(cells, roots))
 
 
 def data_faults(cells: Sequence[Cell], roots: Mapping[str, Path]) -> dict[str, list[str]]:
@@ -63,67 +56,69 @@ def data_faults(cells: Sequence[Cell], roots: Mapping[str, Path]) -> dict[str, l
     Args:
         roots: see `check_data`.
     """
-    read: dict[str, Dataset | DiffresError] = {}
-    for dataset in {cell.recipe.data.dataset: None for cell in cells}:
+    datasets: dict[str, Dataset | DiffresError] = {}
+    for name in {cell.recipe.data.dataset: None for cell in cells}:
         try:
-            read[dataset] = load_dataset(dataset, roots.get(dataset))
+            datasets[name] = load_dataset(name, roots.get(name))
         except DiffresError as error:
-            read[dataset] = error
-    return _gather(cells, lambda cell: _data_faults(cell, read[cell.recipe.data.dataset]))
+            datasets[name] = error
+
+    def faults(cell: Cell) -> Iterator[str]:
+        try:
+            dataset = datasets[cell.recipe.data.dataset]
+            if isinstance(dataset, DiffresError):
+                raise dataset
+            for splits in split_names(cell.recipe.data, dataset).values():
+                dataset.clips_of(*splits)
+        except DiffresError as error:
+            yield str(error)
+
+    return _by_fault(cells, faults)
+
+
+def and_more(names: Sequence[str]) -> str:
+    """A few names, and how many more there are.
+
+    >>> and_more(["a", "b", "c", "d", "e"])
+    'a, b, c, and 2 more'
+    """
+    more = [f"and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
+    return ", ".join([*names[:_SHOWN], *more])
 
 
 def _faults(cell: Cell) -> Iterator[str]:
-    recipe = cell.recipe
-    for field, (what, known) in _NAMES.items():
-        value = recipe.flat()[field]
-        if value not in known:
-            yield f"no {what} {value!r}, the nearest is {get_close_matches(value, known, 1, 0.0)[0]}"
-            recipe = recipe.changed({field: next(iter(known))}, "")  # so that its other faults are told too
+    recipe, rate = cell.recipe, cell.recipe.rate
     try:
         checked(recipe)
-    except UsageError as error:
-        # The rules name all of a recipe's faults, and only those.
+    except UsageError as error:  # it names all of a recipe's faults, and only those
         yield from str(error).removeprefix("recipe: ").split("; ")
-    for rates in cell.rates:
-        frames = rates * recipe.data.seconds
+    for fps in cell.rates:
+        frames = fps * recipe.data.seconds
         if frames < MINIMUM_OUTPUT_FRAMES:
             yield (
-                f"{rates:g} fps of a clip of {recipe.data.seconds:g} s are {frames:.3g} frames, and the "
+                f"{fps:g} fps of a clip of {recipe.data.seconds:g} s are {frames:.3g} frames, and the "
                 f"classifier needs {MINIMUM_OUTPUT_FRAMES}: at least "
                 f"{MINIMUM_OUTPUT_FRAMES / recipe.data.seconds:g} fps"
             )
-        if not recipe.rate.minimum <= rates <= recipe.rate.maximum:
+        if not rate.minimum <= fps <= rate.maximum:
             yield (
-                f"tested at {rates:g} fps, must be among those it is trained for, {recipe.rate.minimum:g} to "
-                f"{recipe.rate.maximum:g}"
+                f"tested at {fps:g} fps, must be among those it is trained for, {rate.minimum:g} to "
+                f"{rate.maximum:g}"
             )
-    yield from _dataset_faults(cell)
+    yield from _dataset_faults(recipe.data.dataset, recipe.data.fold)
 
 
-def _dataset_faults(cell: Cell) -> Iterator[str]:
-    data = cell.recipe.data
+def _dataset_faults(dataset: str, fold: int) -> Iterator[str]:
     try:
-        source = find_source(data.dataset)
+        source = find_source(dataset)
     except UsageError as error:
         yield str(error)
         return
-    folds = [split for split in source.splits if re.fullmatch(r"fold\d+", split)]
-    if folds and f"fold{data.fold}" not in folds:
-        numbers = ", ".join(fold.removeprefix("fold") for fold in folds)
-        yield f"fold {data.fold} of {data.dataset}: choose among {numbers}, with the axis fold"
-    if source.splits and data.fold and not folds:
-        yield f"fold {data.fold} of {data.dataset}, which has no folds"
-
-
-def _data_faults(cell: Cell, dataset: Dataset | DiffresError) -> Iterator[str]:
-    if isinstance(dataset, DiffresError):
-        yield str(dataset)
-        return
-    try:
-        for splits in split_names(cell.recipe.data, dataset).values():
-            dataset.clips_of(*splits)
-    except DiffresError as error:
-        yield str(error)
+    folds = [split.removeprefix("fold") for split in source.splits if re.fullmatch(r"fold\d+", split)]
+    if folds and str(fold) not in folds:
+        yield f"fold {fold} of {dataset}: choose among {', '.join(folds)}, with the axis fold"
+    if source.splits and fold and not folds:
+        yield f"fold {fold} of {dataset}, which has no folds"
 
 
 def _ambiguous(cells: Sequence[Cell]) -> dict[str, list[str]]:
@@ -131,13 +126,13 @@ def _ambiguous(cells: Sequence[Cell]) -> dict[str, list[str]]:
     keys: dict[str, set[str]] = {}
     for cell in cells:
         keys.setdefault(cell.label, set()).add(cell.key)
-    twice = [label for label, found in keys.items() if len(found) > 1]
+    labels = [label for label, found in keys.items() if len(found) > 1]
     why = "cells that differ in fields alone must have names: make variants of them"
-    return {why: twice} if twice else {}
+    return {why: labels} if labels else {}
 
 
-def _gather(cells: Sequence[Cell], faults: Callable[[Cell], Iterator[str]]) -> dict[str, list[str]]:
-    """Faults, and the cells that have each."""
+def _by_fault(cells: Sequence[Cell], faults: Callable[[Cell], Iterator[str]]) -> dict[str, list[str]]:
+    """Faults, and the labels of the cells that have each."""
     found: dict[str, list[str]] = {}
     for cell in cells:
         for fault in faults(cell):
@@ -145,12 +140,7 @@ def _gather(cells: Sequence[Cell], faults: Callable[[Cell], Iterator[str]]) -> d
     return found
 
 
-def _refuse(name: str, faults: Mapping[str, Sequence[str]]) -> None:
+def _raise(name: str, faults: Mapping[str, Sequence[str]]) -> None:
     if faults:
-        told = "; ".join(f"{fault}{_named(labels)}" for fault, labels in faults.items())
-        raise UsageError(f"{name}: {count_of(len(faults), 'fault')}: {told}")
-
-
-def _named(labels: Sequence[str]) -> str:
-    more = f", and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
-    return f" [{', '.join(labels[:_SHOWN])}{more}]" if labels else ""
+        listed = (f"{fault} [{and_more(labels)}]" if labels else fault for fault, labels in faults.items())
+        raise UsageError(f"{name}: {count_of(len(faults), 'fault')}: {'; '.join(listed)}")

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from diffres_cli.comparison.markup import Table
 from diffres_cli.comparison.steps import Curve
+from diffres_cli.comparison.throughput import Measured
 from diffres_cli.figure import COLUMN
 from diffres_cli.figure.captions import SMALL
 from diffres_cli.figure.panels import DARK, LIGHT, LINE_GREY
@@ -34,33 +35,38 @@ def draw_steps(curves: Sequence[Curve], name: str, path: Path) -> None:
         OutputError: a file cannot be written.
     """
 
-    def lines(axes: Axes) -> None:
+    def draw_lines(axes: Axes) -> None:
         for curve, (line, colour) in zip(curves, _styles(), strict=False):
             steps, values = _thinned(curve.mean())
-            axes.plot(steps, values, line, color=colour, linewidth=1.0, label=_label(curve, curves))
+            *names, fps = _different(curve.labels, [each.labels for each in curves])
+            label = ", ".join([name for name in names if name] + ([f"{fps} fps"] if fps else []))
+            axes.plot(steps, values, line, color=colour, linewidth=1.0, label=label)
         axes.set(xlabel="Training step", ylabel=name[:1].upper() + name[1:])
         axes.set_ylim(bottom=0)
 
-    _draw(lines, path)
+    _draw(draw_lines, path)
 
 
-def draw_speed(series: Mapping[str, Mapping[float, float]], path: Path) -> None:
+def draw_speed(speeds: Mapping[str, Mapping[float, str]], measured: Measured, path: Path) -> None:
     """Clips a second by frame rate, a line for each front end and reduction.
+
+    Args:
+        speeds: name of a line -> fps -> key of what was measured.
 
     Raises:
         OutputError: a file cannot be written.
     """
 
-    def lines(axes: Axes) -> None:
-        for (name, values), (line, colour) in zip(series.items(), _styles(), strict=False):
-            rates = sorted(values)
-            numbers = [values[fps] for fps in rates]
+    def draw_lines(axes: Axes) -> None:
+        for (name, keys), (line, colour) in zip(speeds.items(), _styles(), strict=False):
+            rates = sorted(keys)
+            numbers = [measured.rate(keys[fps]) for fps in rates]
             axes.plot(rates, numbers, f"o{line}", color=colour, linewidth=1.0, markersize=3, label=name)
         axes.set(xlabel="Frame rate (fps)", ylabel="Clips a second")
-        axes.set_xticks(sorted({fps for values in series.values() for fps in values}))
+        axes.set_xticks(sorted({fps for keys in speeds.values() for fps in keys}))
         axes.set_ylim(bottom=0)
 
-    _draw(lines, path)
+    _draw(draw_lines, path)
 
 
 def draw_variants(table: Table, path: Path) -> None:
@@ -71,34 +77,35 @@ def draw_variants(table: Table, path: Path) -> None:
     """
     rows = [(row.labels, value) for row in table.rows if (value := row.values[-1])]
 
-    def bars(axes: Axes) -> None:
-        labels = [_without_shared(label, [each for each, _ in rows]) for label, _ in rows]
+    def draw_bars(axes: Axes) -> None:
+        every = [labels for labels, _ in rows]
+        names = [", ".join(filter(None, _different(labels, every))) or labels[-1] for labels in every]
         places = range(len(rows))
         errors = [0.0 if math.isnan(value.std) else value.std for _, value in rows]
         axes.barh(
             places, [value.mean for _, value in rows], xerr=errors, color=DARK, ecolor=LINE_GREY, height=0.6
         )
         axes.axvline(0, color="black", linewidth=0.5)
-        axes.set_yticks(places, labels=labels)
+        axes.set_yticks(places, labels=names)
         axes.invert_yaxis()
         axes.set_xlabel("Difference to the full model (percentage points)")
 
-    _draw(bars, path, legend=False)
+    _draw(draw_bars, path, legend=False)
 
 
-def _draw(paint: Callable[[Axes], None], path: Path, *, legend: bool = True) -> None:
+def _draw(draw: Callable[[Axes], None], path: Path, *, legend: bool = True) -> None:
     for suffix in SUFFIXES:
         with figure_style():
             figure = Figure(figsize=(COLUMN, _HEIGHT), layout="constrained")
             axes = figure.add_subplot()
-            paint(axes)
+            draw(axes)
             if legend:
-                _explain(figure, axes)
+                _add_legend(figure, axes)
             write_figure(figure, path.with_name(path.name + suffix), _DPI)
 
 
-def _explain(figure: Figure, axes: Axes) -> None:
-    """What the lines are: among them where they are few, else beside them, two columns wide."""
+def _add_legend(figure: Figure, axes: Axes) -> None:
+    """Among the lines where they are few, else beside them, two columns wide."""
     handles, names = axes.get_legend_handles_labels()
     if 0 < len(names) <= _FEW:
         axes.legend(frameon=False, fontsize=SMALL)
@@ -117,15 +124,6 @@ def _thinned(values: Mapping[int, float]) -> tuple[list[float], list[float]]:
     size = -(-len(steps) // _POINTS) or 1
     groups = [steps[i : i + size] for i in range(0, len(steps), size)]
     return [mean(group) for group in groups], [mean(values[step] for step in group) for group in groups]
-
-
-def _label(curve: Curve, curves: Sequence[Curve]) -> str:
-    *names, fps = _different(curve.labels, [each.labels for each in curves])
-    return ", ".join([name for name in names if name] + ([f"{fps} fps"] if fps else []))
-
-
-def _without_shared(labels: tuple[str, ...], every: Sequence[tuple[str, ...]]) -> str:
-    return ", ".join(name for name in _different(labels, every) if name) or labels[-1]
 
 
 def _different(labels: tuple[str, ...], every: Sequence[tuple[str, ...]]) -> list[str]:

@@ -1,16 +1,21 @@
-"""A plan: which cells are trained, and into which of the paper's tables they go. As TOML, checked."""
+"""A plan: which cells are trained, and into which of the paper's tables they go. A TOML file, checked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from diffres_cli.errors import UsageError
+from diffres_cli.files import read_toml
 from diffres_cli.recipes.recipe import Recipe
 
+T = TypeVar("T")
+
+PLANS = Path(__file__).parent / "plans"
 KINDS = {
     "table1": "reductions by frame rate",
     "table2": "hop sizes of the front end",
@@ -22,7 +27,7 @@ KINDS = {
 }
 # An axis, the field of the recipe it sets, and what its values are.
 AXES: Mapping[str, tuple[str, type]] = {
-    "seed": ("training.seed", int),  # outermost: a table of one seed is there before the second is begun
+    "seed": ("training.seed", int),  # outermost: the table of one seed is complete before the second begins
     "fold": ("data.fold", int),
     "dataset": ("data.dataset", str),
     "front_end": ("model.front_end", str),
@@ -33,8 +38,19 @@ AXES: Mapping[str, tuple[str, type]] = {
 }
 SPEED = "figure5"  # measured, not trained
 FULL = "full"  # the variant that changes nothing
-_TOP = ("title", "kind", "recipe", "fields", "axes", "grid", "baseline", "variants")
-_WORDS = {str: "text", float: "a number above 0", int: "a whole number, 0 or more"}
+_ENTRIES = ("title", "kind", "recipe", "fields", "axes", "grid", "baseline", "variants")
+_TYPES = {
+    dict: "a table",
+    str: "text",
+    bool: "true or false",
+    float: "a number above 0",
+    int: "a whole number, 0 or more",
+}
+_IN_RANGE: Mapping[type, Callable[[Any], bool]] = {
+    str: lambda value: True,
+    float: lambda value: value > 0,
+    int: lambda value: value >= 0,
+}
 
 
 @dataclass(frozen=True)
@@ -42,15 +58,18 @@ class Grid:
     """Every combination of the axes' values is a cell.
 
     Attributes:
-        axes: an axis -> its values, in the order of AXES; axes that are not named are the recipe's.
-        fields: of the recipe, for these cells. elastic: one network serves all frame rates of `fps`.
         name: where it stands in the plan, for messages.
+        axes: an axis -> its values, in the order of AXES; axes that are not named are the recipe's.
+        fields: of the recipe, for these cells.
+        elastic: one network serves all frame rates of `fps`.
+        baseline: the other cells are compared with these.
     """
 
+    name: str
     axes: Mapping[str, tuple[Any, ...]]
     fields: Mapping[str, Any] = field(default_factory=dict)
     elastic: bool = False
-    name: str = "grid"
+    baseline: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +78,7 @@ class Plan:
 
     Attributes:
         name: of its file. kind: one of KINDS. recipe: a file that its cells start from; None: each dataset's
-            own. fields: of the recipe, for all cells. grids, baseline: the cells. variants: name -> fields.
+            own. fields: of the recipe, for all cells. variants: name -> fields.
     """
 
     name: str
@@ -68,18 +87,36 @@ class Plan:
     recipe: Path | None
     fields: Mapping[str, Any]
     grids: tuple[Grid, ...]
-    baseline: tuple[Grid, ...]
     variants: Mapping[str, Mapping[str, Any]]
 
 
-def parse(tables: Mapping[str, Any], path: Path) -> tuple[Plan, list[str]]:
-    """The plan in a TOML document, as far as it can be read, and all that cannot.
+def shipped_plans() -> dict[str, Path]:
+    """The plans that come with the program, by name."""
+    return {path.stem: path for path in sorted(PLANS.glob("*.toml"))}
+
+
+def read_plan(name: str) -> tuple[Plan, list[str]]:
+    """The plan of this name, or in this file, and its faults: see `parse_plan`.
+
+    Raises:
+        UsageError: no such plan or file, or not TOML.
+    """
+    path = shipped_plans().get(name) or Path(name)
+    if not os.path.lexists(path):
+        near = get_close_matches(name, list(shipped_plans()), 2, 0.5)
+        advice = f"did you mean {', or '.join(near)}?" if near else "`diffres compare --plans` lists them"
+        raise UsageError(f"{name}: no such file, and no plan of that name; {advice}")
+    return parse_plan(read_toml(path), path)
+
+
+def parse_plan(tables: Mapping[str, Any], path: Path) -> tuple[Plan, list[str]]:
+    """The plan in a TOML document, as far as it can be read, and all its faults.
 
     Args:
-        path: its file, which gives it a name, and from which the path of a recipe starts.
+        path: its file, which gives it a name, and to which the path of a recipe is relative.
     """
-    reader = _Reader(tables)
-    return reader.plan(path), reader.faults
+    parser = _Parser(tables)
+    return parser.plan(path), parser.faults
 
 
 def count_of(count: int, what: str) -> str:
@@ -91,102 +128,89 @@ def count_of(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-class _Reader:
-    """Reads as much of a plan as can be read, and notes every fault on the way."""
+class _Parser:
+    """Reads as much of a plan as can be read, and collects every fault on the way."""
 
     def __init__(self, tables: Mapping[str, Any]) -> None:
         self.tables, self.faults = tables, list[str]()
-
-    def plan(self, path: Path) -> Plan:
-        for name in self.tables:
-            self._known("", name, _TOP)
-        variants = {
-            name: self._fields(f"variants.{name}", held) for name, held in self._table("variants").items()
-        }
+        for name in tables:
+            self.is_known("", "entry", name, _ENTRIES)
+        variants = self.checked("variants", tables.get("variants", {}), dict)
+        self.variants = {name: self.fields(f"variants.{name}", held) for name, held in variants.items()}
         if FULL in variants:
             self.faults.append(f"variants: {FULL} is the one that changes nothing; choose another name")
-        shared = self._axes("axes", self._table("axes"), variants)
-        grids = tuple(self._grids("grid", shared, variants))
+        self.shared_axes = self.axes("axes", self.checked("axes", tables.get("axes", {}), dict))
+
+    def plan(self, path: Path) -> Plan:
+        kind = self.tables.get("kind", "")
+        if kind not in [*KINDS]:
+            self.faults.append(f"kind is {kind!r}, must be {', '.join(KINDS)}")
         if "grid" not in self.tables:
             self.faults.append("there is no [grid]: give one, of axes and their values")
+        recipe = self.checked("recipe", self.tables.get("recipe", ""), str)
         return Plan(
             name=path.stem,
-            title=self._text("title", path.stem),
-            kind=self._kind(),
-            recipe=path.absolute().parent / self._text("recipe", "") if "recipe" in self.tables else None,
-            fields=self._fields("fields", self._table("fields")),
-            grids=grids,
-            baseline=tuple(self._grids("baseline", shared, variants)),
-            variants=variants,
+            title=self.checked("title", self.tables.get("title", path.stem), str),
+            kind=kind,
+            recipe=path.absolute().parent / recipe if recipe else None,
+            fields=self.fields("fields", self.tables.get("fields", {})),
+            grids=(*self.grids("grid"), *self.grids("baseline")),
+            variants=self.variants,
         )
 
-    def _kind(self) -> str:
-        kind = self._text("kind", "")
-        if kind not in KINDS:
-            self.faults.append(f"kind is {kind!r}, must be {', '.join(KINDS)}")
-        return kind
-
-    def _grids(self, what: str, shared: dict[str, Any], variants: Mapping[str, Any]) -> Iterator[Grid]:
+    def grids(self, table: str) -> Iterator[Grid]:
         """One table of this name, or several."""
-        found = self.tables.get(what, [])
+        found = self.tables.get(table, [])
         found = found if isinstance(found, list) else [found]
         for number, held in enumerate(found, 1):
-            name = what if len(found) == 1 else f"{what} {number}"
-            grid = self._grid(name, held, shared, variants)
+            name = table if len(found) == 1 else f"{table} {number}"
+            grid = self.grid(name, self.checked(name, held, dict), table == "baseline")
             if "dataset" in grid.axes:
                 yield grid
 
-    def _grid(self, name: str, held: Any, shared: dict[str, Any], variants: Mapping[str, Any]) -> Grid:
-        if not isinstance(held, dict):
-            self.faults.append(f"{name} is {held!r}, must be a table of axes and their values")
-            return Grid({})
-        elastic = held.get("elastic", False)
-        if not isinstance(elastic, bool):
-            self.faults.append(f"{name}: elastic is {elastic!r}, must be true or false")
+    def grid(self, name: str, held: Mapping[str, Any], baseline: bool) -> Grid:
         given = {key: value for key, value in held.items() if key not in ("fields", "elastic")}
-        axes = shared | self._axes(name, given, variants)
+        axes = self.shared_axes | self.axes(name, given)
+        elastic = self.checked(f"{name}: elastic", held.get("elastic", False), bool)
         if "dataset" not in axes:
             self.faults.append(f"{name}: no dataset; name one or more, see `diffres data list`")
         if elastic and "fps" not in axes:
             self.faults.append(f"{name}: elastic, but no fps: name the rates it is tested at")
         ordered = {axis: axes[axis] for axis in AXES if axis in axes}
-        fields = self._fields(name, held.get("fields", {}))
-        return Grid(ordered, fields, elastic is True and "fps" in axes, name)
+        fields = self.fields(name, held.get("fields", {}))
+        return Grid(name, ordered, fields, elastic and "fps" in axes, baseline)
 
-    def _axes(self, where: str, held: Mapping[str, Any], variants: Mapping[str, Any]) -> dict[str, Any]:
-        axes = {}
-        for axis, values in held.items():
-            if self._known(where, axis, AXES, "axis"):
-                axes[axis] = tuple(self._values(f"{where}: {axis}", AXES[axis][1], values))
+    def axes(self, where: str, held: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+        known = {axis: held[axis] for axis in held if self.is_known(where, "axis", axis, AXES)}
+        axes = {axis: tuple(self.values(f"{where}: {axis}", axis, known[axis])) for axis in known}
         for name in axes.get("variant", ()):
-            self._known(where, name, (*variants, FULL), "variant")
+            self.is_known(where, "variant", name, (*self.variants, FULL))
         return {axis: values for axis, values in axes.items() if values}
 
-    def _values(self, where: str, kind: type, values: Any) -> Iterator[Any]:
-        listed = values if isinstance(values, list) else [values]
+    def values(self, where: str, axis: str, given: Any) -> Iterator[Any]:
+        _, kind = AXES[axis]
+        listed = given if isinstance(given, list) else [given]
         if not listed:
             self.faults.append(f"{where} is empty: name a value or more, or leave it out")
-        for given in listed:
-            value = float(given) if kind is float and type(given) is int else given
-            if type(value) is kind and _fits(value):
+        for each in listed:
+            value = float(each) if kind is float and type(each) is int else each
+            if type(value) is kind and _IN_RANGE[kind](value):
                 yield value
             else:
-                self.faults.append(f"{where} has {value!r}, must be {_WORDS[kind]}")
+                self.faults.append(f"{where} has {value!r}, must be {_TYPES[kind]}")
         if len({str(value) for value in listed}) < len(listed):
             self.faults.append(f"{where} has a value twice")
 
-    def _fields(self, where: str, held: Any) -> dict[str, Any]:
+    def fields(self, where: str, held: Any) -> dict[str, Any]:
         """Fields of a recipe, as tables or with dots."""
-        if not isinstance(held, dict):
-            self.faults.append(f"{where} is {held!r}, must be a table of fields")
-            return {}
         flat: dict[str, Any] = {}
-        for name, value in held.items():
-            inner = value if isinstance(value, dict) else None
-            flat |= {name: value} if inner is None else {f"{name}.{key}": inner[key] for key in inner}
-        return {name: value for name, value in flat.items() if self._is_field(where, name, value)}
+        for name, value in self.checked(where, held, dict).items():
+            flat |= (
+                {f"{name}.{key}": value[key] for key in value} if isinstance(value, dict) else {name: value}
+            )
+        return {name: value for name, value in flat.items() if self.is_field(where, name, value)}
 
-    def _is_field(self, where: str, name: str, value: Any) -> bool:
+    def is_field(self, where: str, name: str, value: Any) -> bool:
         try:
             Recipe().changed({name: value}, where)
         except UsageError as error:
@@ -194,28 +218,17 @@ class _Reader:
             return False
         return True
 
-    def _table(self, name: str) -> Mapping[str, Any]:
-        held = self.tables.get(name, {})
-        if isinstance(held, dict):
-            return held
-        self.faults.append(f"{name} is {held!r}, must be a table")
-        return {}
-
-    def _text(self, name: str, default: str) -> str:
-        held = self.tables.get(name, default)
-        if not isinstance(held, str):
-            self.faults.append(f"{name} is {held!r}, must be text")
-            return default
-        return held
-
-    def _known(self, where: str, name: str, known: Any, what: str = "entry") -> bool:
+    def is_known(self, where: str, what: str, name: str, known: Iterable[str]) -> bool:
         if name in known:
             return True
-        near = get_close_matches(name, list(known), 1, 0.6)
+        near = get_close_matches(name, known, 1, 0.6)
         advice = f"the nearest is {near[0]}" if near else f"there are {', '.join(known)}"
         self.faults.append(f"{where}{': ' if where else ''}there is no {what} {name}; {advice}")
         return False
 
-
-def _fits(value: Any) -> bool:
-    return not isinstance(value, (int, float)) or value > 0 or (isinstance(value, int) and value == 0)
+    def checked(self, name: str, value: Any, kind: type[T]) -> T:
+        """The value, or an empty one of its kind."""
+        if isinstance(value, kind):
+            return value
+        self.faults.append(f"{name} is {value!r}, must be {_TYPES[kind]}")
+        return kind()

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from diffres_cli.comparison.cells import Cell
+from diffres_cli.comparison.folder import results_of
 from diffres_cli.comparison.markup import FORMATS, Table
 from diffres_cli.comparison.plan import SPEED, Plan
-from diffres_cli.comparison.results import results_of
-from diffres_cli.comparison.speed import read_measured, series, table_of_speed
-from diffres_cli.comparison.steps import COLUMNS, curves_of, table_of_steps
+from diffres_cli.comparison.steps import QUANTITIES, curves_of, table_of_steps
 from diffres_cli.comparison.tables import table_of
+from diffres_cli.comparison.throughput import read_measured, speeds, table_of_speed
 from diffres_cli.files import write_atomically
-
-_VARIANTS = "figure8"
 
 
 def write_report(plan: Plan, cells: Sequence[Cell], output: Path) -> Table | None:
@@ -23,46 +21,45 @@ def write_report(plan: Plan, cells: Sequence[Cell], output: Path) -> Table | Non
     Raises:
         OutputError: a file cannot be written.
     """
-    table = _table(plan, cells, output)
+    if plan.kind == SPEED:
+        table = _speed_report(plan, cells, output)
+    elif plan.kind in QUANTITIES:
+        table = _steps_report(plan, cells, output)
+    else:
+        table = _scores_report(plan, cells, output)
     if table:
         for suffix, text in FORMATS.values():
             write_atomically(output / f"{plan.name}{suffix}", text(table).encode())
     return table
 
 
-def _table(plan: Plan, cells: Sequence[Cell], output: Path) -> Table | None:
-    """The table; its figure is drawn on the way."""
-    path = output / plan.name
-    if plan.kind == SPEED:
-        return _speed(plan, cells, output, path)
-    if plan.kind in COLUMNS:
-        return _steps(plan, cells, output, path)
-    results = results_of(cells, output)
-    if not results:
-        return None
-    table = table_of(plan, cells, results)
-    if plan.kind == _VARIANTS and any(row.values[-1] for row in table.rows):
-        from diffres_cli.comparison.figures import draw_variants
-
-        draw_variants(table, path)
-    return table
-
-
-def _speed(plan: Plan, cells: Sequence[Cell], output: Path, path: Path) -> Table | None:
+def _speed_report(plan: Plan, cells: Sequence[Cell], output: Path) -> Table | None:
     measured = read_measured(plan, output)
     if not measured or not measured.seconds:
         return None
     from diffres_cli.comparison.figures import draw_speed
 
-    draw_speed(series(cells, measured), path)
+    draw_speed(speeds(cells, measured), measured, output / plan.name)
     return table_of_speed(plan, cells, measured)
 
 
-def _steps(plan: Plan, cells: Sequence[Cell], output: Path, path: Path) -> Table | None:
+def _steps_report(plan: Plan, cells: Sequence[Cell], output: Path) -> Table | None:
     curves = curves_of(plan, cells, output)
     if not curves:
         return None
     from diffres_cli.comparison.figures import draw_steps
 
-    draw_steps(curves, COLUMNS[plan.kind][1], path)
+    draw_steps(curves, QUANTITIES[plan.kind][1], output / plan.name)
     return table_of_steps(plan, cells, curves)
+
+
+def _scores_report(plan: Plan, cells: Sequence[Cell], output: Path) -> Table | None:
+    results = results_of(cells, output)
+    if not results:
+        return None
+    table = table_of(plan, cells, results)
+    if plan.kind == "figure8" and any(row.values[-1] for row in table.rows):
+        from diffres_cli.comparison.figures import draw_variants
+
+        draw_variants(table, output / plan.name)
+    return table

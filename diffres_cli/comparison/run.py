@@ -1,44 +1,48 @@
-"""Many cells: one after another or several at once, the good finished, the bad reported."""
+"""A plan, run: cell by cell in this process, or in worker processes; failures reported, the rest finished."""
 
 from __future__ import annotations
 
-import time
+import multiprocessing
+import os
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stderr
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from traceback import print_exc
+from typing import Any, TypeVar
 
-from diffres_cli.comparison.cells import Cell
-from diffres_cli.comparison.child import Child, Slot, last_line, launch, stop
-from diffres_cli.comparison.plan import count_of
-from diffres_cli.comparison.state import CellFolder, folder_of
-from diffres_cli.comparison.worker import Order, work
-from diffres_cli.errors import DiffresError
+from diffres_cli.comparison.cells import Cell, merge_rates
+from diffres_cli.comparison.checks import and_more, check_data
+from diffres_cli.comparison.folder import CellFolder, result_of
+from diffres_cli.comparison.plan import SPEED, Plan, count_of
+from diffres_cli.comparison.throughput import measured_path, prepare_measuring, read_measured, speed_key
+from diffres_cli.comparison.work import prepare_cells
+from diffres_cli.errors import UsageError
+from diffres_cli.files import make_folder, read_json, write_json
 from diffres_cli.locks import locked
+from diffres_cli.pool import Died, Report, WorkerPool
 
-WORKER = "diffres_cli.comparison.worker"
-_LOOK = 0.2  # seconds between looks at the processes
-_SHOW = 2.0  # seconds between looks at what they say
+T = TypeVar("T")
+_PATIENCE = 20.0  # seconds for a process to stop by itself: it ends a batch and writes a checkpoint
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is to be run.
+class RunOptions:
+    """Where cells are run, and who hears of it.
 
     Attributes:
         output: the folder of comparisons. roots: dataset -> its folder; others lie in the usual place.
-        slots: how many at once, and where; none: in this process, on `device`.
-        say: called with a line when a cell is done. show: with what is going on, cells done, and of how many.
+        device: auto, cpu or cuda. workers: the environment of each worker process; none: in this process.
+        log: called with a line when a cell is done. show: with what is going on, cells done, and of how many.
     """
 
     output: Path
-    roots: Mapping[str, Path]
-    slots: Sequence[Slot]
-    say: Callable[[str], None]
-    show: Callable[[str, int, int], None]
+    roots: Mapping[str, Path] = field(default_factory=dict)
     device: str = "auto"
+    workers: Sequence[Mapping[str, str]] = ()
+    log: Callable[[str], None] = lambda line: None
+    show: Callable[[str, int, int], None] = lambda what, done, total: None
 
 
 @dataclass
@@ -60,132 +64,156 @@ class Summary:
         return f"{count_of(self.done, 'cell')} done{before}{failed}"
 
 
-def run_cells(cells: Sequence[Cell], job: Job, summary: Summary) -> None:
-    """Do what remains to be done of every cell; `summary` always says how far it came.
+def worker_environment(device: str, threads: int) -> dict[str, str]:
+    """Variables of a worker process: it sees its own GPU only, and does not crowd the others.
+
+    Args:
+        device: auto, cpu, cuda or cuda:N. threads: of its own.
+    """
+    variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    if device.startswith("cuda:"):
+        number = int(device.removeprefix("cuda:"))
+        visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+        variables["CUDA_VISIBLE_DEVICES"] = visible[number] if number < len(visible) else str(number)
+    elif device == "cpu":
+        variables["CUDA_VISIBLE_DEVICES"] = ""
+    return variables
+
+
+def run_plan(plan: Plan, cells: Sequence[Cell], options: RunOptions, summary: Summary) -> None:
+    """Do what remains to be done of a plan; `summary` always says how far it came.
 
     Raises:
-        OutputError: a folder cannot be made.
+        UsageError: data is not there, or has not the splits that the cells need. OutputError: a folder or
+            file cannot be written.
     """
-    todo = []
-    for cell in _once(cells):
-        if folder_of(cell, job.output).done(cell.rates):
-            summary.skipped += 1
-        else:
-            folder_of(cell, job.output).prepare(cell)
-            todo.append(cell)
-    if job.slots:
-        _Crew(todo, job, summary).run()
-        return
+    if plan.kind != SPEED:
+        check_data(plan.name, cells, options.roots)
+    make_folder(options.output)
+    if changed := note_recipes(plan.name, cells, options.output):
+        count = count_of(len(changed), "cell")
+        options.log(f"{count} changed since the last run, to be made anew: {and_more(changed)}")
+    if plan.kind == SPEED:
+        _measure(plan, cells, options, summary)
+    else:
+        _run_cells(merge_rates(cells, lambda cell: cell.key), options, summary)
+
+
+def note_recipes(name: str, cells: Sequence[Cell], output: Path) -> list[str]:
+    """Write down which recipes a plan's cells have; the labels of those that had another the last time.
+
+    Raises:
+        OutputError: the note cannot be written.
+    """
+    path = output / f"{name}.json"
+    before: dict[str, str] = {}
+    with suppress(UsageError):
+        before = read_json(path)
+    now = {cell.label: cell.key for cell in cells}
+    if now != before:
+        write_json(path, now)
+    return [label for label, key in now.items() if before.get(label, key) != key]
+
+
+def _run_cells(cells: Sequence[Cell], options: RunOptions, summary: Summary) -> None:
+    todo = [cell for cell in cells if not CellFolder(cell, options.output).is_done()]
+    summary.skipped = len(cells) - len(todo)
     for cell in todo:
-        job.show(cell.name, summary.done, len(todo))
-        _note(cell, job, summary, _here(cell, job))
+        CellFolder(cell, options.output).prepare()
+    running: dict[str, str] = {}
+
+    def show(cell: Cell, progress: str) -> None:
+        running[cell.label] = f"{cell.label}, {progress}"
+        options.show("; ".join(running.values()), summary.done + len(summary.failures), len(todo))
+
+    roots = {name: root.resolve() for name, root in options.roots.items()}
+    arguments = (options.output.resolve(), roots, options.device)
+    waiting = _unlocked_first(todo, options.output)
+    for cell, failure in _failures(waiting, prepare_cells, arguments, options, show):
+        folder = CellFolder(cell, options.output)
+        running.pop(cell.label, None)
+        if failure:
+            summary.failures[cell.label] = f"{failure} (see {folder.log})"
+            options.log(f"{cell.label}: failed: {summary.failures[cell.label]}")
+        else:
+            summary.done += 1
+            options.log(f"{cell.label}: {_scores(folder)}")
 
 
-def _once(cells: Sequence[Cell]) -> list[Cell]:
-    """One cell for each recipe, tested at all rates that any asks for."""
-    found: dict[str, Cell] = {}
-    for cell in cells:
-        held = found.get(cell.key, cell)
-        rates = tuple(sorted({*held.rates, *cell.rates}))
-        found[cell.key] = Cell(held.recipe, rates, held.variant, held.baseline)
-    return list(found.values())
-
-
-def _order(cell: Cell, job: Job, device: str) -> Order:
-    root = job.roots.get(cell.recipe.data.dataset)
-    folder = folder_of(cell, job.output).path
-    return Order(str(folder.resolve()), str(root.resolve()) if root else "", cell.rates, device)
-
-
-def _note(cell: Cell, job: Job, summary: Summary, failure: str) -> None:
-    if failure:
-        summary.failures[cell.label] = failure
-        job.say(f"{cell.label}: failed: {failure}")
-        return
-    summary.done += 1
-    job.say(f"{cell.label}: {_scores(folder_of(cell, job.output), cell)}")
-
-
-def _scores(folder: CellFolder, cell: Cell) -> str:
-    found = folder.evaluation() or {"rates": [], "multi_label": False}
-    name = "mAP" if found["multi_label"] else "accuracy"
-    told = (
-        f"{name} {100 * rate['metrics'][name]:.1f} % at {rate['fps']:g} fps"
-        for rate in found["rates"]
-        if rate["fps"] in cell.rates
-    )
-    return ", ".join(told)
-
-
-def _here(cell: Cell, job: Job) -> str:
-    """Work on a cell in this process; why it failed, "" when it did not."""
-    with folder_of(cell, job.output).log.open("a", encoding="utf-8") as log, redirect_stderr(log):
-        try:
-            work(_order(cell, job, job.device))
-        except DiffresError as error:
-            log.write(f"diffres: {error}\n")
-            return str(error)
-        except Exception as error:
-            print_exc()
-            return f"{type(error).__name__}: {error}"
-    return ""
-
-
-@dataclass
-class _Running:
-    cell: Cell
-    child: Child
-
-
-class _Crew:
-    """Processes at work on cells."""
-
-    def __init__(self, cells: Sequence[Cell], job: Job, summary: Summary) -> None:
-        self.job, self.summary, self.total = job, summary, len(cells)
-        self.waiting = deque(cells)
-        self.running: dict[int, _Running] = {}
-        self.shown = 0.0
-
-    def run(self) -> None:
-        """Until all cells are done or failed; left by an exception, no process remains."""
-        try:
-            while self.waiting or self.running:
-                self._start()
-                time.sleep(_LOOK)
-                self._collect()
-                self._show()
-        finally:
-            stop(held.child for held in self.running.values())
-
-    def _start(self) -> None:
-        for number, slot in enumerate(self.job.slots):
-            if number not in self.running and (cell := self._free()):
-                order, folder = _order(cell, self.job, slot.kind), folder_of(cell, self.job.output)
-                self.running[number] = _Running(cell, launch(WORKER, order.text(), slot, folder.log))
-
-    def _free(self) -> Cell | None:
-        """The next cell that no other comparison works on; those wait until the rest is done."""
-        for _ in range(len(self.waiting)):
-            cell = self.waiting.popleft()
-            with locked(folder_of(cell, self.job.output).lock, wait=False) as free:
+def _unlocked_first(cells: Iterable[Cell], output: Path) -> Iterator[Cell]:
+    """The cells, those that another comparison works on last."""
+    waiting = deque(cells)
+    while waiting:
+        for _ in range(len(waiting)):
+            with locked(CellFolder(waiting[0], output).lock, wait=False) as free:
                 if free:
-                    return cell
-            self.waiting.append(cell)
-        return None
+                    break
+            waiting.rotate(-1)
+        yield waiting.popleft()
 
-    def _collect(self) -> None:
-        for number, held in list(self.running.items()):
-            failure = held.child.failure()
-            if failure is not None:
-                del self.running[number]
-                _note(held.cell, self.job, self.summary, failure)
 
-    def _show(self) -> None:
-        if time.monotonic() - self.shown < _SHOW:
-            return
-        self.shown = time.monotonic()
-        told = []
-        for held in self.running.values():
-            said = last_line(held.child.log).partition(":")[0]
-            told.append(f"{held.cell.label}{f', {said}' if said.startswith('epoch') else ''}")
-        self.job.show("; ".join(told), self.summary.done + len(self.summary.failures), self.total)
+def _scores(folder: CellFolder) -> str:
+    result = result_of(folder)
+    if not result:
+        return "no scores"
+    return ", ".join(f"{result.metric} {score:.1f} % at {fps:g} fps" for fps, score in result.scores.items())
+
+
+def _measure(plan: Plan, cells: Sequence[Cell], options: RunOptions, summary: Summary) -> None:
+    """Measure all cells of a plan in one process, unless these very cells were."""
+    found = read_measured(plan, options.output)
+    if found and set(found.seconds) == set(map(speed_key, cells)):
+        summary.skipped = len(cells)
+        return
+    path = measured_path(plan, options.output).resolve()
+    path.unlink(missing_ok=True)
+
+    def show(cells: Sequence[Cell], progress: str) -> None:
+        options.show(progress, 0, len(cells))
+
+    one = replace(options, workers=options.workers[:1])
+    ((_, failure),) = _failures([tuple(cells)], prepare_measuring, (path, options.device), one, show)
+    found = read_measured(plan, options.output)
+    for cell in cells:
+        if found and speed_key(cell) in found.seconds:
+            summary.done += 1
+        else:
+            summary.failures[cell.label] = found.failures[speed_key(cell)] if found else failure
+
+
+def _failures(
+    tasks: Iterable[T],
+    prepare: Callable[..., Callable[[T, Report], str]],
+    arguments: tuple[Any, ...],
+    options: RunOptions,
+    on_progress: Callable[[T, Any], None],
+) -> Iterator[tuple[T, str]]:
+    """Each task, when it is finished, with why it failed, "" when it did not."""
+    if not options.workers:
+        work = prepare(*arguments)
+        for task in tasks:
+            yield task, work(task, partial(on_progress, task))
+        return
+    pool: WorkerPool[T, str] = WorkerPool(
+        len(options.workers), _prepare_worker, (prepare, *arguments),
+        on_progress=on_progress,
+        is_stuck=bool,  # after a failure, a new process: the GPU may be in any state
+        environments=options.workers,
+        attempts=1,
+        patience=_PATIENCE,
+    )  # fmt: skip
+    with pool:
+        for task, result in pool.run(tasks):
+            yield task, _death(result) if isinstance(result, Died) else result
+
+
+def _prepare_worker(
+    prepare: Callable[..., Callable[[T, Report], str]], *arguments: Any
+) -> Callable[[T, Report], str]:
+    multiprocessing.current_process().daemon = False  # clips are decoded in processes of its own
+    return prepare(*arguments)
+
+
+def _death(died: Died) -> str:
+    reason = died.reason.replace("signal ", "killed by ")
+    return f"{reason}: out of memory?" if reason.endswith("SIGKILL") else reason

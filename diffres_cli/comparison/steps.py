@@ -9,14 +9,14 @@ from pathlib import Path
 from statistics import mean
 
 from diffres_cli.comparison.cells import Cell
+from diffres_cli.comparison.folder import CellFolder
 from diffres_cli.comparison.markup import Row, Table, Value
-from diffres_cli.comparison.notes import budget
+from diffres_cli.comparison.paper import dataset_of, reduction_name
 from diffres_cli.comparison.plan import Plan
-from diffres_cli.comparison.state import folder_of
-from diffres_cli.comparison.words import dataset_of, reduction_words
+from diffres_cli.comparison.tables import budget
 from diffres_cli.evaluation.spread import spread
 
-COLUMNS: Mapping[str, tuple[str, str]] = {
+QUANTITIES: Mapping[str, tuple[str, str]] = {  # kind -> column of the log, name
     "figure6": ("train/activeness", "activeness"),
     "figure7": ("train/guide", "guide loss"),
 }
@@ -43,19 +43,29 @@ class Curve:
         steps = set(self.runs[0]).intersection(*self.runs[1:])
         return {step: mean(run[step] for run in self.runs) for step in sorted(steps)}
 
+    def part(self, number: int) -> Value | None:
+        """The mean of one of `_PARTS` equal parts of the training, with its spread over runs."""
+        means = []
+        for run in self.runs:
+            steps = max(run) + 1
+            if values := [value for step, value in run.items() if step * _PARTS // steps == number]:
+                means.append(mean(values))
+        return Value(*spread(means), digits=3) if means else None
+
 
 def curves_of(plan: Plan, cells: Sequence[Cell], output: Path) -> list[Curve]:
     """The curves of a plan, in its order, as far as anything was logged."""
-    column, _ = COLUMNS[plan.kind]
+    column, _ = QUANTITIES[plan.kind]
     runs: dict[tuple[str, ...], list[Mapping[int, float]]] = {}
     for cell in cells:
-        if logged := read_log(folder_of(cell, output).run, column):
-            runs.setdefault(_labels(cell), []).append(logged)
+        if logged := read_log(CellFolder(cell, output).run.path, column):
+            labels = (dataset_of(cell), reduction_name(cell), ", ".join(f"{rate:g}" for rate in cell.rates))
+            runs.setdefault(labels, []).append(logged)
     return [Curve(labels, tuple(held)) for labels, held in runs.items()]
 
 
 def read_log(run: Path, column: str) -> dict[int, float]:
-    """Step -> value of a column of a run's log; a session overrules the steps it repeats."""
+    """Step -> value of a column of a run's log; a later session replaces the steps it repeats."""
     found: dict[int, float] = {}
     sessions = sorted((run / "logs").glob("*/metrics.csv"), key=lambda path: int(path.parent.name))
     for session in sessions:
@@ -67,29 +77,11 @@ def read_log(run: Path, column: str) -> dict[int, float]:
 
 def table_of_steps(plan: Plan, cells: Sequence[Cell], curves: Sequence[Curve]) -> Table:
     """Means over equal parts of the training, with their spread over runs."""
-    _, name = COLUMNS[plan.kind]
+    _, name = QUANTITIES[plan.kind]
     columns = tuple(f"{100 * i // _PARTS}–{100 * (i + 1) // _PARTS} %" for i in range(_PARTS))
-    rows = tuple(Row(curve.labels, _parts(curve)) for curve in curves)
+    rows = tuple(Row(curve.labels, tuple(map(curve.part, range(_PARTS)))) for curve in curves)
     notes = [f"Mean {name} in each part of the training steps; ± standard deviation over runs."]
-    missing = len(cells) - sum(len(curve.runs) for curve in curves)
     notes.append(f"Each cell: {budget(cells)}.")
-    notes += [f"{missing} of {len(cells)} cells have not begun."] if missing else []
+    if missing := len(cells) - sum(len(curve.runs) for curve in curves):
+        notes.append(f"{missing} of {len(cells)} cells have not begun.")
     return Table(plan.title, ("dataset", "reduction", "fps"), columns, rows, tuple(notes))
-
-
-def _parts(curve: Curve) -> tuple[Value | None, ...]:
-    return tuple(_part(curve, part) for part in range(_PARTS))
-
-
-def _part(curve: Curve, part: int) -> Value | None:
-    means = [mean(values) for run in curve.runs if (values := _values_in(run, part))]
-    return Value(*spread(means), digits=3) if means else None
-
-
-def _values_in(run: Mapping[int, float], part: int) -> list[float]:
-    steps = max(run) + 1
-    return [value for step, value in run.items() if step * _PARTS // steps == part]
-
-
-def _labels(cell: Cell) -> tuple[str, ...]:
-    return dataset_of(cell), reduction_words(cell), ", ".join(f"{rate:g}" for rate in cell.rates)

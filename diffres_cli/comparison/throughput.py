@@ -1,8 +1,4 @@
-"""Clips a second, waveform in, probabilities out, with random weights (Figure 5). A process of its own.
-
-    python -m diffres_cli.comparison.throughput FILE
-
-FILE holds an order, as JSON.
+"""Clips a second, waveform in, probabilities out, with random weights (Figure 5): measured and tabulated.
 
 All networks are held at once and take turns, so that whatever else the machine does slows them alike: a ratio
 is one of two measurements made within the same round.
@@ -10,42 +6,84 @@ is one of two measurements made within the same round.
 
 from __future__ import annotations
 
-import json
 import random
+import statistics
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from diffres_cli.comparison.child import serve, tell
+from diffres_cli.comparison.cells import Cell
+from diffres_cli.comparison.markup import Row, Table, Value
+from diffres_cli.comparison.paper import front_end_name
+from diffres_cli.comparison.plan import Plan, count_of
+from diffres_cli.comparison.work import failure_of
 from diffres_cli.datasets.catalog import find_source
 from diffres_cli.datasets.clip import Dataset
-from diffres_cli.errors import TrainingError
-from diffres_cli.files import write_atomically
-from diffres_cli.recipes.files import from_plain
+from diffres_cli.errors import TrainingError, UsageError
+from diffres_cli.evaluation.spread import spread
+from diffres_cli.files import read_json, write_json
+from diffres_cli.pool import Report
 from diffres_cli.recipes.recipe import Recipe
 
 _ROUNDS = 7
-_NO_MATTER = {"model.init": "", "data.fold": 0}  # neither weights nor a fold change how long it takes
+_IRRELEVANT = {"model.init": "", "data.fold": 0}  # neither weights nor a fold change how long it takes
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be measured.
+class Measured:
+    """What was measured.
 
     Attributes:
-        cells: key -> recipe, as tables, and the frame rate. output: the file of results.
-        device: auto, cpu or cuda. rounds: measurements of each.
+        seconds: cell -> a clip's time, of each round. failures: cell -> why it could not run.
     """
 
-    cells: dict[str, tuple[dict[str, dict[str, Any]], float]]
-    output: str
-    device: str = "auto"
-    rounds: int = _ROUNDS
+    machine: str
+    device: str
+    threads: int
+    seconds: Mapping[str, Sequence[float]]
+    failures: Mapping[str, str]
+
+    def rate(self, key: str) -> float:
+        """Clips a second."""
+        return 1 / statistics.median(self.seconds[key])
+
+    def ratio(self, key: str, base: str) -> Value:
+        """How many times as fast as another: the median of the rounds, with their standard deviation."""
+        rounds = [other / own for own, other in zip(self.seconds[key], self.seconds[base], strict=True)]
+        return Value(statistics.median(rounds), spread(rounds).std, digits=2)
 
 
-def measure(order: Order) -> None:
-    """Measure, and write machine, device, threads, the seconds a clip took in each round, and failures.
+def speed_key(cell: Cell) -> str:
+    """What a cell is called in a file of measurements."""
+    return f"{cell.key} {cell.rates[0]:g}"
+
+
+def measured_path(plan: Plan, output: Path) -> Path:
+    """Where a plan's measurements are kept."""
+    return output / f"{plan.name}.measured.json"
+
+
+def read_measured(plan: Plan, output: Path) -> Measured | None:
+    """What `measure` found; None before."""
+    try:
+        return Measured(**read_json(measured_path(plan, output)))
+    except (UsageError, TypeError):
+        return None
+
+
+def prepare_measuring(path: Path, device: str) -> Callable[[Sequence[Cell], Report], str]:
+    """What a worker does with cells: see `measure`. It gives why that failed, "" when it did not."""
+    return lambda cells, report: failure_of(
+        lambda: measure(cells, path, device, report), path.with_suffix(".log")
+    )
+
+
+def measure(cells: Sequence[Cell], path: Path, device: str, report: Report) -> None:
+    """Measure cells by turns, and write what was `Measured` to a file.
+
+    Args:
+        device: auto, cpu or cuda. report: called with what is going on.
 
     Raises:
         UsageError: no such device. TrainingError: not one network could be run.
@@ -55,37 +93,31 @@ def measure(order: Order) -> None:
     from diffres_cli.evaluation.provenance import machine
     from diffres_cli.nn.backend import resolve_device
 
-    device = resolve_device(order.device)
+    device = resolve_device(device)
     failures: dict[str, str] = {}
-    runs = {}
-    for key, (tables, fps) in order.cells.items():
+    networks: dict[str, _TimedNetwork] = {}
+    for cell in cells:
         try:
-            recipe = from_plain(tables, Path(order.output)).changed(_NO_MATTER, "order")
-            runs[key] = _Timed(recipe, fps, device)
-            runs[key].seconds()
+            network = _TimedNetwork(cell.recipe.changed(_IRRELEVANT, ""), cell.rates[0], device)
+            network.seconds()
+            networks[speed_key(cell)] = network
         except Exception as error:
-            runs.pop(key, None)
-            failures[key] = f"{type(error).__name__}: {error}".splitlines()[0]
-            tell(f"{key}: {failures[key]}")
-    seconds: dict[str, list[float]] = {key: [] for key in runs}
-    for number in range(order.rounds):
-        tell(f"round {number + 1} of {order.rounds}")
-        for key in random.Random(number).sample(list(runs), len(runs)):  # nobody always comes after the same
-            seconds[key].append(runs[key].seconds())
-    found = {
-        "machine": machine(),
-        "device": device,
-        "threads": torch.get_num_threads(),
-        "seconds": seconds,
-        "failures": failures,
-    }
-    write_atomically(Path(order.output), json.dumps(found, indent=1).encode())
-    if failures and not runs:
+            failures[speed_key(cell)] = f"{type(error).__name__}: {error}".splitlines()[0]
+    seconds: dict[str, list[float]] = {key: [] for key in networks}
+    for number in range(_ROUNDS):
+        report(f"round {number + 1} of {_ROUNDS}")
+        for key in random.Random(number).sample(
+            list(networks), len(networks)
+        ):  # each after another every time
+            seconds[key].append(networks[key].seconds())
+    measured = Measured(machine(), device, torch.get_num_threads(), seconds, failures)
+    write_json(path, vars(measured))
+    if failures and not networks:
         raise TrainingError(next(iter(failures.values())))
 
 
-class _Timed:
-    """A network with random weights, and a batch of noise for it to hear."""
+class _TimedNetwork:
+    """A network with random weights, and a batch of noise for it to classify."""
 
     def __init__(self, recipe: Recipe, fps: float, device: str) -> None:
         import torch
@@ -104,15 +136,15 @@ class _Timed:
         """A clip's time, of one batch."""
         import torch
 
-        self._wait()
+        self._synchronize()
         began = time.perf_counter()
         with torch.inference_mode():  # not by `forward`, which after a change of hop makes all T frames, too
             power = self.network.spectrogram(self.waveform, self.fps)
             self.network.from_spectrogram(power, self.fps, frames=self.frames)
-        self._wait()
+        self._synchronize()
         return (time.perf_counter() - began) / len(self.waveform)
 
-    def _wait(self) -> None:
+    def _synchronize(self) -> None:
         if self.waveform.is_cuda:
             import torch
 
@@ -128,5 +160,43 @@ def _dataset(recipe: Recipe) -> Dataset:
     )
 
 
-if __name__ == "__main__":
-    serve(lambda path: measure(Order(**json.loads(Path(path).read_text("utf-8")))))
+def speeds(cells: Sequence[Cell], measured: Measured) -> dict[str, dict[float, str]]:
+    """Front end and reduction -> fps -> key of what was measured, without the baseline."""
+    found: dict[str, dict[float, str]] = {}
+    for cell in cells:
+        if not cell.baseline:
+            held = found.setdefault(front_end_name(cell, plain=False), {})
+            if speed_key(cell) in measured.seconds:
+                held[cell.rates[0]] = speed_key(cell)
+    return found
+
+
+def table_of_speed(plan: Plan, cells: Sequence[Cell], measured: Measured) -> Table:
+    """Rows front end and reduction, columns clips a second by frame rate, and multiples of the baseline."""
+    base = next((cell for cell in cells if cell.baseline and speed_key(cell) in measured.seconds), None)
+    rates = sorted({cell.rates[0] for cell in cells if not cell.baseline})
+    rows = []
+    for name, keys in speeds(cells, measured).items():
+        values: list[Value | None] = []
+        for key in map(keys.get, rates):
+            values.append(Value(measured.rate(key)) if key else None)
+            if base:
+                values.append(measured.ratio(key, speed_key(base)) if key else None)
+        rows.append(Row((name,), tuple(values)))
+    columns = [name for fps in rates for name in (f"{fps:g} fps", *((f"{fps:g} fps ×",) if base else ()))]
+    notes = tuple(_notes(cells[0].recipe, measured, base))
+    return Table(plan.title, ("front end",), tuple(columns), tuple(rows), notes)
+
+
+def _notes(recipe: Recipe, measured: Measured, base: Cell | None) -> list[str]:
+    notes = [
+        f"Clips a second from waveform to probabilities, clips of {recipe.data.seconds:g} s in batches of "
+        f"{recipe.training.batch_size}, {recipe.model.architecture}, random weights, {measured.device}, "
+        f"{count_of(measured.threads, 'thread')}; {measured.machine}."
+    ]
+    if base:
+        notes.append(
+            f"×: how many times as fast as {front_end_name(base, plain=False)} at {base.rates[0]:g} fps in "
+            "the same round, median ± standard deviation of the rounds."
+        )
+    return notes + [f"Not measured: {why}." for why in dict.fromkeys(measured.failures.values())]
