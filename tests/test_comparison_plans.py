@@ -76,7 +76,7 @@ def few(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _is_new(cell: Cell) -> bool:
-    variant, rates = cell.recipe.model.variant, cell.rates == (100.0,)
+    variant, rates = cell.recipe.variant, cell.rates == (100.0,)
     network = repr((variant, cell.recipe.model.hop, cell.recipe.loss, rates))
     new = network not in networks
     networks.add(network)

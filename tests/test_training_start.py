@@ -73,8 +73,8 @@ def test_a_model_brings_its_fields_along(tmp_path: Path) -> None:
     variant = started(transfer="backbone", reduction="max-pool", hop=5.0, bins=64)
     save_network(variant, tmp_path / "variant.safetensors")
     fields = inherited_fields(str(tmp_path / "variant.safetensors"), "all")
-    again = Recipe().changed(fields, "test").model
-    assert (again.mel, again.variant) == (variant.card.mel, variant.card.variant)
+    again = Recipe().changed(fields, "test")
+    assert (again.model.mel, again.variant) == (variant.card.mel, variant.card.variant)
 
 
 def test_a_front_end_that_recipes_do_not_know_is_refused(tmp_path: Path) -> None:
@@ -89,3 +89,65 @@ def test_a_run_starts_from_lite0_and_its_card_says_so() -> None:
     network = started(architecture="efficientnet_b0", width=1.0, init="lite0")
     assert network.card.derived_from.startswith("EfficientNet-Lite0")
     assert inherited_fields("lite0", "all") == {}
+
+
+def conditioned(tmp_path: Path, anchors: list[float]) -> DiffResNetwork:
+    """A model on disk that depends on the frame rate, as a run left it."""
+    network = started(conditioning="all", anchors=anchors, front_end=MODEL)
+    assert network.conditioning is not None
+    with torch.no_grad():
+        for values in (*network.conditioning.delta.parameters(), *network.conditioning.buffers()):
+            values.uniform_(0.5, 1.5)
+    save_network(network, tmp_path / "conditioned.safetensors")
+    return network
+
+
+def test_every_rate_starts_from_the_statistics_of_a_plain_model(source: dict[str, Tensor]) -> None:
+    network = started(conditioning="statistics", front_end=MODEL)
+    assert network.conditioning is not None
+    assert network.card.variant.anchors == (100.0, 50.0, 25.0)
+    found = dict(network.conditioning.statistics.named_buffers())
+    assert found
+    assert all(torch.equal(each, source[f"backbone.{name}"].expand(2, -1)) for name, each in found.items())
+
+
+def test_what_depends_on_the_rate_is_taken_and_batches_are_counted_anew(tmp_path: Path) -> None:
+    model = conditioned(tmp_path, [100.0, 40.0])
+    init = str(tmp_path / "conditioned.safetensors")
+    fields = inherited_fields(init, "all")
+    assert (fields["model.conditioning"], fields["model.anchors"]) == ("all", (100.0, 40.0))
+    for transfer in ("all", "backbone"):
+        network = started(
+            init=init, conditioning="all", anchors=[100.0, 40.0], transfer=transfer, front_end=MODEL
+        )
+        held, state = network.state_dict(), model.state_dict()
+        names = {name for name in held if name.startswith("conditioning.")} - {"conditioning.batches"}
+        assert all(torch.equal(held[name], state[name]) for name in names)
+        assert network.conditioning is not None
+        assert network.conditioning.batches.tolist() == [0.0, 0.0]
+
+
+def test_other_anchors_start_from_full_rate(tmp_path: Path) -> None:
+    model = conditioned(tmp_path, [100.0, 40.0])
+    init = str(tmp_path / "conditioned.safetensors")
+    network = started(init=init, conditioning="all", anchors=[100.0, 30.0], front_end=MODEL)
+    assert network.conditioning is not None
+    assert model.conditioning is not None
+    own = dict(network.backbone.named_buffers())
+    for name, each in network.conditioning.statistics.named_buffers():
+        assert torch.equal(each, own[name].expand(1, -1))
+    for one, other in zip(
+        network.conditioning.delta.parameters(), model.conditioning.delta.parameters(), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+def test_a_network_for_one_rate_depends_on_none() -> None:
+    recipe = Recipe().changed(
+        {"model.conditioning": "all", "rate.minimum": 40.0, "rate.maximum": 40.0}, "test"
+    )
+    assert (recipe.variant.conditioning, recipe.variant.anchors) == ("nothing", ())
+
+
+def test_a_model_that_does_not_depend_on_the_rate_leaves_it_to_the_recipe() -> None:
+    assert not {"model.conditioning", "model.anchors"} & inherited_fields(MODEL, "all").keys()

@@ -126,6 +126,9 @@ class ModelCard:
             yield f"default_fps is {self.default_fps:g}, not from minimum_fps to maximum_fps"
         if not isinstance(self.multi_label, bool):
             yield f"multi_label is {shortened(self.multi_label)}, must be true or false"
+        if self.variant.anchors and self.variant.anchors[0] > self.mel.frame_rate:
+            first, full = self.variant.anchors[0], self.mel.frame_rate
+            yield f"anchors begin at {first:g} fps, must be at most the front end's rate ({full:g})"
         if len(self.class_ids) != len(self.classes):
             yield f"class_ids is {len(self.class_ids)}, expected {len(self.classes)}, one for each class"
 
@@ -157,9 +160,14 @@ def _read(name: str, metadata: Mapping[str, str]) -> Any:
         return _names(name, value)
     if name not in ("mel", "variant"):
         return value
-    found = MelConfig(**value) if name == "mel" else Variant(**value)
+    found = MelConfig(**value) if name == "mel" else _variant(value)
     _check_faults(f"{name}: {fault}" for fault in found.faults())
     return found
+
+
+def _variant(value: Any) -> Variant:
+    variant = Variant(**value)
+    return replace(variant, anchors=tuple(variant.anchors)) if isinstance(variant.anchors, list) else variant
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:

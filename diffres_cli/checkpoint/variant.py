@@ -1,19 +1,24 @@
 """What a model does otherwise than the paper's DiffRes on mel: its front end, its reduction, its switches.
 
-Everything here is for comparison; a model that is to be used is `PLAIN`.
+Everything here is for comparison, but for `importance` and `conditioning`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
+from diffres_cli.checkpoint.frontend import FASTEST
 from diffres_cli.checkpoint.parts import IMPORTANCE_NETWORKS, KINDS, REDUCTIONS, spec_of_kind
 from diffres_cli.checkpoint.registry import is_import_path
 from diffres_cli.text import shortened
 
 _REGISTRIES = {"front_end": KINDS, "reduction": REDUCTIONS, "importance": IMPORTANCE_NETWORKS}
+CONDITIONINGS = ("nothing", "statistics", "affine", "light", "all")
+"""What of a backbone depends on the frame rate: each has what those before it have, and more."""
+MOST_ANCHORS = 16
 _SWITCHES = ("encoding", "maximum", "algorithm1", "dilation", "importance")
 
 
@@ -31,6 +36,9 @@ class Variant:
         algorithm1: whether a frame between two rows is split, so that every row is full (Algorithm 1).
         dilation: of the importance network's convolutions, for a context of 40 * dilation + 1 frames.
         importance: the network that scores the frames.
+        conditioning: what of the backbone depends on the frame rate: "statistics" of BatchNorm, kept for each
+            anchor; "affine", its weights and biases too; "light", depthwise and the first convolutions too;
+            "all" features; or "nothing". anchors: frame rates, fps, the highest first.
     """
 
     front_end: str = "mel"
@@ -40,6 +48,8 @@ class Variant:
     algorithm1: bool = True
     dilation: int = 1
     importance: str = "resconv1d"
+    conditioning: str = "nothing"
+    anchors: tuple[float, ...] = ()
 
     def faults(self) -> Iterator[str]:
         """What makes it no variant of ours, in words."""
@@ -52,11 +62,21 @@ class Variant:
         for name, registry in _REGISTRIES.items():
             if not registry.accepts(getattr(self, name)):
                 yield f"{name} {shortened(getattr(self, name))} is none of {registry.describe()}"
+        yield from self._conditioning_faults()
         known = KINDS.accepts(self.front_end)
         if self.reduction == "hop" and known and not spec_of_kind(self.front_end).any_hop:
             yield f"reduction 'hop' needs mel (front_end paper, audioset-small) or stft, not {self.front_end}"
         if self.switches and self.reduction != "diffres" and not is_import_path(self.reduction):
             yield f"{', '.join(_SWITCHES)} are switches of diffres, not of {self.reduction}"
+
+    def _conditioning_faults(self) -> Iterator[str]:
+        if self.conditioning not in CONDITIONINGS:
+            yield f"conditioning {shortened(self.conditioning)} is none of {', '.join(CONDITIONINGS)}"
+        elif self.conditioning == "nothing" and self.anchors:
+            yield f"anchors {shortened(self.anchors)} without a conditioning"
+        elif self.conditioning != "nothing" and not _are_anchors(self.anchors):
+            most = f"1 to {MOST_ANCHORS} frame rates, the highest first"
+            yield f"anchors {shortened(self.anchors)} must be {most}, for conditioning {self.conditioning}"
 
     @property
     def switches(self) -> dict[str, Any]:
@@ -78,12 +98,22 @@ class Variant:
         """
         switched = {name: value for name, value in asdict(self).items() if value != getattr(Variant(), name)}
         front = [switched.pop("front_end")] if "front_end" in switched else []
-        reduction = switched.pop("reduction", "DiffRes")
+        reduction, anchors = switched.pop("reduction", "DiffRes"), switched.pop("anchors", ())
+        if anchors:
+            switched["conditioning"] += " at " + ", ".join(f"{fps:g}" for fps in anchors) + " fps"
         words = ", ".join(
             f"{name} {value if isinstance(value, str) else str(value).lower()}"
             for name, value in switched.items()
         )
         return ", ".join([*front, f"{reduction} ({words})" if words else reduction])
+
+
+def _are_anchors(values: Any) -> bool:
+    """Whether these are frame rates, the highest first."""
+    if not isinstance(values, tuple) or any(type(each) not in (int, float) for each in values):
+        return False
+    falling = all(before > after for before, after in pairwise((FASTEST + 1, *values, 0)))
+    return 1 <= len(values) <= MOST_ANCHORS and falling
 
 
 PLAIN = Variant()

@@ -8,6 +8,7 @@
     reductions.py  its rivals                                            (Table 1)
     classifier.py  backbones and their pooling heads
     fcn.py         one more backbone, FCN-4
+    conditioning.py  weights and statistics of a backbone that depend on the frame rate
     network.py     the chain: front end, reduction, backbone
     weights.py     network <-> one safetensors file
     export.py      network -> ONNX; refuses to write when the two disagree

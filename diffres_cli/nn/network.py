@@ -14,6 +14,7 @@ from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.parts import REDUCTIONS
 from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.nn.classifier import Scores, build_backbone
+from diffres_cli.nn.conditioning import Conditioning, log_rate
 from diffres_cli.nn.diffres import Reduction
 from diffres_cli.nn.frontends import build_front_end
 from diffres_cli.nn.frontends.windowed import WindowedSpectrum
@@ -62,6 +63,7 @@ class DiffResNetwork(nn.Module):
         build = REDUCTIONS.load(variant.reduction)
         self.reduction: Reduction = build(card.mel.mel_bins, log=self.front_end.log, **variant.switches)
         self.backbone = build_backbone(card.architecture, len(card.classes), card.width)
+        self.conditioning = _conditioning(card, self.backbone)
         self.register_state_dict_post_hook(_drop_prefix)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_add_prefix)  # type: ignore[no-untyped-call]
 
@@ -127,7 +129,7 @@ class DiffResNetwork(nn.Module):
             reduced = self.reduction.reduce(power, output_frames, frames, mask)
         else:
             reduced = self.reduction(power, output_frames, mask)
-        scores: Scores = self.backbone(reduced.features)
+        scores = self._scores(reduced.features, fps)
         return NetworkOutput(
             probabilities=scores.probabilities,
             framewise=scores.framewise,
@@ -140,6 +142,13 @@ class DiffResNetwork(nn.Module):
             mask=mask,
         )
 
+    def _scores(self, features: Tensor, fps: float | Tensor) -> Scores:
+        if self.conditioning is None:
+            scores: Scores = self.backbone(features)
+        else:
+            scores = self.conditioning(self.backbone, features, log_rate(fps, self.card.mel.frame_rate))
+        return scores
+
     def _mask(self, lengths: Tensor | None, power: Tensor) -> Tensor | None:
         # Silence at the end of a clip is as empty at any hop.
         if lengths is None or self.changes_hop:
@@ -150,7 +159,15 @@ class DiffResNetwork(nn.Module):
         return torch.arange(power.shape[2], device=power.device) < frames.unsqueeze(1)
 
 
-_PARTS = ("front_end.", "backbone.", "reduction.")
+def _conditioning(card: ModelCard, backbone: nn.Module) -> Conditioning | None:
+    variant = card.variant
+    if variant.conditioning == "nothing":
+        return None
+    anchors = [float(log_rate(fps, card.mel.frame_rate)) for fps in variant.anchors]
+    return Conditioning(backbone, variant.conditioning, anchors)
+
+
+_PARTS = ("front_end.", "backbone.", "conditioning.", "reduction.")
 
 
 def _drop_prefix(network: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -73,6 +73,7 @@ def network_from(card: ModelCard, state: dict[str, Tensor], path: str) -> DiffRe
         network = DiffResNetwork(card)
     except UsageError as error:
         raise ModelError(f"{path}: {error}") from error
+    _check_anchors(card, state, path)
     try:
         missing, unexpected = network.load_state_dict(state, strict=False)
     except RuntimeError as error:
@@ -86,6 +87,36 @@ def network_from(card: ModelCard, state: dict[str, Tensor], path: str) -> DiffRe
             f"({', '.join(missing[:2])}), {len(unexpected)} unexpected ({', '.join(unexpected[:2])})"
         )
     return network.eval()
+
+
+def _check_anchors(card: ModelCard, state: dict[str, Tensor], path: str) -> None:
+    """Raises ModelError where the weights have other anchors than the card, or one that was never trained."""
+    anchors, batches = card.variant.anchors, state.get("conditioning.batches")
+    if batches is None or not anchors:
+        return  # weights that do not fit otherwise
+    if len(batches) != len(anchors):
+        raise ModelError(
+            f"{path}: its card has {len(anchors)} anchors ({_as_rates(anchors)}), its weights have "
+            f"{len(batches)}: export it again from the run that trained it"
+        )
+    trained = [fps for fps, count in zip(anchors, batches.tolist(), strict=True) if count > 0]
+    if missing := [fps for fps in anchors_within(card) if fps not in trained]:
+        raise ModelError(
+            f"{path}: it serves {card.minimum_fps:g} to {card.maximum_fps:g} fps, but has no statistics for "
+            f"{_as_rates(missing)}, only for {_as_rates(trained)}: train it at all of its anchors"
+        )
+
+
+def anchors_within(card: ModelCard) -> list[float]:
+    """The anchors that count at some rate of the card: those in its range, and the next on each side."""
+    anchors, low, high = card.variant.anchors, card.minimum_fps, card.maximum_fps
+    first = max((i for i, fps in enumerate(anchors) if fps >= high), default=0)
+    last = min((i for i, fps in enumerate(anchors) if fps <= low), default=len(anchors) - 1)
+    return list(anchors[first : last + 1])
+
+
+def _as_rates(anchors: Iterable[float]) -> str:
+    return f"{', '.join(f'{fps:g}' for fps in anchors) or 'no'} fps"
 
 
 def _last_line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
@@ -58,6 +59,9 @@ class Model:
             be used with, it is good at neither.
         dropout: what the architecture drops at random, channels before the classifier and whole blocks.
         batch_norm_momentum: how much a batch counts in those statistics.
+        conditioning: what depends on the frame rate, see `diffres_cli.checkpoint.variant`; nothing does in a
+            network for one rate. anchors: the rates, fps, that have their own statistics, from high to low;
+            none given: `rate.maximum`, `rate.minimum`, and the one as many octaves from either.
     """
 
     architecture: str = "efficientnet_b2"
@@ -76,11 +80,14 @@ class Model:
     freeze_batch_norm: int = 0
     batch_norm_momentum: float = 0.02
     dropout: bool = True
+    conditioning: str = "nothing"
+    anchors: tuple[float, ...] = ()
 
     @property
     def import_paths(self) -> list[str]:
         """The parts that are named by import path."""
-        return [*self.variant.import_paths, *filter(is_import_path, [self.architecture])]
+        named = (self.front_end, self.reduction, self.importance, self.architecture)
+        return [name for name in named if is_import_path(name)]
 
     @property
     def mel(self) -> MelConfig:
@@ -88,13 +95,6 @@ class Model:
         config = front_end_spec(self.front_end).config
         hop = max(1, round(self.hop * config.sample_rate / 1000)) if self.hop else config.hop
         return replace(config, hop=hop, mel_bins=self.bins or config.mel_bins)
-
-    @property
-    def variant(self) -> Variant:
-        """What it does otherwise than DiffRes on mel."""
-        kind = front_end_spec(self.front_end).kind
-        names = ("reduction", "encoding", "maximum", "algorithm1", "dilation", "importance")
-        return Variant(kind, **{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)
@@ -199,6 +199,19 @@ class Recipe:
     training: Training = field(default_factory=Training)
     augment: Augment = field(default_factory=Augment)
     loss: Loss = field(default_factory=Loss)
+
+    @property
+    def variant(self) -> Variant:
+        """What the network does otherwise than DiffRes on mel."""
+        names = ("reduction", "encoding", "maximum", "algorithm1", "dilation", "importance", "conditioning")
+        named = {name: getattr(self.model, name) for name in names}
+        variant = Variant(front_end_spec(self.model.front_end).kind, **named, anchors=self.model.anchors)
+        if self.rate.minimum == self.rate.maximum:
+            return replace(variant, conditioning="nothing", anchors=())
+        if variant.conditioning == "nothing" or variant.anchors:
+            return variant
+        low, high = self.rate.minimum, self.rate.maximum
+        return replace(variant, anchors=(high, math.sqrt(low * high), low))
 
     def plain(self) -> dict[str, dict[str, Any]]:
         """As TOML holds it."""

@@ -14,6 +14,7 @@ from diffres_cli.checkpoint.parts import (
     front_end_spec,
 )
 from diffres_cli.checkpoint.registry import EXAMPLE_PATH, is_import_path
+from diffres_cli.checkpoint.variant import CONDITIONINGS
 from diffres_cli.errors import UsageError
 from diffres_cli.recipes.recipe import Recipe
 
@@ -52,6 +53,7 @@ _FIELDS: dict[str, Rule] = {
     "model.bins": _within(0, 4096),
     "model.reduction": _part_of(REDUCTIONS),
     "model.importance": _part_of(IMPORTANCE_NETWORKS),
+    "model.conditioning": _one_of(*CONDITIONINGS),
     "model.dilation": _within(1, 1024),
     "model.transfer": _one_of("all", "backbone"),
     "model.freeze_batch_norm": _within(0, 1_000_000),
@@ -114,7 +116,7 @@ def checked(recipe: Recipe) -> Recipe:
 
 def _contradictions(recipe: Recipe) -> Iterator[str]:
     rate, training, mel = recipe.rate, recipe.training, recipe.model.mel
-    yield from (f"model: {fault}" for fault in recipe.model.variant.faults())
+    yield from (f"model: {fault}" for fault in recipe.variant.faults())
     if mel.hop > mel.window:
         window = 1000 * mel.window / mel.sample_rate
         yield f"model.hop is {recipe.model.hop:g} ms, must be at most the window ({window:g} ms)"
@@ -124,6 +126,9 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
         yield f"model.hop is {recipe.model.hop:g} ms, less than a sample at {mel.sample_rate} Hz"
     if rate.maximum > mel.frame_rate:
         yield f"rate.maximum is {rate.maximum:g}, must be at most the front end's rate ({mel.frame_rate:g})"
+    if max(recipe.model.anchors, default=0.0) > mel.frame_rate:
+        anchors = ", ".join(f"{fps:g}" for fps in recipe.model.anchors)
+        yield f"model.anchors is {anchors}, must be at most the front end's rate ({mel.frame_rate:g})"
     if rate.minimum > rate.maximum:
         yield f"rate.minimum is {rate.minimum:g}, must be at most rate.maximum ({rate.maximum:g})"
     for name, rates in (("default", [rate.default]), ("validation", rate.validation)):

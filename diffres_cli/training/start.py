@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import Any, TypeAlias, get_args
+from typing import Any, get_args
 
 import torch
 from torch import nn
@@ -14,13 +14,12 @@ from diffres_cli.checkpoint.find import find_model
 from diffres_cli.checkpoint.parts import FRONT_ENDS
 from diffres_cli.datasets import Dataset
 from diffres_cli.errors import SettingError, UsageError
+from diffres_cli.nn.conditioning import BatchNorm
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.weights import load_network
 from diffres_cli.recipes.recipe import Recipe
 from diffres_cli.recipes.splits import split_names
 from diffres_cli.training.imagenet import ORIGINS, load_imagenet
-
-BatchNorm: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm
 
 
 def initial_network(recipe: Recipe, dataset: Dataset, name: str, *, resumed: bool = False) -> DiffResNetwork:
@@ -40,6 +39,7 @@ def initial_network(recipe: Recipe, dataset: Dataset, name: str, *, resumed: boo
     elif init in ORIGINS:
         features: nn.Module = network.backbone.features  # type: ignore[assignment]
         load_imagenet(features, recipe.model.architecture, init)
+        _copy_statistics(network)
     elif init:
         source = load_network(find_model(init, weights=True))
         _copy_weights(network, source, init, recipe.model.transfer)
@@ -49,7 +49,8 @@ def initial_network(recipe: Recipe, dataset: Dataset, name: str, *, resumed: boo
         if not recipe.model.dropout and isinstance(module, (nn.Dropout, StochasticDepth)):
             module.p = 0.0
     # Steps of EfficientNet-B0 take 0.6 of the time so on a CPU, and half precision on a GPU wants it too.
-    network.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for part in filter(None, (network.backbone, network.conditioning)):
+        part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 
 
@@ -80,6 +81,8 @@ def inherited_fields(init: str, transfer: str) -> dict[str, Any]:
         "hop": 0.0 if held.hop == own.hop else 1000 * held.hop / held.sample_rate,
         "bins": 0 if held.mel_bins == own.mel_bins else held.mel_bins,
     }
+    if not card.variant.anchors:  # any network can be conditioned
+        del fields["conditioning"], fields["anchors"]
     return classifier | {f"model.{name}": value for name, value in fields.items()}
 
 
@@ -101,7 +104,7 @@ def model_card(recipe: Recipe, dataset: Dataset, name: str) -> ModelCard:
         classes=dataset.classes,
         class_ids=dataset.class_ids,
         mel=recipe.model.mel,
-        variant=recipe.model.variant,
+        variant=recipe.variant,
         license=dataset.licence or "not stated",
         trained_on=f"{dataset.name} ({splits})" + (f": {dataset.citation}" if dataset.citation else ""),
         derived_from=origin,
@@ -126,19 +129,32 @@ def _copy_weights(network: DiffResNetwork, source: DiffResNetwork, name: str, tr
             f"model.init {name}: holds no weights for {ours.architecture}, width {ours.width:g}; it is "
             f"{theirs.architecture}, width {theirs.width:g}"
         )
-    held, part = network.state_dict(), "" if transfer == "all" else "backbone."
+    held, parts = network.state_dict(), ("",) if transfer == "all" else ("backbone.", "conditioning.")
     taken = {
         key: value
         for key, value in source.state_dict().items()
-        if key.startswith(part)
+        if key.startswith(parts)
+        and key != "conditioning.batches"
         and key in held
         and held[key].shape == value.shape
         and (ours.classes == theirs.classes or not _scores_classes(key, network))
     }
     network.load_state_dict(taken, strict=False)
+    if _anchors(network) != _anchors(source):
+        _copy_statistics(network)
+
+
+def _anchors(network: DiffResNetwork) -> tuple[float, ...]:
+    return network.conditioning.anchors if network.conditioning else ()
+
+
+def _copy_statistics(network: DiffResNetwork) -> None:
+    """Start every frame rate from the statistics that were loaded."""
+    if network.conditioning:
+        network.conditioning.copy_statistics(network.backbone)
 
 
 def _scores_classes(key: str, network: DiffResNetwork) -> bool:
     last = [name for name, module in network.backbone.named_modules() if isinstance(module, nn.Linear)]
     heads = ["head", *last[-1:]]
-    return any(key.startswith(f"backbone.{head}.") for head in heads)
+    return any(key.startswith((f"backbone.{head}.", f"conditioning.delta.{head}.")) for head in heads)
