@@ -39,15 +39,35 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: the folder is missing or full, or it or the file is read-only.
     """
-    replacement = _Replacement(path, durable)
+    with _failures_named(path):
+        mode = _mode(path)
+        device = io.FileIO(path, "w") if mode is not None and not stat.S_ISREG(mode) else None
+    if device is not None:
+        with NamedWriter(device, str(path), _ADVICE) as writer:
+            yield writer
+        return
+    target = Path(os.path.realpath(path))
+    # In the same folder, so that renaming it is one step for everybody who looks. Not by `tempfile`: a signal
+    # that comes just after it made a file would leave it there.
+    temporary = target.with_name(f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}")
+    file: NamedWriter | None = None
     try:
         with _failures_named(path):
-            file = replacement.open()
+            if mode is not None:
+                path.open("r+b").close()  # renaming asks nobody: a read-only file would be replaced
+            file = NamedWriter(_create(temporary, mode), str(path), _ADVICE)
         yield file
         with _failures_named(path):
-            replacement.finish()
+            _finish(file, temporary, durable)
+            if mode is not None:
+                temporary.chmod(stat.S_IMODE(mode))  # all of them: the process's mask took some away
+            temporary.replace(target)
     except BaseException:
-        replacement.discard()
+        with suppress(OSError, OutputError):
+            if file is not None:
+                file.close()
+        with suppress(OSError):
+            temporary.unlink()
         raise
 
 
@@ -115,16 +135,16 @@ def parse_toml(text: str) -> dict[str, Any]:
     return cast("dict[str, Any]", tomllib.loads(text))
 
 
-def sweep(folders: Iterable[Path]) -> None:
+def remove_abandoned(folders: Iterable[Path]) -> None:
     """Remove what killed processes left in `folders`: temporary files nobody has locked, none of them new."""
     for folder in folders:
         with suppress(OSError):
             for name in os.listdir(folder):  # noqa: PTH208 (100,000 of these count)
                 if name.startswith(_PREFIX) and name.endswith((_SUFFIX, _LOCK)):
-                    _remove_abandoned(folder / name)
+                    _remove_unlocked(folder / name)
 
 
-def _remove_abandoned(path: Path) -> None:
+def _remove_unlocked(path: Path) -> None:
     with suppress(OSError):  # one of them: there are no locks here, so nobody can tell
         if time.time() - path.stat().st_mtime < _NEW:
             return
@@ -135,7 +155,7 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def lock_path(folder: Path, name: str) -> Path:
-    """A file for `diffres_cli.locks.locked` that `sweep` removes once nobody holds it."""
+    """A file for `diffres_cli.locks.locked` that `remove_abandoned` removes once nobody holds it."""
     return folder / f"{_PREFIX}{name}{_LOCK}"
 
 
@@ -151,7 +171,7 @@ def make_folder(path: Path) -> None:
         raise OutputError(f"cannot make the folder {path}: {reason(error)}") from error
 
 
-def refuse_lack_of_room(folder: Path, needed: int, advice: str) -> None:
+def check_free_space(folder: Path, needed: int, advice: str) -> None:
     """Look at a disk before it fills up.
 
     Args:
@@ -167,7 +187,7 @@ def refuse_lack_of_room(folder: Path, needed: int, advice: str) -> None:
         )
 
 
-def free_room(folder: Path) -> int:
+def free_space(folder: Path) -> int:
     """The bytes that may be written to a folder's disk, not quite to the last."""
     return max(0, shutil.disk_usage(folder).free - _RESERVE)
 
@@ -223,61 +243,25 @@ def _failures_named(path: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {path}: {why}{_ADVICE}") from error
 
 
-class _Replacement:
-    """A temporary file in the same folder, so that renaming it is one step for everybody who looks.
+def _mode(path: Path) -> int | None:
+    """The kind and permissions of what is at a path; None for nothing."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
 
-    A device or a pipe cannot be replaced: it is written to.
-    """
 
-    def __init__(self, path: Path, durable: bool) -> None:
-        self._path = path
-        self._durable = durable
-        self._target = Path(os.path.realpath(path))
-        self._temporary = self._target.with_name(f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}")
-        self._permissions: int | None = None  # those of the file it replaces, if any
-        self._is_device = False
-        self._file: NamedWriter | None = None
+def _create(path: Path, mode: int | None) -> io.FileIO:
+    permissions = 0o666 if mode is None else stat.S_IMODE(mode)
+    file = io.FileIO(path, "x", opener=lambda name, flags: os.open(name, flags, permissions))
+    with suppress(OSError):  # without locks here, `remove_abandoned` removes nothing
+        lock(file.fileno())
+    return file
 
-    def open(self) -> IO[bytes]:
-        self._look()
-        name, mode = (self._path, "w") if self._is_device else (self._temporary, "x")
-        # Not by `tempfile`: a signal that comes just after it made a file would leave it there.
-        self._file = NamedWriter(io.FileIO(name, mode, opener=self._create), str(self._path), _ADVICE)
-        if not self._is_device:
-            with suppress(OSError):  # without locks here, `sweep` removes nothing
-                lock(self._file.fileno())
-        return self._file
 
-    def _look(self) -> None:
-        try:
-            status = self._path.stat()
-        except FileNotFoundError:
-            return
-        self._is_device = not stat.S_ISREG(status.st_mode)
-        if not self._is_device:
-            self._permissions = stat.S_IMODE(status.st_mode)
-            self._path.open("r+b").close()  # renaming asks nobody: a read-only file would be replaced
-
-    def _create(self, name: str, flags: int) -> int:
-        return os.open(name, flags, 0o666 if self._permissions is None else self._permissions)
-
-    def finish(self) -> None:
-        assert self._file is not None
-        with self._file:
-            self._file.flush()
-            if self._durable and not self._is_device:
-                os.fsync(self._file.fileno())
-            if not self._is_device:
-                os.utime(self._temporary)  # new until it is renamed: Windows renames no open file
-        if self._is_device:
-            return
-        if self._permissions is not None:
-            self._temporary.chmod(self._permissions)  # all of them: the process's mask took some away
-        self._temporary.replace(self._target)
-
-    def discard(self) -> None:
-        with suppress(OSError, OutputError):
-            if self._file is not None:
-                self._file.close()
-        with suppress(OSError):
-            self._temporary.unlink()
+def _finish(file: NamedWriter, temporary: Path, durable: bool) -> None:
+    with file:
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
+        os.utime(temporary)  # new until it is renamed: Windows renames no open file

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from diffres_cli.errors import DiffresError
-from diffres_cli.files import free_room, refuse_lack_of_room
+from diffres_cli.files import check_free_space, free_space
 
 OnBytes = Callable[[int], object]
 
@@ -218,10 +218,10 @@ class _Transfer:
         self._check_room(size - self.file.tell())
 
     def _check_room(self, needed: int) -> None:
-        refuse_lack_of_room(self.part.parent, needed, self.remote.advice)
+        check_free_space(self.part.parent, needed, self.remote.advice)
 
     def _write(self, blocks: Iterator[bytes]) -> None:
-        limit = self.remote.size or self.file.tell() + free_room(self.part.parent)
+        limit = self.remote.size or self.file.tell() + free_space(self.part.parent)
         for block in blocks:
             reached = self.file.tell() + len(block)
             if reached > limit:

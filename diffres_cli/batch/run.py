@@ -14,7 +14,7 @@ from diffres_cli.batch.ledger import Ledger
 from diffres_cli.batch.plan import STDIN, Task, shard_of
 from diffres_cli.batch.work import Outcome, Setup, do
 from diffres_cli.errors import AudioError
-from diffres_cli.files import make_folder, sweep
+from diffres_cli.files import make_folder, remove_abandoned
 from diffres_cli.outputs import find_format, make_writer
 from diffres_cli.outputs.sink import open_sink
 
@@ -131,7 +131,7 @@ def run(
     number, count = order.shard
     mine = tasks if count == 1 else [task for task in tasks if shard_of(task.name, count) == number]
     with Ledger(order.ledger) as ledger:
-        sweep(_folders(order, mine))
+        remove_abandoned(_folders(order, mine))
         todo = mine if order.force else list(_todo(order, ledger, mine, fingerprint, summary))
         if on_start:
             on_start(len(todo))

@@ -27,7 +27,7 @@ from diffres_cli.datasets.download.archive import (
 from diffres_cli.datasets.download.extract import extract
 from diffres_cli.datasets.folders import contents_of
 from diffres_cli.errors import DataError, OutputError, UsageError
-from diffres_cli.files import make_folder, refuse_lack_of_room
+from diffres_cli.files import check_free_space, make_folder
 from diffres_cli.locks import locked
 
 OnStep = Callable[[str, int, int], object]
@@ -186,7 +186,7 @@ class _Stage:
                 here = sum(map(self._bytes_here, group))
                 peak = max(peak, kept + 2 * size - here)
                 kept += (2 * size if self.keep else size) - here
-        refuse_lack_of_room(self.folder, peak, ANOTHER_FOLDER)
+        check_free_space(self.folder, peak, ANOTHER_FOLDER)
 
     def _bytes_here(self, archive: Archive) -> int:
         path = self.folder / archive.name

@@ -21,7 +21,7 @@ from typing import IO, Literal, NamedTuple
 
 from diffres_cli.datasets.download.archive import ANOTHER_FOLDER, ArchiveError, explain_disk_failures
 from diffres_cli.datasets.download.splitzip import open_zip
-from diffres_cli.files import refuse_lack_of_room
+from diffres_cli.files import check_free_space
 from diffres_cli.text import composed
 
 LARGEST_EXPANSION = 100
@@ -79,7 +79,7 @@ def extract(parts: Sequence[Path], folder: Path, on_bytes: OnBytes = lambda done
             if temporary.exists():
                 shutil.rmtree(temporary)
             total = _check_members(parts)
-            refuse_lack_of_room(folder.parent, total, ANOTHER_FOLDER)
+            check_free_space(folder.parent, total, ANOTHER_FOLDER)
             temporary.mkdir()
             _write_files(parts, temporary, total, on_bytes)
             if hasattr(os, "sync"):

@@ -24,7 +24,7 @@ from diffres_cli.datasets.waveforms.decoding import CHANGED, WaveformFormat, cli
 from diffres_cli.datasets.waveforms.jobs import check_room, plan_jobs, write_shards
 from diffres_cli.datasets.waveforms.shards import locate_clips, map_samples
 from diffres_cli.errors import DataError, UsageError
-from diffres_cli.files import make_folder, sweep
+from diffres_cli.files import make_folder, remove_abandoned
 
 VERSION = 1  # of the samples: to be raised when a recording would come out differently
 MISSING = "there is no such file"
@@ -115,7 +115,7 @@ def build_cache(
     name = f"{format_.sample_rate}hz-{format_.max_samples or 'whole'}-v{VERSION}"
     place = (folder or cache_folder()) / name
     make_folder(place)
-    sweep([place])
+    remove_abandoned([place])
     keys = [clip_key(clip) for clip in clips]
     locations = locate_clips(place, keys)
     jobs = plan_jobs(place, format_, clips, keys, locations)
