@@ -20,7 +20,7 @@ Times are in seconds, to the millisecond. Scores, importance and embeddings have
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,7 @@ DECIMALS = 4
 """Of what a model computes. Processors add in different orders: over the examples the scores of ONNX Runtime
 and of torch at AVX-512, AVX2 and SSE differ by up to 1e-5, embeddings by 2e-5. More decimals would say more
 of the processor than of the sound; at four, one value in several thousand differs, by one in the last."""
+_TIME_DECIMALS = 3
 
 
 def make_record(prediction: Prediction) -> Record:
@@ -42,18 +43,18 @@ def make_record(prediction: Prediction) -> Record:
     record: Record = {
         "file": prediction.file,
         **({} if prediction.channel is None else {"channel": prediction.channel}),
-        "duration": round(prediction.duration, 3),
+        "duration": round(prediction.duration, _TIME_DECIMALS),
         "sample_rate": prediction.sample_rate,
         "model": prediction.model,
         "fps": prediction.fps,
         "min_confidence": prediction.min_confidence,
-        "labels": _labels(prediction.labels),
+        "labels": [_plain(label) for label in prediction.labels],
         "windows": [_window(window) for window in prediction.windows],
     }
     if prediction.warnings:
         record["warnings"] = list(prediction.warnings)
     if prediction.events is not None:
-        record["events"] = [_event(event) for event in prediction.events]
+        record["events"] = [_plain(event) for event in prediction.events]
     if any(window.importance is not None for window in prediction.windows):
         record["frame_rate"] = prediction.frame_rate
     return record
@@ -94,37 +95,21 @@ def table_rows(record: Record, arrays: bool = False) -> Iterator[Record]:
             lists = {}
 
 
-def _labels(labels: Iterable[Label]) -> list[Record]:
-    return [{"label": label.label, "id": label.id, "score": _rounded(label.score)} for label in labels]
-
-
 def _window(window: WindowPrediction) -> Record:
     record: Record = {
-        "start": round(window.start, 3),
-        "end": round(window.end, 3),
-        "labels": _labels(window.labels),
+        "start": round(window.start, _TIME_DECIMALS),
+        "end": round(window.end, _TIME_DECIMALS),
+        "labels": [_plain(label) for label in window.labels],
     }
-    if window.importance is not None:
-        record["importance"] = _all_rounded(window.importance)
-    if window.embedding is not None:
-        record["embedding"] = _all_rounded(window.embedding)
+    for name in ("importance", "embedding"):
+        values: Floats | None = getattr(window, name)
+        if values is not None:
+            record[name] = np.round(values.astype(np.float64), DECIMALS).tolist()
     return record
 
 
-def _event(event: Event) -> Record:
+def _plain(found: Label | Event) -> Record:
+    digits = {"score": DECIMALS, "start": _TIME_DECIMALS, "end": _TIME_DECIMALS}
     return {
-        "label": event.label,
-        "id": event.id,
-        "start": round(event.start, 3),
-        "end": round(event.end, 3),
-        "score": _rounded(event.score),
+        name: round(value, digits[name]) if name in digits else value for name, value in vars(found).items()
     }
-
-
-def _rounded(score: float) -> float:
-    return round(score, DECIMALS)
-
-
-def _all_rounded(values: Floats) -> list[float]:
-    rounded: list[float] = np.round(values.astype(np.float64), DECIMALS).tolist()
-    return rounded
