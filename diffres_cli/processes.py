@@ -1,7 +1,4 @@
-"""Worker processes.
-
-A worker has a pipe to its parent, ignores Ctrl-C and ends with its parent.
-"""
+"""Worker processes: with a pipe to their parent, deaf to Ctrl-C, ended with their parent."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
 
@@ -76,46 +74,40 @@ def _serve(pipe: Connection, work: Callable[..., None], arguments: tuple[Any, ..
     """A worker's life."""
     # The parent decides when to stop. (Where there are signal masks, `_uninterrupted` has seen to it.)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    told: list[int] = []
+    stopped = False
 
     def stop(number: int, frame: FrameType | None) -> None:
-        told.append(number)
+        nonlocal stopped
+        stopped = True
         signal.signal(number, signal.SIG_IGN)  # it may come to all, and from the parent again
         sys.exit(1)  # rather than die at once: a half-written file is removed on the way out
 
     signal.signal(signal.SIGTERM, stop)
-    _end_with_parent()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
         work(pipe, *arguments)
     except BaseException:
-        # A library that is told to stop while it loads raises an error of its own, and a pipe whose other end
-        # is gone may do so before the signal comes.
-        if told or _is_orphan():
+        # A library that is stopped while it loads raises an error of its own, and a pipe whose other end is
+        # gone may do so before the signal comes.
+        if stopped or not parent.is_alive():
             os._exit(1)  # at once: a thread that was given up may be inside a library
         raise
 
 
-def _end_with_parent() -> None:
-    """Have this worker stopped by SIGTERM when its parent is gone, killed say."""
-
-    def wait_for_parent() -> None:
-        parent = multiprocessing.parent_process()
-        assert parent is not None
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=wait_for_parent, daemon=True).start()
-
-
-def _is_orphan() -> bool:
-    parent = multiprocessing.parent_process()
-    return parent is None or not parent.is_alive()
+def _end_with(parent: BaseProcess) -> None:
+    """Stop this worker by SIGTERM when its parent is gone, such as killed."""
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C goes to all processes of a terminal: what starts within this block is deaf to it until `_serve`
-    takes care, and this process stops only after the block, with the newcomer fully started."""
+    """Start a process within this block safe from Ctrl-C, which goes to all processes of a terminal.
+
+    The new one ignores it until `_serve` takes over; this one stops only after the block.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
