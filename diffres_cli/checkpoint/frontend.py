@@ -217,11 +217,6 @@ def sinc_bands(config: MelConfig) -> NDArray[np.float64]:
     return np.stack([edges[:-1], np.diff(edges)], axis=1) + SINC_LEAST
 
 
-def no_faults(config: MelConfig) -> Iterator[str]:
-    """For a front end that works with any numbers."""
-    yield from ()
-
-
 def stft_faults(config: MelConfig) -> Iterator[str]:
     """A linear spectrum has a bin for every two points of its DFT."""
     if 2 * config.mel_bins != config.fft:

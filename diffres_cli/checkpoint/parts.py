@@ -10,7 +10,7 @@ Names are what recipes and models hold. Each list in help, documentation and che
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -26,15 +26,10 @@ from diffres_cli.checkpoint.frontend import (
     TRAINABLE_STFT,
     MelConfig,
     cqt_faults,
-    no_faults,
     sinc_bands,
     stft_faults,
 )
 from diffres_cli.checkpoint.registry import Registry, is_import_path
-
-
-def _mel_centres(config: MelConfig) -> Floats:
-    return config.mel_frequencies
 
 
 def _sinc_centres(config: MelConfig) -> Floats:
@@ -44,10 +39,6 @@ def _sinc_centres(config: MelConfig) -> Floats:
 
 def _dft_centres(config: MelConfig) -> Floats:
     return (np.arange(config.mel_bins) * config.sample_rate / config.fft).astype(np.float32)
-
-
-def _pitches(config: MelConfig) -> Floats:
-    return config.pitches.astype(np.float32)
 
 
 class FrontEndSpec(NamedTuple):
@@ -62,8 +53,8 @@ class FrontEndSpec(NamedTuple):
     kind: str
     config: MelConfig
     path: str
-    frequencies: Callable[[MelConfig], Floats] = _mel_centres
-    faults: Callable[[MelConfig], Iterator[str]] = no_faults
+    frequencies: Callable[[MelConfig], Floats] = lambda config: config.mel_frequencies
+    faults: Callable[[MelConfig], Iterable[str]] = lambda config: ()
     any_hop: bool = False
 
 
@@ -82,7 +73,9 @@ FRONT_ENDS: dict[str, FrontEndSpec] = {
     "trainable-stft": FrontEndSpec(
         "trainable-stft", TRAINABLE_STFT, f"{_FRONT_ENDS}.trainable_stft:TrainableSTFT", _dft_centres,
         stft_faults),
-    "cqt": FrontEndSpec("cqt", CQT, f"{_FRONT_ENDS}.cqt:ConstantQ", _pitches, cqt_faults),
+    "cqt": FrontEndSpec(
+        "cqt", CQT, f"{_FRONT_ENDS}.cqt:ConstantQ", lambda config: config.pitches.astype(np.float32),
+        cqt_faults),
 }
 """A recipe's name for a front end -> what it is."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import UserDict
 from typing import Any, NamedTuple, cast
 
 import typer
@@ -42,22 +42,13 @@ COMMANDS = {
 }
 
 
-class LazyCommands(Mapping[str, Any]):
+class LazyCommands(UserDict[str, Any]):
     """Name -> command. Its module is imported when the command is looked up, not when it is listed."""
 
-    def __init__(self) -> None:
-        self._loaded: dict[str, Any] = {}
-
     def __getitem__(self, name: str) -> Any:
-        if name not in self._loaded:
-            self._loaded[name] = _load(name, COMMANDS[name])
-        return self._loaded[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(COMMANDS)
-
-    def __len__(self) -> int:
-        return len(COMMANDS)
+        if isinstance(self.data[name], Entry):
+            self.data[name] = _load(name, self.data[name])
+        return self.data[name]
 
 
 class LazyGroup(TyperGroup):
@@ -65,7 +56,7 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = cast(Any, LazyCommands())
+        self.commands = cast(Any, LazyCommands(COMMANDS))
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands in `diffres --help`."""

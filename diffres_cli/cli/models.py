@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from diffres_cli.checkpoint import find
+from diffres_cli.checkpoint.find import ONNX_NAME, SUMS_NAME, find_model
+from diffres_cli.checkpoint.hub.cache import branches, snapshot
+from diffres_cli.checkpoint.hub.reference import Reference, is_reference, reference_of
 from diffres_cli.cli import options
 from diffres_cli.cli.config import SettableCommand
 from diffres_cli.cli.console import print_message, print_result, print_table
@@ -57,8 +61,6 @@ def info(
     debug: options.Debug = False,
 ) -> None:
     """Print a model's facts: architecture, front end, rates, origin, licence, checksum."""
-    from diffres_cli.checkpoint.find import find_model
-
     path = find_model(name, offline=offline)
     facts = _facts(_card(path), path)
     width = max(len(key) for key in facts)
@@ -76,18 +78,14 @@ def install(
 
     Only the files of a checkpoint are fetched, never code. One that was cut off goes on where it stopped.
     """
-    from diffres_cli.checkpoint.find import ONNX_NAME, install_model, model_name
-
-    folder = install_model(model, weights=weights)
-    print_result(f"{model_name(folder / ONNX_NAME)}\n")
+    folder = find.install_model(model, weights=weights)
+    print_result(f"{find.model_name(folder / ONNX_NAME)}\n")
 
 
 @models_app.command()
 def remove(model: OnHub, debug: options.Debug = False) -> None:
     """Delete a model that was installed from a hub, or one revision of it."""
-    from diffres_cli.checkpoint.find import remove_model
-
-    for name in remove_model(model):
+    for name in find.remove_model(model):
         print_result(f"removed {name}\n")
 
 
@@ -97,10 +95,8 @@ def check(
     debug: options.Debug = False,
 ) -> int:
     """Verify the checksums of the installed models, the shipped ones too."""
-    from diffres_cli.checkpoint.find import check_folder
-
     folders = {name: _folder(name)} if name else _installed()
-    problems = {model: check_folder(folder) for model, folder in folders.items()}
+    problems = {model: find.check_folder(folder) for model, folder in folders.items()}
     for model, wrong in problems.items():
         if wrong:
             print_message(f"{model}: {'; '.join(wrong)}: install it again")
@@ -131,7 +127,6 @@ def push(
     debug: options.Debug = False,
 ) -> None:
     """Publish a checkpoint folder on a hub, if its card is complete and its checksums match."""
-    from diffres_cli.checkpoint.hub.reference import Reference
     from diffres_cli.checkpoint.push import push as push_folder
     from diffres_cli.inference.runtime import read_card
 
@@ -139,9 +134,7 @@ def push(
 
 
 def _installed() -> dict[str, Path]:
-    from diffres_cli.checkpoint.find import hub_models, shipped_models
-
-    return {**shipped_models(), **hub_models()}
+    return {**find.shipped_models(), **find.hub_models()}
 
 
 def _folder(name: str) -> Path:
@@ -150,10 +143,6 @@ def _folder(name: str) -> Path:
     Raises:
         UsageError: it is not, or is a file that no checksum was stated for.
     """
-    from diffres_cli.checkpoint.find import SUMS_NAME, find_model
-    from diffres_cli.checkpoint.hub.cache import snapshot
-    from diffres_cli.checkpoint.hub.reference import Reference, is_reference
-
     installed = _installed()
     if is_reference(name):
         found = snapshot(Reference.parse(name))
@@ -170,7 +159,7 @@ def _folder(name: str) -> Path:
 
 
 def _row(name: str, folder: Path) -> tuple[str, ...]:
-    card = _card(path := folder / "model.onnx")
+    card = _card(path := folder / ONNX_NAME)
     return (
         name.partition("@")[0],
         _revision(path),
@@ -183,9 +172,6 @@ def _row(name: str, folder: Path) -> tuple[str, ...]:
 
 
 def _revision(path: Path) -> str:
-    from diffres_cli.checkpoint.hub.cache import branches
-    from diffres_cli.checkpoint.hub.reference import reference_of
-
     reference = reference_of(path)
     if reference is None or reference.revision is None:
         return "shipped"

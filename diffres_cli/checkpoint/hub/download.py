@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,13 +45,6 @@ class Blob:
     def stated(self) -> str:
         """The checksum with its kind."""
         return f"{'sha256' if len(self.checksum) == 64 else 'git'}:{self.checksum}"
-
-    def is_at(self, path: Path) -> bool:
-        """Whether exactly these bytes are at a path."""
-        try:
-            return not find_difference(path, self.size, self.stated)
-        except OSError:
-            return False
 
 
 def download(
@@ -155,8 +149,9 @@ def _place(reference: Reference, blob: Blob, path: Path) -> None:
     """Let the file be at `path`; whatever is there and is not the file goes."""
     from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 
-    if blob.is_at(path):
-        return
+    with suppress(OSError):
+        if not find_difference(path, blob.size, blob.stated):
+            return
     repo = repo_folder(reference)
     stored = repo / "blobs" / blob.checksum
     lock = repo.parent / ".locks" / repo.name / f"{blob.checksum}.lock"
