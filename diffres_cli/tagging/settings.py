@@ -6,12 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 from diffres_cli.audio import Channel
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.errors import SettingError
 from diffres_cli.tagging.labels import Indices, check_names, select_classes
+
+_T = TypeVar("_T")
 
 CHANNELS = "choose mix, each or the number of a channel, from 1"
 
@@ -122,6 +124,12 @@ def check_type(setting: str, value: Any, allowed: str, kind: Any = Real) -> floa
     what = "a whole number" if kind is Integral else "a number"
     shown = repr(value) if isinstance(value, str) else value
     raise SettingError(setting, shown, f"expected {what}, {allowed}")
+
+
+def require(value: _T | None) -> _T:
+    """A value that resolved settings always have."""
+    assert value is not None, "settings are resolved"
+    return value
 
 
 def _is_channel(channel: object) -> bool:

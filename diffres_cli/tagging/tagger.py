@@ -18,7 +18,7 @@ from diffres_cli.checkpoint.find import DEFAULT_MODEL, ModelFile, find_model, re
 from diffres_cli.errors import AudioError, DiffresError, SettingError
 from diffres_cli.imports import required
 from diffres_cli.inference.runtime import OnnxRuntime, Runtime
-from diffres_cli.tagging.assemble import Assembler, ChannelWindows
+from diffres_cli.tagging.assemble import PredictionBuilder
 from diffres_cli.tagging.prediction import Prediction, WindowPrediction
 from diffres_cli.tagging.settings import Settings, check_number
 from diffres_cli.tagging.windows import outputs_for, tag_windows
@@ -219,19 +219,17 @@ class Tagger:
             AudioError: it cannot be decoded. UsageError: a setting out of range.
         """
         settings = settings.resolve(self.card)
-        assembler = Assembler(self.card, settings)
-        channels: dict[int | None, ChannelWindows] = {}
+        channels: dict[int | None, PredictionBuilder] = {}
         outputs = outputs_for(settings, spectrogram, framewise)
         for channel, window in tag_windows(self._runtime, recording, settings, outputs):
-            assembler.add_window(channels.setdefault(channel, ChannelWindows()), window, framewise)
+            builder = channels.setdefault(channel, PredictionBuilder(self.card, settings, framewise))
+            builder.add_window(window)
             if on_window:
                 on_window(window.end)
         if not channels:  # only because of `start`: a recording without samples was refused before
             ends, start = f"{recording.duration:.2f} s", f"{settings.start:g} s"
             raise AudioError(f"{printable(recording.name)}: it ends at {ends}, start is {start}")
-        return [
-            assembler.make_prediction(recording, windows, channel) for channel, windows in channels.items()
-        ]
+        return [builder.make_prediction(recording, channel) for channel, builder in channels.items()]
 
     # fmt: on
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from diffres_cli.arrays import Floats
+from diffres_cli.arrays import Floats, Seconds
 from diffres_cli.audio import Recording, excerpt, windows
+from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.checkpoint.parts import frequencies
 from diffres_cli.inference.runtime import Runtime
-from diffres_cli.inference.timing import output_frames_at
-from diffres_cli.tagging.assemble import Assembler, require
-from diffres_cli.tagging.prediction import WindowPrediction
-from diffres_cli.tagging.settings import Settings
+from diffres_cli.inference.timing import column_times, frame_times, output_frames_at, warp_edges
+from diffres_cli.tagging.labels import Indices, rank_labels
+from diffres_cli.tagging.prediction import AdaptiveSpectrogram, WindowPrediction
+from diffres_cli.tagging.settings import Settings, require
 from diffres_cli.timeouts import report_progress
 
 _BATCH = {"cpu": 1, "cuda": 16}  # a CPU gains nothing from batches, and memory stays flat
@@ -43,18 +46,13 @@ def tag_windows(
         batch: the most windows in a batch; None: what suits the device.
     """
     card = runtime.card
-    assembler, mel = Assembler(card, settings), card.mel
-    pieces = _cut(recording, settings, card.sample_rate, mel.minimum_samples)
+    predict = partial(_predict, card=card, settings=settings, allowed=settings.allowed(card))
+    pieces = _cut(recording, settings, card.sample_rate, card.mel.minimum_samples)
     for group in _batches(pieces, batch or _BATCH[runtime.device]):
-        waveform = np.stack([piece.samples for piece in group])
-        frames = mel.frames(waveform.shape[1])
-        fps = require(settings.fps)
-        output_frames = output_frames_at(fps, frames, mel.frame_rate)
-        computed = runtime.run(waveform, fps, outputs)
+        computed = runtime.run(np.stack([piece.samples for piece in group]), require(settings.fps), outputs)
         report_progress()
         for row, piece in enumerate(group):
-            values = {name: value[row] for name, value in computed.items()}
-            yield piece.channel, assembler.make_window(values, output_frames, piece.first, len(piece.samples))
+            yield piece.channel, predict({name: value[row] for name, value in computed.items()}, piece)
 
 
 def outputs_for(settings: Settings, spectrogram: bool, framewise: bool) -> Sequence[str]:
@@ -66,6 +64,43 @@ def outputs_for(settings: Settings, spectrogram: bool, framewise: bool) -> Seque
         *(("importance",) if framewise or spectrogram or settings.importance else ()),
         *(("mel", "merged") if spectrogram else ()),
         *(("embedding",) if settings.embeddings else ()),
+    )
+
+
+def _predict(
+    values: dict[str, Floats], piece: Piece, card: ModelCard, settings: Settings, allowed: Indices | None
+) -> WindowPrediction:
+    """What the model computed of a window, by the names of `runtime.OUTPUTS`, in labels and seconds."""
+    start = piece.first / card.sample_rate
+    end = (piece.first + len(piece.samples)) / card.sample_rate
+    probabilities, framewise = values["probabilities"], values.get("framewise")
+    edges = np.array([start, end])  # enough where nothing that lies in time was asked for
+    if "importance" in values:
+        rate = card.mel.frame_rate
+        output_frames = output_frames_at(require(settings.fps), card.mel.frames(len(piece.samples)), rate)
+        edges = warp_edges(values["importance"], output_frames, rate, start, end)
+    return WindowPrediction(
+        start=start,
+        end=end,
+        labels=rank_labels(probabilities, card, settings.top_k, settings.min_confidence, allowed),
+        probabilities=probabilities,
+        spectrogram=_spectrogram(values, edges, card) if "mel" in values else None,
+        framewise=framewise,
+        framewise_times=None if framewise is None else column_times(edges, len(framewise)),
+        importance=values["importance"] if settings.importance else None,
+        embedding=values.get("embedding"),
+    )
+
+
+def _spectrogram(values: dict[str, Floats], edges: Seconds, card: ModelCard) -> AdaptiveSpectrogram:
+    importance = values["importance"]
+    return AdaptiveSpectrogram(
+        mel=values["mel"],
+        merged=values["merged"],
+        importance=importance,
+        frame_times=frame_times(len(importance), card.mel.frame_rate, edges[0]),
+        edges=edges,
+        mel_frequencies=frequencies(card.variant.front_end, card.mel),
     )
 
 
