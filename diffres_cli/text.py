@@ -7,7 +7,7 @@ import io
 import re
 import reprlib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -71,6 +71,16 @@ def _printable(character: str) -> str:
     if "\udc80" <= character <= "\udcff":  # how Python carries a byte that is not UTF-8
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()
+
+
+def first_few(words: Iterable[str], most: int = 3) -> str:
+    """The first words of many, and how many more there are.
+
+    >>> first_few("abcde"), first_few("ab")
+    ('a, b, c and 2 more', 'a, b')
+    """
+    held = list(words)
+    return ", ".join(held[:most]) + (f" and {len(held) - most} more" if len(held) > most else "")
 
 
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

@@ -12,8 +12,8 @@ import pytest
 from command import EXAMPLES, Result, invoke
 from evaluated import CLIPS, LABELS, write_dataset, write_map, write_run
 
+from diffres_cli.evaluation.cardnotes import network_and_notes, run_notes
 from diffres_cli.evaluation.runfolder import RunFolder
-from diffres_cli.evaluation.shipment import run_notes, shipment
 from diffres_cli.nn.publish import card_markdown
 
 
@@ -225,14 +225,14 @@ def test_a_run_without_numbers_is_not_exported(run: Path, tmp_path: Path) -> Non
     assert (result.code, result.out) == (3, "")
     assert result.complaint.startswith(f"{run}: not evaluated: run `diffres eval {run}` first")
     assert not (tmp_path / "shipped").exists()
-    network, notes = shipment(run / "weights.safetensors", tmp_path / "alone.onnx")  # it has no card
+    network, notes = network_and_notes(run / "weights.safetensors", tmp_path / "alone.onnx")  # it has no card
     assert (network.card.name, notes) == ("alone", "")
 
 
 def test_a_run_is_shipped_with_its_numbers(run: Path, tmp_path: Path) -> None:
     assert invoke("eval", run, "--fps", "25,100", "-q").code == 0
     (rate, _) = json.loads((run / "evaluation.json").read_text("utf-8"))["rates"]
-    card = card_markdown(*shipment(run / "weights.safetensors", tmp_path / "shipped"))
+    card = card_markdown(*network_and_notes(run / "weights.safetensors", tmp_path / "shipped"))
     assert "\n# shipped\n" in card
     assert f"| 25 | {100 * rate['metrics']['accuracy']:.1f} | {100 * rate['metrics']['mAP']:.1f} | " in card
     assert all(fact in card for fact in ("| trained on | the example sounds |", "| licence | MIT |"))
@@ -240,7 +240,7 @@ def test_a_run_is_shipped_with_its_numbers(run: Path, tmp_path: Path) -> None:
 
 def test_other_checkpoints_ship_what_they_were_shipped_with(tmp_path: Path) -> None:
     weights = EXAMPLES.parent / "checkpoints" / "audioset-small" / "weights.safetensors"
-    network, notes = shipment(weights, tmp_path / "copy")
+    network, notes = network_and_notes(weights, tmp_path / "copy")
     assert network.card.name == "audioset-small"
     assert notes in (weights.parent / "README.md").read_text("utf-8")
     assert len(notes) > 500

@@ -19,10 +19,10 @@ from diffres_cli.datasets.catalog import load_dataset
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.datasets.waveforms.cache import WaveformCache, build_cache
 from diffres_cli.errors import DataError, ModelError, UsageError
-from diffres_cli.evaluation.job import chosen_rates, evaluate_all
+from diffres_cli.evaluation.evaluate import chosen_rates, evaluate_all
 from diffres_cli.evaluation.result import Evaluation
-from diffres_cli.evaluation.scoring import score
-from diffres_cli.evaluation.subjects import Request, subjects
+from diffres_cli.evaluation.scoring import score_clips
+from diffres_cli.evaluation.tasks import EvalRequest, eval_tasks
 from diffres_cli.inference.runtime import OnnxRuntime
 from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.nn.backend import TorchRuntime
@@ -71,8 +71,8 @@ def small(run: Path) -> TorchRuntime:
 
 
 def evaluated(**how: object) -> list[Evaluation]:
-    request = Request(**how)  # type: ignore[arg-type]
-    return list(evaluate_all(request, subjects(request)))
+    request = EvalRequest(**how)  # type: ignore[arg-type]
+    return list(evaluate_all(request, eval_tasks(request)))
 
 
 # --- scores
@@ -83,7 +83,7 @@ def test_scores_are_what_diffres_tag_says(waveforms: WaveformCache, dataset: Dat
     runtime = OnnxRuntime(read_model(find_model("audioset-small")), "cpu")
     runtime.card = replace(runtime.card, sample_duration=WINDOW)
     whole = [i for i, clip in enumerate(dataset.clips_of("test")) if clip.end is None]
-    found = score(runtime, waveforms, whole, [25.0, 100.0], 3)
+    found = score_clips(runtime, waveforms, whole, [25.0, 100.0], 3)
     for fps, scores in zip((25.0, 100.0), found, strict=True):
         for place, row in zip(whole, scores.probabilities, strict=True):
             path = dataset.clips_of("test")[place].path
@@ -95,9 +95,9 @@ def test_scores_are_what_diffres_tag_says(waveforms: WaveformCache, dataset: Dat
 
 def test_no_clip_knows_its_company(small: TorchRuntime, waveforms: WaveformCache) -> None:
     clips = list(range(CLIPS))
-    together = score(small, waveforms, clips, [33.0], CLIPS)[0].probabilities
-    backwards = score(small, waveforms, clips[::-1], [33.0], 5)[0].probabilities[::-1]
-    alone = [score(small, waveforms, [clip], [33.0], 1)[0].probabilities[0] for clip in clips[::5]]
+    together = score_clips(small, waveforms, clips, [33.0], CLIPS)[0].probabilities
+    backwards = score_clips(small, waveforms, clips[::-1], [33.0], 5)[0].probabilities[::-1]
+    alone = [score_clips(small, waveforms, [clip], [33.0], 1)[0].probabilities[0] for clip in clips[::5]]
     np.testing.assert_allclose(backwards, together, atol=1e-5)  # sums in another order
     np.testing.assert_allclose(alone, together[::5], atol=1e-5)
     assert np.ptp(together, axis=0).min() > 0.1  # they are heard
@@ -127,7 +127,7 @@ def test_each_rate_gets_its_frames_and_its_time(
     # A real clock would measure what else the machine does.
     monkeypatch.setattr(time, "perf_counter", lambda: sum(frames for _, frames in runtime.seen) / 1000)
     clips = [0, 1, 4, 5, 8, 9]  # of 2 s
-    slow, fast = score(runtime, waveforms, clips, [100.0, 20.0], 2)
+    slow, fast = score_clips(runtime, waveforms, clips, [100.0, 20.0], 2)
     assert runtime.seen == [(2, 200), (2, 40)] * 4  # the first batch twice
     assert slow.probabilities.max() == np.float32(0.2)
     assert slow.seconds == pytest.approx(0.1)  # two clips share 200 ms
@@ -142,7 +142,7 @@ def test_scores_that_are_no_numbers_are_refused(run: Path, waveforms: WaveformCa
     save_network(network, tmp_path / "broken.safetensors")
     runtime = TorchRuntime(read_model(tmp_path / "broken.safetensors"), "cpu")
     with pytest.raises(ModelError, match="broken: it computes probabilities of nan"):
-        score(runtime, waveforms, [0], [25.0], 1)
+        score_clips(runtime, waveforms, [0], [25.0], 1)
 
 
 # --- evaluations
@@ -193,12 +193,12 @@ def test_a_run_is_tested_on_the_fold_it_has_not_heard(tmp_path: Path) -> None:
         ("run1", 1, ("fold1",)),
     ]
     assert [each.clips for each in found] == [CLIPS // 2] * 2
-    assert [subject.fold for subject in subjects(Request(runs=runs))] == [2, 1]
+    assert [task.fold for task in eval_tasks(EvalRequest(runs=runs))] == [2, 1]
 
 
 def test_only_a_runs_own_result_belongs_to_it(run: Path, tmp_path: Path) -> None:
     def owner(**how: object) -> object:
-        (found,) = subjects(Request(runs=(run,), **how))  # type: ignore[arg-type]
+        (found,) = eval_tasks(EvalRequest(runs=(run,), **how))  # type: ignore[arg-type]
         return found.run and found.run.path
 
     assert owner() == owner(fps=(25.0,)) == run
@@ -215,15 +215,15 @@ def test_runs_of_different_data_have_no_mean(run: Path, tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "data")
     other = write_run(tmp_path, data, name="other")
     with pytest.raises(UsageError, match=r"run \(folder in .* and other \(folder in .* have no mean"):
-        subjects(Request(runs=(run, other)))
-    assert len(subjects(Request(runs=(run, other), root=data))) == 2
+        eval_tasks(EvalRequest(runs=(run, other)))
+    assert len(eval_tasks(EvalRequest(runs=(run, other), root=data))) == 2
 
 
 def test_a_run_given_twice_is_no_second_seed(run: Path, tmp_path: Path) -> None:
     (tmp_path / "again").symlink_to(run)
     for again in (run, tmp_path / "again"):
         with pytest.raises(UsageError, match=r"weights\.safetensors: given twice: .* two seeds"):
-            subjects(Request(runs=(run, again)))
+            eval_tasks(EvalRequest(runs=(run, again)))
 
 
 def test_a_subject_knows_what_it_was_trained_on(run: Path, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_subject_knows_what_it_was_trained_on(run: Path, tmp_path: Path) -> No
     held = write_run(tmp_path, data, name="held", fold=2)
 
     def trained(**how: object) -> list[tuple[str, ...]]:
-        return [subject.trained for subject in subjects(Request(**how))]  # type: ignore[arg-type]
+        return [task.trained for task in eval_tasks(EvalRequest(**how))]  # type: ignore[arg-type]
 
     assert trained(runs=(held,)) == [()]
     assert trained(runs=(held,), fold="all") == [("fold1",), (), ("fold3",)]
@@ -248,8 +248,8 @@ def test_a_run_of_soft_labels_needs_a_labelled_dataset(data: Path, tmp_path: Pat
     soft = write_run(tmp_path, data, name="soft")
     (soft / "recipe.toml").write_text('[data]\ndataset = ""\nroot = ""\ntest = []\nsoft_labels = "teacher"\n')
     with pytest.raises(UsageError, match="soft: its recipe names no labelled dataset: choose one"):
-        subjects(Request(runs=(soft,)))
-    (found,) = subjects(Request(runs=(soft,), dataset="folder", root=data))
+        eval_tasks(EvalRequest(runs=(soft,)))
+    (found,) = eval_tasks(EvalRequest(runs=(soft,), dataset="folder", root=data))
     assert (found.splits, found.run) == (("test",), None)
 
 

@@ -13,9 +13,9 @@ import pytest
 from evaluated import CLIPS, LABELS, write_dataset, write_run
 
 from diffres_cli.evaluation import plot, report
-from diffres_cli.evaluation.job import evaluate_all
-from diffres_cli.evaluation.result import AtRate, Evaluation
-from diffres_cli.evaluation.subjects import Request, subjects
+from diffres_cli.evaluation.evaluate import evaluate_all
+from diffres_cli.evaluation.result import Evaluation, RateResult
+from diffres_cli.evaluation.tasks import EvalRequest, eval_tasks
 
 
 @pytest.fixture(scope="module")
@@ -24,17 +24,17 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> list[Evaluation]:
     home = tmp_path_factory.mktemp("report")
     data = write_dataset(home / "data")
     runs = [write_run(home, data, noise=0.15 * i, name="seed" + i * "+") for i in range(3)]
-    request = Request(runs=tuple(runs), fps=(25.0, 50.0))
+    request = EvalRequest(runs=tuple(runs), fps=(25.0, 50.0))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DIFFRES_DATA", str(home / "cache"))
-        return list(evaluate_all(request, subjects(request)))
+        return list(evaluate_all(request, eval_tasks(request)))
 
 
 def test_several_are_summed_up_as_mean_and_deviation(three: list[Evaluation]) -> None:
     accuracies = [each.rates[1].metrics["accuracy"] for each in three]
     assert len(set(accuracies)) > 1
     expected = f"{100 * np.mean(accuracies):.1f} ± {100 * np.std(accuracies, ddof=1):.1f}"
-    text = report.table(three)
+    text = report.as_table(three)
     (row,) = (line for line in text.splitlines() if line.split()[0:1] == ["50"])
     assert row.split("  ")[1].strip() == expected
     assert text.startswith("folder, test, 6 classes: seed, seed+, seed++, torch on cpu, 3 evaluations")
@@ -96,23 +96,23 @@ def test_classes_without_clips_are_told(three: list[Evaluation]) -> None:
     rate = three[0].rates[0]
     empty = replace(rate.classes[3], count=0)
     rate = replace(rate, classes=(*rate.classes[:3], empty, *rate.classes[4:]))
-    text = report.table([replace(three[0], rates=(rate,))])
+    text = report.as_table([replace(three[0], rates=(rate,))])
     assert text.endswith("\n1 of 6 classes have no clip in test and are left out of mAP, AUC and d': rain\n")
-    assert "left out" not in report.table(three)
+    assert "left out" not in report.as_table(three)
 
 
 def test_folds_are_told_in_short(three: list[Evaluation]) -> None:
     held = [replace(three[0], splits=(f"fold{i}",), fold=i) for i in (1, 2, 3)]
-    assert report.where(held) == "folds 1 to 3"
-    assert report.where([replace(three[0], splits=("fold2", "fold3"))]) == "folds 2 to 3"
-    assert report.where([held[0], held[2]]) == "fold1, fold3"
-    assert report.where([replace(three[0], splits=("train", "test"))]) == "train, test"
-    assert report.where(held[1:2]) == "fold2"
+    assert report.describe_splits(held) == "folds 1 to 3"
+    assert report.describe_splits([replace(three[0], splits=("fold2", "fold3"))]) == "folds 2 to 3"
+    assert report.describe_splits([held[0], held[2]]) == "fold1, fold3"
+    assert report.describe_splits([replace(three[0], splits=("train", "test"))]) == "train, test"
+    assert report.describe_splits(held[1:2]) == "fold2"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.99, 1.0])
 def test_the_axis_of_a_constant_is_no_drama_and_ends_at_100(share: float) -> None:
-    rates = tuple(AtRate(fps, {"accuracy": share}, 0.01, ()) for fps in (25.0, 50.0, 100.0))
+    rates = tuple(RateResult(fps, {"accuracy": share}, 0.01, ()) for fps in (25.0, 50.0, 100.0))
     found = Evaluation(
         "m", "", "torch", "cpu", 8, "esc10", "", "", False, ("test",), None, 9, 5.0, ("a", "b"), rates
     )

@@ -11,7 +11,7 @@ from command import EXAMPLES, invoke
 from evaluated import WINDOW, hearing_network
 
 from diffres_cli.audio import windows
-from diffres_cli.evaluation.scoring import batches, cut
+from diffres_cli.evaluation.scoring import cut_windows, window_batches
 
 CARD = hearing_network().card
 ESC10 = Path(__file__).parent.parent.parent / "shared" / "data" / "esc-50-part"
@@ -22,14 +22,14 @@ def test_windows_are_those_of_diffres_tag() -> None:
     lengths = [1, least, size - 1, size, size + least - 1, size + least, 2 * size, 3 * size + least + 5]
     for clip, length in enumerate(lengths):
         expected = [(first, len(held)) for first, held in windows([np.zeros(length)], size, size, least)]
-        found = [window for window in cut(CARD, lengths) if window.clip == clip]
+        found = [window for window in cut_windows(CARD, lengths) if window.clip == clip]
         assert [(window.first, window.samples) for window in found] == expected
-    assert len(cut(CARD, lengths)) > len(lengths)
+    assert len(cut_windows(CARD, lengths)) > len(lengths)
 
 
 def test_batches_hold_windows_of_one_length_and_all_of_them() -> None:
-    held = cut(CARD, [100_000, 50_000, 100_000, 300_000, 50_000, 50_000])
-    found = list(batches(held, 2))
+    held = cut_windows(CARD, [100_000, 50_000, 100_000, 300_000, 50_000, 50_000])
+    found = list(window_batches(held, 2))
     assert sorted(window for batch in found for window in batch) == sorted(held)
     assert all(len({window.samples for window in batch}) == 1 and len(batch) <= 2 for batch in found)
     assert max(len(batch) for batch in found) == 2

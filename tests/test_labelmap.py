@@ -14,8 +14,8 @@ from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import find_model
 from diffres_cli.datasets.clip import Clip, Dataset
 from diffres_cli.errors import DataError, UsageError
-from diffres_cli.evaluation.labelmap import match, read_map
-from diffres_cli.evaluation.subjects import clip_sets
+from diffres_cli.evaluation.labelmap import match_labels, read_map
+from diffres_cli.evaluation.tasks import clip_sets
 from diffres_cli.nn.weights import load_network
 
 CARD = hearing_network().card
@@ -39,9 +39,9 @@ def audioset() -> ModelCard:
 def test_labels_in_another_order_are_sorted_out(dataset: Dataset) -> None:
     shuffled = replace(dataset, classes=LABELS[::-1], class_ids=LABELS[::-1])
     scores = np.arange(6, dtype=np.float32)[None]
-    assert match(CARD, shuffled).apply(scores).tolist() == [[5, 4, 3, 2, 1, 0]]
+    assert match_labels(CARD, shuffled).apply(scores).tolist() == [[5, 4, 3, 2, 1, 0]]
     other_names = replace(CARD, classes=tuple("abcdef"))
-    assert match(other_names, shuffled).apply(scores).tolist() == [[5, 4, 3, 2, 1, 0]]  # by id
+    assert match_labels(other_names, shuffled).apply(scores).tolist() == [[5, 4, 3, 2, 1, 0]]  # by id
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_other_labels_are_refused_with_the_difference(
     dataset: Dataset, labels: tuple[str, ...], told: str
 ) -> None:
     with pytest.raises(UsageError) as refused:
-        match(replace(CARD, classes=labels, class_ids=labels), dataset)
+        match_labels(replace(CARD, classes=labels, class_ids=labels), dataset)
     assert str(refused.value).startswith(f"small does not fit folder: {told}; ")
     assert "CSV: label,model_label" in str(refused.value)
 

@@ -14,14 +14,14 @@ from diffres_cli.cli import options
 from diffres_cli.cli.console import command_line, print_message
 from diffres_cli.cli.options import DATA, MODEL, OUTPUT, option
 from diffres_cli.cli.progress import ProgressBar
-from diffres_cli.errors import OutputError, UsageError
+from diffres_cli.errors import OutputError, SettingError
 from diffres_cli.files import write_atomically
 from diffres_cli.imports import required
 from diffres_cli.outputs.sink import open_sink
 
 if TYPE_CHECKING:
     from diffres_cli.evaluation.result import Evaluation
-    from diffres_cli.evaluation.subjects import Request, Subject
+    from diffres_cli.evaluation.tasks import EvalRequest, EvalTask
 
 _SUFFIXES = {".txt": "table", ".json": "json", ".csv": "csv"}
 _SHOWN = 5
@@ -39,8 +39,7 @@ def evaluate(
     dataset: options.Dataset = None,
     data: options.Data = None,
     split: Annotated[
-        str | None,
-        option(panel=DATA, metavar="NAME", help="Or all. [default: test, or every fold]"),
+        str | None, option(panel=DATA, metavar="NAME", help="Or all. [default: test, or every fold]")
     ] = None,
     fold: Annotated[str | None, option(panel=DATA, metavar="N|all", help="Of a dataset with folds.")] = None,
     map_: Annotated[
@@ -73,9 +72,7 @@ def evaluate(
     fps: Annotated[
         str | None,
         option(
-            panel=MODEL,
-            metavar="LIST",
-            help="Frame rates. [default: of 25,50,75,100 those the model serves]",
+            panel=MODEL, metavar="LIST", help="Frame rates. [default: of 25,50,75,100 those the model serves]"
         ),
     ] = None,
     device: options.Device = "auto",
@@ -86,8 +83,7 @@ def evaluate(
         option("--format", "-f", panel=OUTPUT, help="table, json or csv. [default: by -o, or table]"),
     ] = None,
     output: Annotated[
-        Path | None,
-        option("--output", "-o", panel=OUTPUT, metavar="FILE", help="Not to standard output."),
+        Path | None, option("--output", "-o", panel=OUTPUT, metavar="FILE", help="Not to standard output.")
     ] = None,
     per_class: Annotated[
         Path | None, option(panel=OUTPUT, metavar="FILE", help="CSV of each class's scores.")
@@ -96,8 +92,7 @@ def evaluate(
         Path | None, option(panel=OUTPUT, metavar="FILE", help=".csv, or .png, .pdf, .svg.")
     ] = None,
     plot: Annotated[
-        Path | None,
-        option(panel=OUTPUT, metavar="FILE", help="Metric and time by rate: .png, .pdf, .svg."),
+        Path | None, option(panel=OUTPUT, metavar="FILE", help="Metric and time by rate: .png, .pdf, .svg.")
     ] = None,
     offline: options.Offline = False,
     quiet: options.Quiet = False,
@@ -109,25 +104,28 @@ def evaluate(
     is also written to RUN/evaluation.json, which `diffres export RUN` puts on the model's card.
     """
     form = _chosen_format(format_, output)
-    _refuse_early(output, per_class, confusion, plot)
-    import diffres_cli.evaluation.job  # noqa: F401 (what it needs may be missing: that comes first)
+    _check_outputs(output, per_class, confusion, plot)
+    if backend not in (None, "onnx", "torch"):
+        raise SettingError("backend", backend, "choose onnx or torch")
+    import diffres_cli.evaluation.evaluate  # noqa: F401 (what it needs may be missing: that comes first)
     from diffres_cli.evaluation import report
     from diffres_cli.evaluation.provenance import environment
-    from diffres_cli.evaluation.subjects import Request, subjects
+    from diffres_cli.evaluation.tasks import EvalRequest, eval_tasks
 
-    request = Request(
-        tuple(runs or ()), tuple(model or ()), dataset, data, split, fold, _rates(fps), map_,
-        _checked_backend(backend), device, batch_size, limit, max_missing, offline,
+    request = EvalRequest(
+        tuple(runs or ()), tuple(model or ()), dataset, data, split, fold, _rates(fps), map_, backend, device,
+        batch_size, limit, max_missing, offline,
     )  # fmt: skip
-    tested = subjects(request)
-    if confusion and tested[0].dataset.multi_label:
-        raise UsageError(f"--confusion: clips of {tested[0].dataset.name} may have several labels")
+    tasks = eval_tasks(request)
+    if confusion and tasks[0].dataset.multi_label:
+        name = tasks[0].dataset.name
+        raise SettingError("confusion", "", f"clips of {name} may have several labels")
     if not quiet:
-        _warn_of_training(tested)
+        _warn_of_training(tasks)
     provenance = environment(shlex.join(command_line()))
-    found = _evaluate(request, tested, provenance, quiet)
+    found = _evaluate(request, tasks, provenance, quiet)
     texts = {
-        "table": lambda: report.table(found),
+        "table": lambda: report.as_table(found),
         "csv": lambda: report.as_csv(found),
         "json": lambda: report.as_json(found, provenance),
     }
@@ -137,50 +135,49 @@ def evaluate(
 
 
 def _evaluate(
-    request: Request, tested: Sequence[Subject], provenance: dict[str, Any], quiet: bool
+    request: EvalRequest, tasks: Sequence[EvalTask], provenance: dict[str, Any], quiet: bool
 ) -> list[Evaluation]:
-    """Test the subjects; a run's own result is kept as soon as it is there."""
-    from diffres_cli.evaluation.job import evaluate_all
+    """Carry out the tasks; a run's own result is kept as soon as it is there."""
+    from diffres_cli.evaluation.evaluate import evaluate_all
 
     found = []
-    bar = ProgressBar(shown=sys.stderr.isatty() and not quiet, remaining=True)
-    with bar:
-        for subject, evaluation in zip(tested, evaluate_all(request, tested, bar.draw), strict=True):
+    with ProgressBar(shown=sys.stderr.isatty() and not quiet, remaining=True) as bar:
+        for task, evaluation in zip(tasks, evaluate_all(request, tasks, bar.draw), strict=True):
             found.append(evaluation)
-            if subject.run:
-                subject.run.write_evaluation(provenance | evaluation.plain())
+            if task.run:
+                task.run.write_evaluation(provenance | evaluation.plain())
             bar.clear(anew=True)
             if not quiet:
-                _warn(subject, evaluation)
+                _report(task, evaluation)
     return found
 
 
-def _warn_of_training(tested: Sequence[Subject]) -> None:
-    """Say in a line which models know the clips they are tested on."""
+def _warn_of_training(tasks: Sequence[EvalTask]) -> None:
+    """Say in a line which models were trained on the clips they are evaluated on."""
     known: dict[str, dict[str, None]] = {}
-    for subject in tested:
-        if subject.trained:
-            known.setdefault(subject.name, {}).update(dict.fromkeys(subject.trained))
+    for task in tasks:
+        if task.trained:
+            known.setdefault(task.name, {}).update(dict.fromkeys(task.trained))
     if known:
         trained = "; ".join(f"{name} was trained on {', '.join(splits)}" for name, splits in known.items())
         print_message(f"warning: {trained}: these are not held-out figures")
 
 
-def _warn(subject: Subject, evaluation: Evaluation) -> None:
-    """Report clips that could not be used, and where the run's result is kept."""
-    dataset = subject.dataset
+def _report(task: EvalTask, evaluation: Evaluation) -> None:
+    """Say which clips could not be used, and where the run's result is kept."""
+    dataset, undecodable = task.dataset, evaluation.undecodable
     if missing := len(evaluation.missing):
-        total = missing + len(dataset.clips_of(*subject.splits))
+        total = missing + len(dataset.clips_of(*task.splits))
         print_message(
-            f"warning: {missing} of {total} clips of {dataset.name} {','.join(subject.splits)} are missing: "
-            f"see `{subject.check}`"
+            f"warning: {missing} of {total} clips of {dataset.name} {','.join(task.splits)} are missing: "
+            f"see `{dataset.check_command(task.root)}`"
         )
-    for name, why in list(evaluation.undecodable.items())[:_SHOWN]:
+    for name, why in list(undecodable.items())[:_SHOWN]:
         print_message(f"warning: {name}: {why}")
-    if len(evaluation.undecodable) > _SHOWN:
-        print_message(f"warning: {len(evaluation.undecodable)} clips of {dataset.name} cannot be decoded")
-    if subject.run:
-        print_message(f"kept in {subject.run.evaluation}")
+    if len(undecodable) > _SHOWN:
+        print_message(f"warning: {len(undecodable)} clips of {dataset.name} cannot be decoded")
+    if task.run:
+        print_message(f"kept in {task.run.evaluation}")
 
 
 def _write_others(
@@ -207,31 +204,25 @@ def _rates(text: str | None) -> tuple[float, ...]:
     return tuple(rate for rate in found if rate is not None)
 
 
-def _checked_backend(backend: str | None) -> str | None:
-    if backend not in (None, "onnx", "torch"):
-        raise UsageError(f"--backend {backend}: choose onnx or torch")
-    return backend
-
-
 def _chosen_format(format_: str | None, output: Path | None) -> str:
     if format_ is None:
-        suffix = output.suffix.lower() if output else ""
-        if suffix not in ("", *_SUFFIXES):
-            raise UsageError(f"--output {output}: choose a suffix of {', '.join(_SUFFIXES)}, or give -f")
+        suffix = output.suffix.lower() if output else ".txt"
+        if suffix and suffix not in _SUFFIXES:
+            raise SettingError("output", output, f"choose a suffix of {', '.join(_SUFFIXES)}, or give -f")
         return _SUFFIXES.get(suffix, "table")
     if format_ not in _SUFFIXES.values():
-        raise UsageError(f"--format {format_}: choose {', '.join(_SUFFIXES.values())}")
+        raise SettingError("format", format_, f"choose {', '.join(_SUFFIXES.values())}")
     return format_
 
 
-def _refuse_early(*outputs: Path | None) -> None:
+def _check_outputs(output: Path | None, *others: Path | None) -> None:
     """Refuse what could not be written, before hours of work."""
     from diffres_cli.figure.write import check_suffix
 
-    _, _, confusion, plot = outputs
+    _, confusion, plot = others
     for picture in (plot, confusion if confusion and confusion.suffix != ".csv" else None):
         if picture:
             check_suffix(picture)
-    for path in outputs:
+    for path in (output, *others):
         if path and not path.absolute().parent.is_dir():
             raise OutputError(f"cannot write {path}: there is no folder {path.parent}")

@@ -50,12 +50,12 @@ def export(
     from diffres_cli.checkpoint.find import find_model
 
     path = find_model(source, weights=True)
-    from diffres_cli.evaluation.shipment import shipment
+    from diffres_cli.evaluation.cardnotes import network_and_notes
     from diffres_cli.nn.export import export_onnx
     from diffres_cli.nn.publish import publish
 
     words = _text(notes) if notes else ""
-    network, found = shipment(path, output, unevaluated=unevaluated)
+    network, found = network_and_notes(path, output, unevaluated=unevaluated)
     if output.suffix == ".onnx":
         difference = export_onnx(network, output)
     else:

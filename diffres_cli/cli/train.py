@@ -37,16 +37,13 @@ def train(
         int | None, option(panel=DATA, help="The fold to hold out, where a dataset has folds.")
     ] = None,
     recipe: Annotated[
-        Path | None,
-        option(panel=TRAINING, metavar="FILE", help="A TOML file. [default: the dataset's own]"),
+        Path | None, option(panel=TRAINING, metavar="FILE", help="A TOML file. [default: the dataset's own]")
     ] = None,
     setting: options.Set = None,
     fps: Annotated[
         str,
         option(
-            panel=TRAINING,
-            metavar="N or N-M",
-            help="One frame rate, or a range. [default: the recipe's]",
+            panel=TRAINING, metavar="N or N-M", help="One frame rate, or a range. [default: the recipe's]"
         ),
     ] = "",
     epochs: Annotated[int | None, option(panel=TRAINING, help="[default: the recipe's]")] = None,

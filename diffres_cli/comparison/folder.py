@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from diffres_cli.comparison.cells import Cell
 from diffres_cli.errors import ModelError, UsageError
+from diffres_cli.evaluation.result import Spread, spread
 from diffres_cli.evaluation.runfolder import FINISHED, RunFolder
-from diffres_cli.evaluation.spread import Spread, spread
 from diffres_cli.files import make_folder, read_json, write_atomically
 from diffres_cli.recipes.files import read_recipe, to_toml
 

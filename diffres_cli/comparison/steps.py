@@ -14,7 +14,7 @@ from diffres_cli.comparison.markup import Row, Table, Value
 from diffres_cli.comparison.paper import dataset_of, reduction_name
 from diffres_cli.comparison.plan import Plan
 from diffres_cli.comparison.tables import budget
-from diffres_cli.evaluation.spread import spread
+from diffres_cli.evaluation.result import spread
 
 QUANTITIES: Mapping[str, tuple[str, str]] = {  # kind -> column of the log, name
     "figure6": ("train/activeness", "activeness"),

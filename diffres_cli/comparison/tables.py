@@ -12,7 +12,7 @@ from diffres_cli.comparison.folder import Result, spreads
 from diffres_cli.comparison.markup import Row, Table, Value
 from diffres_cli.comparison.paper import dataset_of, front_end_name, hop_of, reduction_name
 from diffres_cli.comparison.plan import FULL, Plan, count_of
-from diffres_cli.evaluation.spread import Spread, spread
+from diffres_cli.evaluation.result import Spread, spread
 
 Labels: TypeAlias = tuple[str, ...]
 Columns: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], list[Row]]  # heads of labels, of values, rows

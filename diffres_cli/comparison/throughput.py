@@ -21,7 +21,7 @@ from diffres_cli.comparison.work import failure_of
 from diffres_cli.datasets.catalog import find_source
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import TrainingError, UsageError
-from diffres_cli.evaluation.spread import spread
+from diffres_cli.evaluation.result import spread
 from diffres_cli.files import read_json, write_json
 from diffres_cli.pool import Report
 from diffres_cli.recipes.recipe import Recipe

@@ -113,17 +113,17 @@ def _count_parameters(folder: CellFolder) -> None:
 
 def _evaluate(folder: CellFolder, root: Path | None, device: str) -> None:
     """Test it at its rates, and those it was tested at before."""
-    from diffres_cli.evaluation.job import evaluate_all
+    from diffres_cli.evaluation.evaluate import evaluate_all
     from diffres_cli.evaluation.provenance import environment
-    from diffres_cli.evaluation.subjects import Request, subjects
+    from diffres_cli.evaluation.tasks import EvalRequest, eval_tasks
 
     rates = tuple(sorted({*folder.cell.rates, *folder.tested_rates()}))
-    request = Request((folder.run.path,), root=root, fps=rates, device=device, offline=True)
+    request = EvalRequest((folder.run.path,), root=root, fps=rates, device=device, offline=True)
     command = ["diffres", "eval", "--fps", ",".join(f"{rate:g}" for rate in rates), str(folder.run.path)]
-    tested = subjects(request)
-    for subject, evaluation in zip(tested, evaluate_all(request, tested), strict=True):
-        if subject.run:
-            subject.run.write_evaluation(environment(shlex.join(command)) | evaluation.plain())
+    tasks = eval_tasks(request)
+    for task, evaluation in zip(tasks, evaluate_all(request, tasks), strict=True):
+        if task.run:
+            task.run.write_evaluation(environment(shlex.join(command)) | evaluation.plain())
 
 
 @contextmanager

@@ -119,10 +119,10 @@ class Dataset:
                 f"{self.name} in {self.root}: the label {escaped(unsafe)!r} has control characters: rename it"
             )
 
-    @property
-    def check_command(self) -> str:
-        """The command that lists which clips are missing or cannot be decoded."""
-        return f"diffres data check {shlex.quote(self.name)} --data {shlex.quote(str(self.root))}"
+    def check_command(self, root: object) -> str:
+        """The command that lists which clips are missing or cannot be decoded; root: as the user gave it."""
+        command = f"diffres data check {shlex.quote(self.name)}"
+        return f"{command} --data {shlex.quote(str(root))}" if root else command
 
     @property
     def missing(self) -> tuple[str, ...]:

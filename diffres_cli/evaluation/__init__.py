@@ -1,15 +1,14 @@
 """How well a model does on a dataset, by frame rate (extra `train`).
 
-metrics.py     probabilities and targets -> mAP, AUC, d', accuracy; per class; confusions
 runfolder.py   the folder of a training run: recipe, facts, sessions, weights, evaluation
-subjects.py    a request -> which model is tested on which clips
+result.py      what an evaluation finds, as values; mean and standard deviation over folds and seeds
+metrics.py     probabilities and targets -> mAP, AUC, d', accuracy; per class; confusions
+tasks.py       a request -> which model is evaluated on which clips
 labelmap.py    a model's labels against a dataset's: equal, mapped by a file, or refused
 scoring.py     a model on clips at each rate -> probabilities, and the time a clip takes
-result.py      what an evaluation finds, as values
-spread.py      mean and standard deviation over folds and seeds
-job.py         subjects -> evaluations
+evaluate.py    tasks -> evaluations
 report.py      what was measured -> table, JSON, CSV; several models as mean ± standard deviation
 plot.py        metric and time by frame rate, and confusions, as pictures
 provenance.py  the command, the machine, the versions, the code
-shipment.py    what is shipped of a run: its network, and a card with what it scored
+cardnotes.py   what is exported of a run: its network, and a card with what it scored
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,10 +15,9 @@ from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import SettingError, UsageError
 from diffres_cli.files import reason
-from diffres_cli.text import NotTextError, lines_of
+from diffres_cli.text import NotTextError, first_few, lines_of
 
 HEADER = ("label", "model_label")
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class LabelMap:
         return np.stack([probabilities[:, list(places)].max(1) for places in self.columns], 1)
 
 
-def match(card: ModelCard, dataset: Dataset) -> LabelMap:
+def match_labels(card: ModelCard, dataset: Dataset) -> LabelMap:
     """The map where the model's labels are the dataset's, in any order, by name or by id.
 
     Raises:
@@ -70,7 +69,7 @@ def read_map(path: Path, card: ModelCard, dataset: Dataset) -> LabelMap:
         columns[classes[label]].append(scores[model_label])
     bare = [name for name, places in zip(dataset.classes, columns, strict=True) if not places]
     if bare:
-        raise SettingError("map", path, f"no row for {_listed(map(repr, bare), len(bare))} of {dataset.name}")
+        raise SettingError("map", path, f"no row for {first_few(map(repr, bare))} of {dataset.name}")
     return LabelMap(tuple(map(tuple, columns)))
 
 
@@ -100,12 +99,10 @@ def _difference(card: ModelCard, dataset: Dataset) -> str:
     extra = [name for name in card.classes if name not in dataset.classes]
     parts = []
     if missing:
-        named = (_suggest(name, extra) for name in missing)
-        parts.append(
-            f"{len(missing)} of its {len(dataset.classes)} classes missing: {_listed(named, len(missing))}"
-        )
+        named = [_suggest(name, extra) for name in missing[:3]] + missing[3:]  # to suggest takes its time
+        parts.append(f"{len(missing)} of its {len(dataset.classes)} classes missing: {first_few(named)}")
     if extra:
-        parts.append(f"{len(extra)} extra: {_listed(map(repr, extra), len(extra))}")
+        parts.append(f"{len(extra)} extra: {first_few(map(repr, extra))}")
     return (
         f"{card.name} does not fit {dataset.name}: {'; '.join(parts) or 'a label comes twice'}; "
         f"give a label map (CSV: {','.join(HEADER)}) that says which of its labels mean which class"
@@ -117,8 +114,3 @@ def _suggest(name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
     near = near or [label for label in folded if name.casefold() in label][:1]
     return f"{name!r}" + (f" (nearest: {folded[near[0]]!r})" if near else "")
-
-
-def _listed(words: Iterable[str], count: int) -> str:
-    shown: Sequence[str] = [word for word, _ in zip(words, range(_SHOWN), strict=False)]
-    return ", ".join(shown) + (f" and {count - _SHOWN} more" if count > _SHOWN else "")

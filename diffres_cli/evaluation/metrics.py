@@ -10,7 +10,6 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -26,11 +25,13 @@ from torchmetrics.classification import (
 )
 from torchmetrics.utilities import dim_zero_cat
 
+from diffres_cli.evaluation.result import ClassScores
+
 RANKING = ("mAP", "AUC", "d_prime")
 """Metrics of every dataset; one with a single label a clip has "accuracy" too."""
 
 
-def metrics(classes: int, multi_label: bool) -> MetricCollection:
+def metric_collection(classes: int, multi_label: bool) -> MetricCollection:
     """Metrics to update with probabilities [B, classes] and targets [B, classes], multi-hot.
 
     Keys: "mAP", the mean over classes of the average precision; "AUC", of the area under the ROC curve;
@@ -38,7 +39,7 @@ def metrics(classes: int, multi_label: bool) -> MetricCollection:
     "accuracy", the share of clips whose largest score is that label's. Of soft targets, 0.5 and more
     is positive. Compute gives NaN where no class can be ranked.
 
-    >>> measure = metrics(2, multi_label=False)
+    >>> measure = metric_collection(2, multi_label=False)
     >>> measure.update(torch.tensor([[0.9, 0.2], [0.6, 0.4]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
     >>> {name: value.item() for name, value in measure.compute().items()}
     {'AUC': 1.0, 'accuracy': 0.5, 'd_prime': inf, 'mAP': 1.0}
@@ -105,22 +106,6 @@ class Accuracy(MulticlassAccuracy):
         super().update(preds.argmax(1), target.argmax(1))
 
 
-@dataclass(frozen=True)
-class ClassScores:
-    """One class: how many clips have it, and how well it is found; NaN where that cannot be said.
-
-    Attributes:
-        recall, precision, f1: of the largest score's label; None where several labels may hold at once.
-    """
-
-    count: int
-    average_precision: float
-    auc: float
-    recall: float | None = None
-    precision: float | None = None
-    f1: float | None = None
-
-
 def class_scores(probabilities: Tensor, targets: Tensor, multi_label: bool) -> list[ClassScores]:
     """Each class's scores.
 
@@ -140,10 +125,11 @@ def class_scores(probabilities: Tensor, targets: Tensor, multi_label: bool) -> l
     return [ClassScores(*row) for row in zip(*columns, strict=True)]
 
 
-def confusions(probabilities: Tensor, targets: Tensor) -> Tensor:
+def confusion_matrix(probabilities: Tensor, targets: Tensor) -> Tensor:
     """How often a clip of class i got class j's score as its largest: [classes, classes], int64.
 
-    >>> confusions(torch.tensor([[0.9, 0.2], [0.6, 0.4]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])).tolist()
+    >>> scores = torch.tensor([[0.9, 0.2], [0.6, 0.4]])
+    >>> confusion_matrix(scores, torch.tensor([[1.0, 0.0], [0.0, 1.0]])).tolist()
     [[1, 0], [1, 0]]
     """
     measure = MulticlassConfusionMatrix(targets.shape[1])

@@ -11,9 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from diffres_cli.evaluation.report import rates_of, summary, summed_confusions, where
-from diffres_cli.evaluation.result import Evaluation
-from diffres_cli.evaluation.spread import Spread
+from diffres_cli.evaluation.report import describe_splits, summary, summed_confusions, tested_rates
+from diffres_cli.evaluation.result import Evaluation, Spread
 from diffres_cli.figure import COLUMN
 from diffres_cli.figure.captions import LARGE, SMALL, TEXT_GREY
 from diffres_cli.figure.panels import DARK, LIGHT
@@ -56,13 +55,15 @@ def _rates(found: Sequence[Evaluation]) -> Figure:
     values = summary(found, lambda rate: 100 * rate.metrics[name])
     _line(axes, values, DARK, "o-", _WORDS[name])
     low, high = zip(*((v.mean - v.std, min(v.mean + v.std, 100.0)) for v in values.values()), strict=True)
-    axes.fill_between(list(values), low, high, color=DARK, alpha=0.15, linewidth=0)  # none where NaN
+    axes.fill_between(
+        list(values), low, high, color=DARK, alpha=0.15, linewidth=0
+    )  # none describe_splits NaN
     _bound(axes)
     times.set_ylim(bottom=0)
     axes.set_zorder(times.get_zorder() + 1)  # the metric before the time
     axes.patch.set_visible(False)
     axes.set_xlabel("Frame rate (fps)")
-    axes.set_xticks(rates_of(found), labels=[f"{fps:g}" for fps in rates_of(found)])
+    axes.set_xticks(tested_rates(found), labels=[f"{fps:g}" for fps in tested_rates(found)])
     _title(axes, found)
     return figure
 
@@ -90,13 +91,13 @@ def _title(axes: Axes, found: Sequence[Evaluation], more: str = "") -> None:
     count = f", mean ± std of {len(found)}" if len(found) > 1 and not more else ""
     axes.set_title(models, loc="left", fontsize=LARGE, fontweight="bold", pad=12)
     axes.annotate(
-        f"{found[0].dataset}, {where(found)}{count}{more}", (0, 1), (0, 3), xycoords="axes fraction",
-        textcoords="offset points", fontsize=SMALL, color=TEXT_GREY,
+        f"{found[0].dataset}, {describe_splits(found)}{count}{more}",
+        (0, 1), (0, 3), xycoords="axes fraction", textcoords="offset points", fontsize=SMALL, color=TEXT_GREY,
     )  # fmt: skip
 
 
 def _confusions(found: Sequence[Evaluation]) -> Figure:
-    classes, fps = found[0].classes, rates_of(found)[-1]
+    classes, fps = found[0].classes, tested_rates(found)[-1]
     counts = np.array(summed_confusions(found, fps))
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = max(COLUMN, 1.4 + 0.14 * len(classes))

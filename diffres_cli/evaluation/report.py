@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from diffres_cli.evaluation.result import AtRate, Evaluation
-from diffres_cli.evaluation.spread import Spread, spread
+from diffres_cli.evaluation.result import Evaluation, RateResult, Spread, spread
+from diffres_cli.text import first_few
 
 NAMES = {"accuracy": "accuracy %", "mAP": "mAP %", "AUC": "AUC", "d_prime": "d'"}
 TIME = "ms a clip"
 _DIGITS = {"accuracy": 1, "mAP": 1, "AUC": 4, "d_prime": 2}
-_SHOWN = 5
 
 
-def rates_of(found: Iterable[Evaluation]) -> list[float]:
+def tested_rates(found: Iterable[Evaluation]) -> list[float]:
     """All frame rates tested, ascending."""
     return sorted({rate.fps for each in found for rate in each.rates})
 
@@ -29,41 +28,41 @@ def metric_names(found: Sequence[Evaluation]) -> list[str]:
     return [name for name in NAMES if name in found[0].rates[0].metrics]
 
 
-def summary(found: Sequence[Evaluation], value: Callable[[AtRate], float]) -> dict[float, Spread]:
+def summary(found: Sequence[Evaluation], value: Callable[[RateResult], float]) -> dict[float, Spread]:
     """By frame rate, the spread of a value over the evaluations that have the rate."""
     return {
         fps: spread([value(rate) for each in found for rate in each.rates if rate.fps == fps])
-        for fps in rates_of(found)
+        for fps in tested_rates(found)
     }
 
 
-def table(found: Sequence[Evaluation]) -> str:
+def as_table(found: Sequence[Evaluation]) -> str:
     """For people: the mean at each rate, then each evaluation's main metric, then what was left out."""
     names = metric_names(found)
     columns = [summary(found, _metric(name)) for name in names]
     times = summary(found, lambda rate: rate.seconds)
     rows = [["fps", *(NAMES[name] for name in names), TIME]]
-    for fps in rates_of(found):
-        cells = [cell(name, column[fps]) for name, column in zip(names, columns, strict=True)]
+    for fps in tested_rates(found):
+        cells = [format_metric(name, column[fps]) for name, column in zip(names, columns, strict=True)]
         rows.append([f"{fps:g}", *cells, f"{1000 * times[fps].mean:.1f}"])
-    text = f"{heading(found)}\n\n{aligned(rows)}"
+    text = f"{describe_evaluations(found)}\n\n{align_columns(rows)}"
     if len(found) > 1:
-        text += f"\n{NAMES[found[0].main_metric]} of each\n{aligned(_each(found))}"
+        text += f"\n{NAMES[found[0].main_metric]} of each\n{align_columns(_each(found))}"
     return text + "".join(f"\n{line}\n" for line in _left_out(found))
 
 
-def heading(found: Sequence[Evaluation]) -> str:
+def describe_evaluations(found: Sequence[Evaluation]) -> str:
     """Which data, which models, how they were run."""
     models = ", ".join(dict.fromkeys(each.model for each in found))
     ways = ", ".join(dict.fromkeys(f"{each.backend} on {each.device}" for each in found))
     first = found[0]
-    line = f"{first.dataset}, {where(found)}, {len(first.classes)} classes: {models}, {ways}, "
+    line = f"{first.dataset}, {describe_splits(found)}, {len(first.classes)} classes: {models}, {ways}, "
     if len(found) == 1:
         return f"{line}{_clips(first.clips)}"
     return f"{line}{len(found)} evaluations: mean ± standard deviation"
 
 
-def where(found: Sequence[Evaluation]) -> str:
+def describe_splits(found: Sequence[Evaluation]) -> str:
     """The splits or folds that were tested, in words."""
     splits = list(dict.fromkeys(split for each in found for split in each.splits))
     first = int(splits[0].removeprefix("fold")) if splits[0].startswith("fold") else 0
@@ -72,10 +71,10 @@ def where(found: Sequence[Evaluation]) -> str:
     return ", ".join(splits)
 
 
-def cell(name: str, value: Spread) -> str:
+def format_metric(name: str, value: Spread) -> str:
     """A metric as the table shows it.
 
-    >>> cell("accuracy", Spread(0.945, 0.012)), cell("AUC", Spread(0.98765, math.nan))
+    >>> format_metric("accuracy", Spread(0.945, 0.012)), format_metric("AUC", Spread(0.98765, math.nan))
     ('94.5 ± 1.2', '0.9877')
     """
     scale, digits = (100 if name in ("accuracy", "mAP") else 1), _DIGITS[name]
@@ -83,10 +82,10 @@ def cell(name: str, value: Spread) -> str:
     return text if math.isnan(value.std) else f"{text} ± {scale * value.std:.{digits}f}"
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
+def align_columns(rows: Sequence[Sequence[str]]) -> str:
     """Rows as columns: words to the left, numbers to the right.
 
-    >>> print(aligned([["fps", "AUC"], ["100", "0.9"]]), end="")
+    >>> print(align_columns([["fps", "AUC"], ["100", "0.9"]]), end="")
     fps  AUC
     100  0.9
     """
@@ -110,7 +109,7 @@ def as_json(found: Sequence[Evaluation], facts: dict[str, Any]) -> str:
     spreads["seconds_per_clip"] = summary(found, lambda rate: rate.seconds)
     by_rate = [
         {"fps": fps, **{name: _plain(column[fps]) for name, column in spreads.items()}}
-        for fps in rates_of(found)
+        for fps in tested_rates(found)
     ]
     document = {**facts, "summary": by_rate, "evaluations": [each.plain() for each in found]}
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -148,7 +147,7 @@ def confusion_csv(found: Sequence[Evaluation]) -> str:
     classes = found[0].classes
     rows = [
         [fps, label, *counts]
-        for fps in rates_of(found)
+        for fps in tested_rates(found)
         for label, counts in zip(classes, summed_confusions(found, fps), strict=True)
     ]
     return _csv([["fps", "label", *classes], *rows])
@@ -164,7 +163,7 @@ def summed_confusions(found: Sequence[Evaluation], fps: float) -> list[list[int]
 _HOW = ("model", "backend", "device", "batch_size")
 
 
-def _metric(name: str) -> Callable[[AtRate], float]:
+def _metric(name: str) -> Callable[[RateResult], float]:
     return lambda rate: rate.metrics[name]
 
 
@@ -173,11 +172,11 @@ def _how(each: Evaluation) -> list[object]:
 
 
 def _each(found: Sequence[Evaluation]) -> list[list[str]]:
-    name, rates = found[0].main_metric, rates_of(found)
+    name, rates = found[0].main_metric, tested_rates(found)
     rows = [["model", "split", "clips", *(f"{fps:g} fps" for fps in rates)]]
     for each in found:
         held = {rate.fps: rate.metrics[name] for rate in each.rates}
-        cells = [cell(name, Spread(held.get(fps, math.nan), math.nan)) for fps in rates]
+        cells = [format_metric(name, Spread(held.get(fps, math.nan), math.nan)) for fps in rates]
         rows.append([each.model, ",".join(each.splits), str(each.clips), *cells])
     return rows
 
@@ -185,10 +184,9 @@ def _each(found: Sequence[Evaluation]) -> list[list[str]]:
 def _left_out(found: Sequence[Evaluation]) -> list[str]:
     lines = []
     for absent, each in {each.absent: each for each in found if each.absent}.items():
-        shown = ", ".join(absent[:_SHOWN]) + (", …" if len(absent) > _SHOWN else "")
         lines.append(
             f"{len(absent)} of {len(each.classes)} classes have no clip in {','.join(each.splits)} and are "
-            f"left out of mAP, AUC and d': {shown}"
+            f"left out of mAP, AUC and d': {first_few(absent)}"
         )
     return lines
 

@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from statistics import mean, stdev
+from typing import Any, NamedTuple
 
-from diffres_cli.evaluation.metrics import ClassScores
 from diffres_cli.evaluation.runfolder import finite
 
 
+class Spread(NamedTuple):
+    """The mean of some values and their sample standard deviation, NaN for a single one."""
+
+    mean: float
+    std: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean and standard deviation (n - 1); an infinite value makes the deviation NaN.
+
+    >>> spread([0.5, 0.7]).mean, round(spread([0.5, 0.7]).std, 3), spread([0.5]).std
+    (0.6, 0.141, nan)
+    """
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        return Spread(sum(values) / len(values), math.nan)
+    return Spread(mean(values), stdev(values))
+
+
 @dataclass(frozen=True)
-class AtRate:
-    """One frame rate.
+class ClassScores:
+    """One class: how many clips have it, and how well it is found; NaN where that cannot be said.
+
+    Attributes:
+        recall, precision, f1: of the largest score's label; None where several labels may hold at once.
+    """
+
+    count: int
+    average_precision: float
+    auc: float
+    recall: float | None = None
+    precision: float | None = None
+    f1: float | None = None
+
+
+@dataclass(frozen=True)
+class RateResult:
+    """What was measured at one frame rate.
 
     Attributes:
         metrics: by name, as shares: see `diffres_cli.evaluation.metrics`.
@@ -32,7 +68,7 @@ class Evaluation:
 
     Attributes:
         model, sha256: its name, and of which file. backend, device, batch_size: how it was run.
-        splits, fold: which clips. clips: how many were heard. missing, undecodable: names of others,
+        splits, fold: which clips. clips: how many were scored. missing, undecodable: names of others,
             and why. limited: not all of the split were asked for.
         duration: mean seconds of a clip. classes: the dataset's. map: the label map's file, "" for none.
     """
@@ -51,7 +87,7 @@ class Evaluation:
     clips: int
     duration: float
     classes: tuple[str, ...]
-    rates: tuple[AtRate, ...]
+    rates: tuple[RateResult, ...]
     missing: tuple[str, ...] = ()
     undecodable: dict[str, str] = field(default_factory=dict)
     limited: bool = False
@@ -76,7 +112,7 @@ class Evaluation:
         return plain
 
 
-def _rate(rate: AtRate, classes: tuple[str, ...]) -> dict[str, Any]:
+def _rate(rate: RateResult, classes: tuple[str, ...]) -> dict[str, Any]:
     scores = [
         {"label": name, **{key: value for key, value in asdict(each).items() if value is not None}}
         for name, each in zip(classes, rate.classes, strict=True)

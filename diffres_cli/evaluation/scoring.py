@@ -7,28 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from statistics import median
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.datasets.waveforms.cache import WaveformCache
 from diffres_cli.inference.runtime import Runtime
 from diffres_cli.timeouts import run_with_timeout
-
-
-class Waveforms(Protocol):
-    """What is needed of a `diffres_cli.datasets.waveforms.cache.WaveformCache`."""
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Samples of each clip."""
-        ...
-
-    def read(self, indices: Sequence[int], samples: int, offsets: Sequence[int] | None = None) -> Floats:
-        """Excerpts of `samples` samples that begin at `offsets`: [B, samples]."""
-        ...
 
 
 class Window(NamedTuple):
@@ -39,8 +27,8 @@ class Window(NamedTuple):
     samples: int
 
 
-class Scores(NamedTuple):
-    """What a model says of clips at one rate.
+class ClipScores(NamedTuple):
+    """The scores of clips at one rate.
 
     Attributes:
         probabilities: [clips, classes].
@@ -51,19 +39,19 @@ class Scores(NamedTuple):
     seconds: float
 
 
-def score(
+def score_clips(
     runtime: Runtime,
-    waveforms: Waveforms,
+    waveforms: WaveformCache,
     clips: Sequence[int],
     rates: Sequence[float],
     batch_size: int,
-    on_clips: Callable[[int], None] | None = None,
-) -> list[Scores]:
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[ClipScores]:
     """Run a model on clips, at each rate.
 
     Only windows of one length share a batch, so that nothing is padded and no clip's scores depend on
-    its company. A clip longer than the model's window is cut, and scored by its windows' largest, as
-    `diffres tag` does: a sound heard once was heard, and what is measured is what users get.
+    the others. A clip longer than the model's window is cut, and scored by its windows' largest, as
+    `diffres tag` does: a sound in one window is in the clip, and what is measured is what users get.
 
     Times are of the model alone, from samples in memory to probabilities in memory. Each batch is run at
     one rate after the other, so that what else the machine does slows all of them; the first batch is run
@@ -71,7 +59,7 @@ def score(
 
     Args:
         clips: indices into `waveforms`, of which each has samples. rates: output frames per second.
-        batch_size: windows at once. on_clips: told how many more clips have been begun.
+        batch_size: windows at once. on_progress: called with how many clips are begun, and of how many.
 
     Returns:
         One entry for each rate.
@@ -83,7 +71,8 @@ def score(
     shape = (len(rates), len(clips), len(runtime.card.classes))
     probabilities = np.zeros(shape, np.float32)
     paces: list[list[float]] = [[] for _ in rates]  # seconds a sample
-    for number, batch in enumerate(batches(cut(runtime.card, lengths), batch_size)):
+    begun = 0
+    for number, batch in enumerate(window_batches(cut_windows(runtime.card, lengths), batch_size)):
         places = [window.clip for window in batch]
         firsts = [window.first for window in batch]
         waveform = waveforms.read([clips[place] for place in places], batch[0].samples, firsts)
@@ -94,13 +83,13 @@ def score(
             found = _run(runtime, waveform, fps)
             pace.append((time.perf_counter() - began) / waveform.size)
             np.maximum.at(held, places, found)
-        if on_clips:
-            on_clips(firsts.count(0))
+        begun += firsts.count(0)
+        on_progress(begun, len(clips))
     mean = float(lengths.mean())
-    return [Scores(held, median(pace) * mean) for held, pace in zip(probabilities, paces, strict=True)]
+    return [ClipScores(held, median(pace) * mean) for held, pace in zip(probabilities, paces, strict=True)]
 
 
-def cut(card: ModelCard, lengths: Sequence[int] | NDArray[np.int64]) -> list[Window]:
+def cut_windows(card: ModelCard, lengths: Sequence[int] | NDArray[np.int64]) -> list[Window]:
     """Clips of these lengths as windows, as `diffres_cli.audio.windows` cuts a recording.
 
     A rest too short for a window of its own joins the last.
@@ -115,7 +104,7 @@ def cut(card: ModelCard, lengths: Sequence[int] | NDArray[np.int64]) -> list[Win
     return windows
 
 
-def batches(windows: Sequence[Window], size: int) -> Iterator[list[Window]]:
+def window_batches(windows: Sequence[Window], size: int) -> Iterator[list[Window]]:
     """Groups of at most `size` windows of one length, the longest first: memory is short at once or never."""
     ordered = sorted(windows, key=lambda window: -window.samples)
     for _, alike in groupby(ordered, key=lambda window: window.samples):

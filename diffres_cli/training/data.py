@@ -134,7 +134,8 @@ def _check_missing(found: FoundData, problems: dict[str, str], data: Data) -> No
         raise DataError(
             f"{len(problems)} of {listed} clips are missing or cannot be decoded ({_first(problems)}, ...), "
             f"more than data.maximum_missing ({data.maximum_missing:.0%}): "
-            f"`{found.dataset.check_command}` lists them; complete the dataset, or raise that share"
+            f"`{found.dataset.check_command(data.root)}` lists them; complete the dataset, or raise "
+            "that share"
         )
 
 

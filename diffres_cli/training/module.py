@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from torchmetrics import MetricCollection
 
 from diffres_cli.errors import TrainingError
-from diffres_cli.evaluation.metrics import metrics
+from diffres_cli.evaluation.metrics import metric_collection
 from diffres_cli.nn.diffres import DiffRes
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.objectives import empty_frames, frame_rms
@@ -45,7 +45,10 @@ class TrainingModule(lightning.LightningModule):
                 each.reduction.importance.register_forward_hook(self._check_importance)
         card = network.card
         self.metrics = nn.ModuleDict(
-            {f"{fps:g}": metrics(len(card.classes), card.multi_label) for fps in recipe.rate.validation}
+            {
+                f"{fps:g}": metric_collection(len(card.classes), card.multi_label)
+                for fps in recipe.rate.validation
+            }
         )
 
     @property

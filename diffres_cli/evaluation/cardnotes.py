@@ -1,4 +1,4 @@
-"""What is shipped of a run: its network, and what the card says below the facts, in Markdown."""
+"""What is exported of a run: its network, and what its card says below the facts, in Markdown."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from diffres_cli.errors import ModelError, UsageError
-from diffres_cli.evaluation.report import NAMES, cell
+from diffres_cli.evaluation.report import NAMES, format_metric
+from diffres_cli.evaluation.result import Spread
 from diffres_cli.evaluation.runfolder import RunFolder
-from diffres_cli.evaluation.spread import Spread
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.publish import notes_of
 from diffres_cli.nn.weights import load_network
@@ -21,7 +21,9 @@ from diffres_cli.text import read_text
 NOT_EVALUATED = "## Evaluation\n\nNone: how well this model does was not measured."
 
 
-def shipment(weights: Path, output: Path, *, unevaluated: bool = False) -> tuple[DiffResNetwork, str]:
+def network_and_notes(
+    weights: Path, output: Path, *, unevaluated: bool = False
+) -> tuple[DiffResNetwork, str]:
     """A network and its card's notes; those of a run say what it scored, and it is called as `output`.
 
     Args:
@@ -76,7 +78,9 @@ def _table(rates: list[Mapping[str, Any]]) -> str:
     rows = [["fps", *(NAMES[name] for name in names), "ms a clip"], ["---:"] * (len(names) + 2)]
     for rate in rates:
         scores = (math.nan if rate["metrics"][name] is None else rate["metrics"][name] for name in names)
-        cells = [cell(name, Spread(score, math.nan)) for name, score in zip(names, scores, strict=True)]
+        cells = [
+            format_metric(name, Spread(score, math.nan)) for name, score in zip(names, scores, strict=True)
+        ]
         rows.append([f"{rate['fps']:g}", *cells, f"{1000 * rate['seconds_per_clip']:.1f}"])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

@@ -1,8 +1,7 @@
-"""What is to be tested: a request -> subjects, each one model on one set of clips."""
+"""What is to be evaluated: a request -> tasks, each one model on one set of clips."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,7 +21,7 @@ Load = Callable[[str, "Path | None"], Dataset]
 
 
 @dataclass(frozen=True)
-class Request:
+class EvalRequest:
     """What is to be measured; None and empty mean the usual.
 
     Attributes:
@@ -49,8 +48,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Subject:
-    """One model to be tested on one set of clips.
+class EvalTask:
+    """One model to be evaluated on one set of clips.
 
     Attributes:
         file: of the model. run: where it comes from and the result belongs; None where it does not count
@@ -78,14 +77,8 @@ class Subject:
         """The model, and the clips it is tested on."""
         return f"{self.name} on {self.dataset.name} {','.join(self.splits)}"
 
-    @property
-    def check(self) -> str:
-        """The command that lists what is wrong with its clips."""
-        command = f"diffres data check {shlex.quote(self.dataset.name)}"
-        return f"{command} --data {shlex.quote(str(self.root))}" if self.root else command
 
-
-def subjects(request: Request) -> list[Subject]:
+def eval_tasks(request: EvalRequest) -> list[EvalTask]:
     """What a request comes to, one entry for each model and set of clips.
 
     Raises:
@@ -99,15 +92,15 @@ def subjects(request: Request) -> list[Subject]:
         raise SettingError("max_missing", request.max_missing, "must be 0 to 1")
     load: Load = cache(load_dataset)  # the folds of one dataset are read once
     if request.runs:
-        found = [each for folder in request.runs for each in _of_run(request, RunFolder(folder), load)]
+        found = [each for folder in request.runs for each in _tasks_of_run(request, RunFolder(folder), load)]
     elif request.dataset is None:
         raise UsageError("give a dataset and a model, or the folder of a training run")
     else:
         dataset = load(request.dataset, request.root)
         models = request.models or (DEFAULT_MODEL,)
-        found = list(_of_models(request, models, dataset, request.root, MOST_MISSING))
-    _refuse_twice(found)
-    _refuse_unlike(found)
+        found = list(_tasks_of_models(request, models, dataset, request.root, MOST_MISSING))
+    _check_distinct(found)
+    _check_same_data(found)
     return found
 
 
@@ -135,17 +128,17 @@ def clip_sets(dataset: Dataset, split: str | None, fold: str | None) -> list[tup
     return wanted
 
 
-def _of_models(
-    request: Request, models: Sequence[str], dataset: Dataset, root: Path | None, max_missing: float
-) -> Iterator[Subject]:
+def _tasks_of_models(
+    request: EvalRequest, models: Sequence[str], dataset: Dataset, root: Path | None, max_missing: float
+) -> Iterator[EvalTask]:
     most = max_missing if request.max_missing is None else request.max_missing
     for model in models:
         file = find_model(model, weights=request.backend == "torch", offline=request.offline)
         for splits in clip_sets(dataset, request.split, request.fold):
-            yield Subject(model_name(file), file, dataset, splits, most, root=root)
+            yield EvalTask(model_name(file), file, dataset, splits, most, root=root)
 
 
-def _of_run(request: Request, run: RunFolder, load: Load) -> list[Subject]:
+def _tasks_of_run(request: EvalRequest, run: RunFolder, load: Load) -> list[EvalTask]:
     """A run's model on what it was not trained on; other models or clips where the request says so."""
     run.check_trained()
     data = read_recipe(run.recipe).data
@@ -161,22 +154,22 @@ def _of_run(request: Request, run: RunFolder, load: Load) -> list[Subject]:
     if own_clips:
         request = replace(request, split=",".join(split_names(data, dataset)["test"]))
     models = request.models or (str(run.weights),)
-    found = list(_of_models(request, models, dataset, root, data.maximum_missing))
+    found = list(_tasks_of_models(request, models, dataset, root, data.maximum_missing))
     if request.models:
         return found
-    known = split_names(data, dataset)["train"] if _is_of(data, dataset, root) else ()
+    known = split_names(data, dataset)["train"] if _trained_on(data, dataset, root) else ()
     return [
         replace(
-            subject,
+            task,
             name=run.path.resolve().name,
             run=run if own else None,
-            trained=tuple(split for split in subject.splits if split in known),
+            trained=tuple(split for split in task.splits if split in known),
         )
-        for subject in found
+        for task in found
     ]
 
 
-def _is_of(data: Data, dataset: Dataset, root: Path | None) -> bool:
+def _trained_on(data: Data, dataset: Dataset, root: Path | None) -> bool:
     """Whether a run was trained on recordings of this dataset. ESC-10's are ESC-50's, in the same folds."""
     if not data.dataset or find_source(data.dataset).folder != find_source(dataset.name).folder:
         return False
@@ -185,23 +178,23 @@ def _is_of(data: Data, dataset: Dataset, root: Path | None) -> bool:
     )
 
 
-def _refuse_twice(found: Sequence[Subject]) -> None:
+def _check_distinct(found: Sequence[EvalTask]) -> None:
     """One model on the same clips again would count as a second seed."""
     seen = set()
-    for subject in found:
-        key = (subject.file.resolve(), subject.splits, subject.dataset.name, subject.dataset.root)
+    for task in found:
+        key = (task.file.resolve(), task.splits, task.dataset.name, task.dataset.root)
         if key in seen:
-            raise UsageError(f"{subject.file}: given twice: it would count as two seeds; give it once")
+            raise UsageError(f"{task.file}: given twice: it would count as two seeds; give it once")
         seen.add(key)
 
 
-def _refuse_unlike(found: Sequence[Subject]) -> None:
+def _check_same_data(found: Sequence[EvalTask]) -> None:
     """Numbers of different data have no mean."""
     first = found[0]
-    for subject in found[1:]:
-        if _kind(subject.dataset) != _kind(first.dataset):
+    for task in found[1:]:
+        if _kind(task.dataset) != _kind(first.dataset):
             raise UsageError(
-                f"{_described(first)} and {_described(subject)} are not of the same data, and have no mean: "
+                f"{_described(first)} and {_described(task)} are not of the same data, and have no mean: "
                 "test them one by one, or choose one dataset for all"
             )
 
@@ -211,12 +204,10 @@ def _kind(dataset: Dataset) -> tuple[object, ...]:
     return dataset.name, own, dataset.classes, dataset.multi_label
 
 
-def _described(subject: Subject) -> str:
-    dataset = subject.dataset
+def _described(task: EvalTask) -> str:
+    dataset = task.dataset
     labels = "several labels" if dataset.multi_label else "one label"
-    return (
-        f"{subject.name} ({dataset.name} in {dataset.root}: {len(dataset.classes)} classes, {labels} a clip)"
-    )
+    return f"{task.name} ({dataset.name} in {dataset.root}: {len(dataset.classes)} classes, {labels} a clip)"
 
 
 def _is_fold(split: str) -> bool:
