@@ -32,10 +32,10 @@ from diffres_cli import __version__
 from diffres_cli.audio import find_files
 from diffres_cli.batch.ledger import Ledger
 from diffres_cli.batch.plan import Task, plan
-from diffres_cli.batch.run import Order, Run, run
+from diffres_cli.batch.resumable import Resumable
+from diffres_cli.batch.run import Summary, local_engine, tag_all
 from diffres_cli.batch.work import Setup
 from diffres_cli.checkpoint.find import find_model
-from diffres_cli.cli.folder import engine
 from diffres_cli.cores import available_cores
 from diffres_cli.tagging.settings import Settings
 
@@ -232,18 +232,18 @@ def tree(folder: Path, most: int) -> str:
 
 def seconds_of(recordings: Path, out: Path) -> list[float]:
     """Seconds of CPU time to find, to plan, and to see that nothing is left to do."""
-    order = Order(Setup("audioset-small", Settings(), mirror=out, format="json").pinned())
-    fingerprint, marks, summary = order.fingerprint, [time.process_time()], Run()
+    results = Resumable(Setup("audioset-small", Settings(), mirror=out).pinned())
+    fingerprint, marks, summary = results.fingerprint, [time.process_time()], Summary()
     found = list(find_files([recordings], recursive=True))
     marks.append(time.process_time())
     items = plan(found, [str(recordings)])
     marks.append(time.process_time())
-    with Ledger(order.ledger) as ledger:
+    with Ledger(results.ledger_folder) as ledger:
         for task in items:
             assert isinstance(task, Task)
             ledger.add(task, fingerprint)
     looked = time.process_time()
-    run(order, items, engine(None), summary)
+    tag_all(items, local_engine(results.setup), results, summary)
     assert summary.skipped == len(items)
     return [marks[1] - marks[0], marks[2] - marks[1], time.process_time() - looked]
 

@@ -20,7 +20,7 @@ The map, in the order the data flows:
     tagging/        recordings -> windows -> predictions: labels, events, settings, the tagger
     outputs/        one writer per format: table, JSON (Lines), CSV, Parquet, Audacity, Raven, Praat, RTTM
     figure/         pictures: mel | importance | warp | merged mel, as PNG/SVG/PDF and in a terminal
-    batch/          folders at scale: plan, workers, ledger, run; a Ray cluster
+    batch/          folders at scale: one loop from a plan through an engine to results; a Ray cluster
     datasets/       labelled clips: official layouts read, archives fetched, waveforms at memory speed
     recipes/        what a training run is made of: TOML files, fields, rules
     nn/             the paper in torch (extra `train`): front ends, reductions, classifier, network, export

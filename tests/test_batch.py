@@ -13,7 +13,7 @@ from places import unprivileged
 from diffres_cli.audio import find_recordings, open_recording
 from diffres_cli.batch.ledger import Ledger
 from diffres_cli.batch.plan import Task, parse_shard, plan, shard_of
-from diffres_cli.batch.work import Setup, do
+from diffres_cli.batch.work import Setup, tag_task
 from diffres_cli.errors import AudioError, OutputError, UsageError
 from diffres_cli.tagging.settings import Settings
 from diffres_cli.tagging.tagger import load_tagger
@@ -196,7 +196,7 @@ def test_a_result_is_the_record(tmp_path, tagger):
     [path] = clips(tmp_path / "in", 1)
     (tmp_path / "out").mkdir()
     [task] = planned(path)
-    outcome = do(tagger, setup(tmp_path / "out"), task)
+    outcome = tag_task(setup(tmp_path / "out"), tagger, task)
     assert json.loads((tmp_path / "out" / "000.wav.json").read_bytes()) == list(outcome.records)
     assert outcome.records[0]["file"] == str(path)
 
@@ -204,16 +204,16 @@ def test_a_result_is_the_record(tmp_path, tagger):
 def test_a_result_that_has_no_place_costs_its_recording_only(tmp_path, tagger):
     path = write(tmp_path / ("n" * 247 + ".wav"), noise(0.5))  # with .json, one more than a name may have
     (tmp_path / "out").mkdir()
-    outcome = do(tagger, setup(tmp_path / "out"), planned(path)[0])
-    assert outcome.error.startswith(f"{path}: cannot write ")
-    assert "File name too long" in outcome.error
+    outcome = tag_task(setup(tmp_path / "out"), tagger, planned(path)[0])
+    assert outcome.failure.message.startswith(f"{path}: cannot write ")
+    assert "File name too long" in outcome.failure.message
     assert not list((tmp_path / "out").iterdir())
 
 
 def test_without_the_folder_of_results_there_is_no_going_on(tmp_path, tagger):
     [path] = clips(tmp_path / "in", 1)
     with pytest.raises(OutputError, match=r"the output folder .*out is gone"):
-        do(tagger, setup(tmp_path / "out"), planned(path)[0])
+        tag_task(setup(tmp_path / "out"), tagger, planned(path)[0])
     assert not (tmp_path / "out").exists()
 
 

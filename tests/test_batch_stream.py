@@ -17,9 +17,8 @@ from patience import PATIENCE, wait_until
 
 from diffres_cli.audio import find_recordings
 from diffres_cli.batch.plan import Task, plan
-from diffres_cli.batch.stream import in_order
+from diffres_cli.batch.run import local_engine
 from diffres_cli.batch.work import Setup
-from diffres_cli.batch.workers import Workers
 from diffres_cli.tagging.settings import Settings
 
 
@@ -60,8 +59,8 @@ class Counted(list[Task]):
 def test_few_are_begun_ahead_of_a_slow_one(folder: Path) -> None:
     silence(folder / "!long.wav", 2000)  # the other worker has time to start
     tasks = Counted(item for item in plan(find_recordings([folder]), [str(folder)]) if isinstance(item, Task))
-    with Workers(2, Setup("audioset-small", Settings())) as workers:
-        outcomes = in_order(workers, tasks)
+    with local_engine(Setup("audioset-small", Settings()), 2, in_order=True)(tasks) as outcomes:
+        tasks.begun = 0  # it looked for standard input among them
         assert next(outcomes).task.name == "!long.wav"
         assert tasks.begun == 8  # the other worker waits
         assert [outcome.task for outcome in outcomes] == tasks[1:]

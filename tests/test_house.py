@@ -61,8 +61,6 @@ SET_UP = ("_environment.py", "demo.py", "check.py", "check_install.py", "pin.py"
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 45
 
-# What the messages of these packages still call by flags; SettingError takes their place.
-NAME_FLAGS = {"batch"}
 OTHER_PROGRAMS = {"--force-reinstall", "--ntasks-per-node", "--porcelain"}
 
 # In pieces, so that this file keeps the rule it checks.
@@ -206,7 +204,7 @@ def test_rooms_are_small(path):
 def test_only_the_command_line_names_flags(path):
     named = {flag for text in texts(path) for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", text)}
     found = named - OTHER_PROGRAMS
-    assert not found or room_of(path) in NAME_FLAGS, f"{found}: raise a SettingError, or use plain words"
+    assert not found, f"{found}: raise a SettingError, or use plain words"
 
 
 def texts(path: Path) -> list[str]:

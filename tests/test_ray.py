@@ -23,7 +23,8 @@ from patience import PATIENCE
 
 from diffres_cli.audio import find_recordings
 from diffres_cli.batch.plan import plan
-from diffres_cli.batch.run import Order, Run, in_process, run
+from diffres_cli.batch.resumable import Resumable
+from diffres_cli.batch.run import Summary, local_engine, tag_all
 from diffres_cli.batch.work import Setup
 from diffres_cli.checkpoint.find import DEFAULT_MODEL
 from diffres_cli.tagging.settings import Settings
@@ -81,8 +82,8 @@ def _plain(value: object) -> object:
 def local(tmp_path: Path, *inputs: str | Path, **settings: object) -> list[tuple[object, ...]]:
     """What the local engine makes of it."""
     setup = Setup(DEFAULT_MODEL, Settings(**settings)).pinned()
-    order = Order(setup, tmp_path / "local.parquet", "parquet", force=True)
-    run(order, plan(find_recordings(inputs), list(map(str, inputs))), in_process, Run())
+    results = Resumable(setup, tmp_path / "local.parquet", "parquet", force=True)
+    tag_all(plan(find_recordings(inputs), list(map(str, inputs))), local_engine(setup, 1), results, Summary())
     return table(tmp_path / "local.parquet")
 
 
@@ -138,7 +139,11 @@ def test_the_results_are_those_of_the_local_engine_and_bad_files_cost_only_thems
     assert table(tmp_path / "out") == local(tmp_path, *inputs, embeddings=True, window=2.0)
 
     other = tag(*inputs, *how, "--fps", "25")
-    assert (other.code, "other settings" in other.complaint, "--force" in other.complaint) == (2, True, True)
+    assert (other.code, "other settings" in other.complaint, "use force" in other.complaint) == (
+        2,
+        True,
+        True,
+    )
 
 
 def test_a_worker_killed_costs_nothing(tmp_path, tag):

@@ -1,204 +1,160 @@
-"""The whole job: plan, ledger, engine, output. What was killed goes on where it stopped."""
+"""The one loop: planned recordings -> an engine that tags them -> results; and what it came to."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
+from traceback import format_exception
+from typing import Any, Protocol
 
 from diffres_cli.audio import printable
-from diffres_cli.batch.fingerprint import fingerprint
-from diffres_cli.batch.job import SOME_FAILED, Summary
-from diffres_cli.batch.ledger import Ledger
-from diffres_cli.batch.plan import STDIN, Task, shard_of
-from diffres_cli.batch.work import Outcome, Setup, do
+from diffres_cli.batch.plan import STDIN, Task
+from diffres_cli.batch.work import Failure, Outcome, Setup, tag_task
+from diffres_cli.cores import available_cores
 from diffres_cli.errors import AudioError
-from diffres_cli.files import make_folder, remove_abandoned
-from diffres_cli.outputs import find_format, make_writer
-from diffres_cli.outputs.sink import open_sink
+from diffres_cli.tagging.prediction import Prediction
 
-Engine = Callable[[Setup, Iterable[Task]], Iterator[Outcome]]
+ALL_DONE, SOME_FAILED, NOTHING_SUCCEEDED = 0, 1, 3
+_WORTH_A_WORKER = 16  # recordings: starting a process takes as long as tagging about this many
 
-
-@dataclass(frozen=True)
-class Order:
-    """What is asked for.
-
-    Attributes:
-        setup: what each worker does; its `mirror` is the folder of results, if any.
-        combined: one file of all results, if any. combined_format: of that file.
-        shard: which part to tag, as `parse_shard` gives it. force: redo what is done.
-    """
-
-    setup: Setup
-    combined: Path | None = None
-    combined_format: str = "jsonl"
-    shard: tuple[int, int] = (0, 1)
-    force: bool = False
-
-    @property
-    def ledger(self) -> Path:
-        """Where what is done is kept: in the folder of results, or beside the one file."""
-        if self.setup.mirror is not None:
-            return self.setup.mirror / ".diffres"
-        assert self.combined is not None
-        return self.combined.with_name(self.combined.name + ".diffres")
-
-    @property
-    def suffix(self) -> str:
-        """What a result's name adds to its recording's."""
-        return find_format(self.setup.format).suffix
-
-    @property
-    def fingerprint(self) -> str:
-        """Of everything that could change a result on this machine."""
-        return fingerprint(self.setup, records=self.combined is not None)
+Engine = Callable[[list[Task]], AbstractContextManager[Iterator[Outcome]]]
+"""Starts to tag, and stops when the block is left. Outcomes come in any order that its results allow."""
 
 
 @dataclass
-class Run(Summary):
-    """A summary that also counts recordings `skipped` because they were done, and done again because
-    settings `changed`."""
+class Summary:
+    """How a run went.
 
+    Attributes:
+        done: recordings with a result. skipped: those that had one before. changed: those tagged again
+            because settings or versions changed. warnings: (the name of its recording, text).
+        drawable: the last prediction that was kept to be drawn.
+    """
+
+    done: int = 0
     skipped: int = 0
     changed: int = 0
-    _failed: dict[str, str] = field(default_factory=dict)  # by a recording's name, as are:
-    _odd: dict[str, list[str]] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+    drawable: Prediction | None = None
+
+    def __str__(self) -> str:
+        skipped = f", {self.skipped} done before" if self.skipped else ""
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        return f"{self.done} tagged{skipped}{failed}"
 
     @property
     def exit_code(self) -> int:
         """0 all done, now or before, 1 some inputs failed, 3 nothing succeeded."""
-        return SOME_FAILED if self.failures and self.skipped else super().exit_code
+        if not self.failures:
+            return ALL_DONE
+        return SOME_FAILED if self.done or self.skipped else NOTHING_SUCCEEDED
 
-    def note(self, outcome: Outcome) -> bool:
-        """Count an outcome; whether it has a result."""
-        name = printable(outcome.task.path)
-        if outcome.error is not None or not outcome.records:
-            self._failed[outcome.task.name] = outcome.error or f"{name}: no result"
-            self.failures.append(self._failed[outcome.task.name])
-            return False
+    def add(self, outcome: Outcome) -> None:
+        """Count an outcome."""
+        if outcome.failure is not None:
+            self.failures.append(outcome.failure)
+            return
         self.done += 1
-        self.warnings += [text for text in outcome.warnings if text not in self.warnings]
-        odd = [f"{name}: {text}" for text in outcome.records[0].get("warnings", ())]
-        if odd:
-            self._odd[outcome.task.name] = odd
-            self.warnings += odd
-        return True
+        self.drawable = outcome.drawable
+        file, name = printable(outcome.task.path), outcome.task.name
+        found = [("", text) for text in outcome.warnings]
+        found += [(name, f"{file}: {text}") for text in outcome.records[0].get("warnings", ())]
+        self.warnings += [each for each in found if each[0] or each not in self.warnings]
 
-    def put_in_order(self, items: Iterable[Task | AudioError]) -> None:
-        """Failures and warnings of recordings as those are listed: workers are done in any order."""
-        failures, odd = list[str](), list[str]()
-        for item in items:
-            if isinstance(item, AudioError):
-                failures.append(str(item))
-            elif item.name in self._failed:
-                failures.append(self._failed[item.name])
-            else:
-                odd += self._odd.get(item.name, ())
-        told = set(odd)
-        of_all = [text for text in self.warnings if text not in told]
-        self.failures, self.warnings = failures, of_all + odd
+    def sort(self, items: Sequence[Task | AudioError]) -> None:
+        """Put failures and warnings in the order of the listing: workers are done in any order."""
+        named = [item.name if isinstance(item, Task) else str(item) for item in items]
+        place = {name: number for number, name in enumerate(named)}
+        self.failures.sort(key=lambda failure: place[failure.name])
+        self.warnings.sort(key=lambda warning: place.get(warning[0], -1))
 
 
-def run(
-    order: Order,
-    items: Iterable[Task | AudioError],
+class Results(Protocol):
+    """Where outcomes go, while it is open."""
+
+    def remaining(self, tasks: list[Task], summary: Summary) -> list[Task]:
+        """The tasks to do; those that are done already are counted in the summary."""
+
+    def add(self, outcome: Outcome) -> None:
+        """A recording that was tagged."""
+
+    def finish(self) -> None:
+        """All are done."""
+
+
+def tag_all(
+    items: Sequence[Task | AudioError],
     engine: Engine,
-    summary: Run,
-    *,
-    on_start: Callable[[int], None] | None = None,
-    on_outcome: Callable[[Outcome], None] | None = None,
+    opening: AbstractContextManager[Results],
+    summary: Summary,
 ) -> None:
-    """Tag what is not done yet, note each recording as it is done, and write the combined file at the end.
-
-    The combined file holds whatever is done of all `items`, by this run, earlier ones or other shards.
+    """Tag what is not done yet. One bad recording never costs the good ones.
 
     Args:
-        items: as `plan` gives them; every shard reports what came to nothing. engine: what runs the tasks.
+        items: as `plan` gives them, with an error for each input that comes to nothing.
+        opening: opens the results, and closes them, whatever happens.
         summary: filled in as the run goes, so that it is true when the run is interrupted, too.
-        on_start: told, before anything is tagged, how many recordings remain.
-        on_outcome: told of each recording that was tagged or failed.
 
     Raises:
-        OutputError: results can no longer be written. ModelError: the model cannot be loaded or run.
+        UsageError: settings out of range. OutputError: results can no longer be written.
+        ModelError: the model cannot be loaded or run. DependencyError: the decoder is not installed.
     """
     tasks = [item for item in items if isinstance(item, Task)]
-    summary.failures += [str(item) for item in items if isinstance(item, AudioError)]
-    fingerprint = order.fingerprint
-    if order.setup.mirror is not None:
-        make_folder(order.setup.mirror)
-    number, count = order.shard
-    mine = tasks if count == 1 else [task for task in tasks if shard_of(task.name, count) == number]
-    with Ledger(order.ledger) as ledger:
-        remove_abandoned(_folders(order, mine))
-        todo = mine if order.force else list(_todo(order, ledger, mine, fingerprint, summary))
-        if on_start:
-            on_start(len(todo))
-        try:
-            for outcome in engine(order.setup, todo):
-                if summary.note(outcome):
-                    kept = outcome.records if order.combined is not None else None
-                    ledger.add(outcome.task, fingerprint, kept)
-                if on_outcome:
-                    on_outcome(outcome)
-        finally:
-            summary.put_in_order(items)
-        if order.combined is not None and summary.done + summary.skipped:
-            ledger.read()  # what other runs did meanwhile
-            _combine(order, order.combined, ledger, tasks, fingerprint)
-
-
-def in_process(setup: Setup, tasks: Iterable[Task]) -> Iterator[Outcome]:
-    """The engine for a few recordings: this process, one after the other."""
-    tagger = setup.load()
-    for task in tasks:
-        yield do(tagger, setup, task)
-
-
-def _todo(order: Order, ledger: Ledger, tasks: list[Task], fingerprint: str, summary: Run) -> Iterator[Task]:
-    """The tasks that are not done; what is, and what no longer is, is counted."""
-    mirror, suffix = order.setup.mirror, order.suffix
-    folder = None if mirror is None else os.path.join(mirror, "")  # noqa: PTH118
-    for task in tasks:
-        entry = ledger.entries.get(task.name)
-        if entry is None or task.path == STDIN:
-            yield task
-        elif not entry.covers(task, fingerprint):
-            summary.changed += entry.covers(task, entry.fingerprint)
-            yield task
-        elif folder is not None and not _holds(folder + task.name + suffix):
-            yield task
-        else:
-            summary.skipped += 1
-
-
-def _holds(result: str) -> bool:
-    """Whether there is a result with something in it: a power cut may leave a file without its content."""
+    for error in items:
+        if isinstance(error, AudioError):
+            summary.failures.append(Failure(str(error), str(error), "".join(format_exception(error))))
     try:
-        return os.stat(result).st_size > 0  # noqa: PTH116 (100,000 of these count)
-    except OSError:
-        return False
+        with opening as results:
+            todo = results.remaining(tasks, summary)
+            with engine(todo) as outcomes:
+                for outcome in outcomes:
+                    summary.add(outcome)
+                    if outcome.failure is None:
+                        results.add(outcome)
+            results.finish()
+    finally:
+        summary.sort(items)
 
 
-def _folders(order: Order, tasks: list[Task]) -> Iterator[Path]:
-    """All that results are written to."""
-    if order.combined is not None:
-        yield order.combined.parent
-    if order.setup.mirror is not None:
-        names = {os.path.dirname(task.name) for task in tasks}  # noqa: PTH120 (100,000 of these count)
-        yield from (order.setup.mirror / name for name in names)
+def local_engine(
+    setup: Setup,
+    jobs: int | None = None,
+    *,
+    in_order: bool = False,
+    on_window: Callable[[str, float, float | None], None] | None = None,
+) -> Engine:
+    """An engine of this machine: this process, or several.
+
+    Args:
+        jobs: processes; None: by cores, one alone for a few recordings. Standard input, which workers do
+            not have, is for one alone too.
+        in_order: outcomes come in the order of the tasks. on_window: see `tag_task`; of one process.
+    """
+
+    @contextmanager
+    def start(tasks: list[Task]) -> Iterator[Iterator[Outcome]]:
+        if not tasks:
+            yield iter(())
+            return
+        count = min(jobs or min(available_cores(), len(tasks) // _WORTH_A_WORKER), len(tasks))
+        if count <= 1 or any(task.path == STDIN for task in tasks):
+            tagger = setup.load()
+            yield (tag_task(setup, tagger, task, on_window=on_window) for task in tasks)
+            return
+        from diffres_cli.tagging.many import tagging_pool  # multiprocessing takes time to load
+
+        with tagging_pool(count, setup.load, partial(tag_task, setup), lambda each: each.overdue) as pool:
+            run = pool.run_in_order if in_order else pool.run
+            yield (_outcome(task, result) for task, result in run(tasks))
+
+    return start
 
 
-def _combine(order: Order, path: Path, ledger: Ledger, tasks: list[Task], fingerprint: str) -> None:
-    """One file of all results, in the order of the listing, whole or not at all."""
-    writer = make_writer(order.combined_format)
-    with open_sink(path) as sink:
-        sink.write(writer.format_header())
-        for task in tasks:
-            entry = ledger.entries.get(task.name)
-            if entry is not None and entry.covers(task, fingerprint):
-                for record in ledger.records(task.name):
-                    for piece in writer.format_record(record):
-                        sink.write(piece)
-        sink.write(writer.format_footer())
+def _outcome(task: Task, result: Any) -> Outcome:
+    if isinstance(result, Outcome):
+        return result
+    message = f"{printable(task.path)}: the worker tagging it died twice ({result.reason})"
+    return Outcome(task, failure=Failure(task.name, message))

@@ -1,71 +1,66 @@
-"""Many recordings through several processes, written as they come and in the order of the listing."""
+"""Results as they come, on standard output or in one file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from diffres_cli.batch.plan import Task
-from diffres_cli.batch.run import Run
+from diffres_cli.batch.run import Summary
 from diffres_cli.batch.work import Outcome
-from diffres_cli.batch.workers import Workers
-from diffres_cli.errors import AudioError
-from diffres_cli.outputs.sink import Sink
-from diffres_cli.outputs.writer import Writer
-
-_AHEAD = 4  # recordings a worker that are begun or done, and wait for one before them to be written
+from diffres_cli.outputs import make_writer
+from diffres_cli.outputs.sink import Sink, open_sink
 
 
-def tag_in_order(
-    workers: Workers,
-    items: Sequence[Task | AudioError],
-    writer: Writer,
-    sink: Sink,
-    on_outcome: Callable[[Outcome], None] | None = None,
-) -> Run:
-    """What `job.tag_all` does, in several processes.
+class Stream:
+    """Records through a writer, in the order in which they come."""
+
+    def __init__(self, sink: Sink, format_: str) -> None:
+        self._sink, self._writer = sink, make_writer(format_)
+        self._header = self._writer.format_header()  # written with the first result: none of it without
+        self.is_empty = True
+
+    def remaining(self, tasks: list[Task], summary: Summary) -> list[Task]:
+        """All of them: a stream cannot be resumed."""
+        return tasks
+
+    def add(self, outcome: Outcome) -> None:
+        """Write the records of a recording."""
+        self.is_empty = False
+        self._write_header()
+        for record in outcome.records:
+            for piece in self._writer.format_record(record):
+                self._sink.write(piece)
+
+    def finish(self) -> None:
+        """Write the end of the format."""
+        self._write_header()
+        self._sink.write(self._writer.format_footer())
+
+    def _write_header(self) -> None:
+        self._sink.write(self._header)
+        self._header = ""
+
+
+class _NoResultError(Exception):
+    """Raised so that a file without results does not replace what stood there."""
+
+
+@contextmanager
+def open_stream(
+    output: Path | None, format_: str, before: Callable[[], None] | None = None
+) -> Iterator[Stream]:
+    """Results in a file, which appears at the end if it holds any, or on standard output.
 
     Args:
-        items: as `plan` gives them; standard input, which workers do not have, is not among them.
-        on_outcome: told of each recording that was tagged or failed.
+        before: see `open_sink`.
 
     Raises:
-        UsageError: settings out of range. OutputError: results can no longer be written.
-        ModelError: the model cannot be loaded or run.
+        OutputError: the file cannot be written. DependencyError: the format needs a package.
     """
-    summary = Run()
-    outcomes = in_order(workers, [item for item in items if isinstance(item, Task)])
-    sink.write(writer.format_header())
-    for item in items:
-        if isinstance(item, AudioError):
-            summary.failures.append(str(item))
-            continue
-        outcome = next(outcomes)
-        if summary.note(outcome):
-            for record in outcome.records:
-                for piece in writer.format_record(record):
-                    sink.write(piece)
-        if on_outcome:
-            on_outcome(outcome)
-    sink.write(writer.format_footer())
-    return summary
-
-
-def in_order(workers: Workers, tasks: Sequence[Task]) -> Iterator[Outcome]:
-    """The outcome of each task, in their order. Few are begun ahead of a slow one: memory is bounded."""
-    begun = given = 0
-    waiting: dict[Task, Outcome] = {}
-
-    def source() -> Iterator[Task]:
-        nonlocal begun
-        for task in tasks:
-            begun += 1
-            yield task
-
-    def may_start() -> bool:
-        return begun - given < _AHEAD * workers.count
-
-    for outcome in workers.run(source(), may_start):
-        waiting[outcome.task] = outcome
-        while given < len(tasks) and tasks[given] in waiting:
-            given += 1
-            yield waiting.pop(tasks[given - 1])
+    with suppress(_NoResultError), open_sink(output, before) as sink:
+        stream = Stream(sink, format_)
+        yield stream
+        if output is not None and stream.is_empty:
+            raise _NoResultError

@@ -6,12 +6,20 @@ import errno
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from traceback import format_exception
+from typing import NamedTuple
 
 from diffres_cli.audio import Recording, open_recording, printable
-from diffres_cli.batch.job import explain
 from diffres_cli.batch.plan import Task
 from diffres_cli.checkpoint.find import find_model
-from diffres_cli.errors import AudioError, DependencyError, OutputError, OverdueError, UsageError
+from diffres_cli.errors import (
+    AudioError,
+    DependencyError,
+    DiffresError,
+    OutputError,
+    OverdueError,
+    UsageError,
+)
 from diffres_cli.files import make_folder, write_atomically
 from diffres_cli.outputs import find_format, make_writer
 from diffres_cli.tagging.prediction import Prediction
@@ -20,6 +28,7 @@ from diffres_cli.tagging.settings import Settings
 from diffres_cli.tagging.tagger import Tagger, load_tagger
 from diffres_cli.timeouts import DEFAULT_TIMEOUT, run_with_timeout
 
+LONGEST_DRAWN = 600.0  # seconds: 128 mel bins at 100 fps take 50 kB a second
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # full or broken for all
 
 
@@ -29,8 +38,9 @@ class Setup:
 
     Attributes:
         model, backend, device, offline: as `load_tagger` takes them. settings: how to tag.
-        mirror: the folder each result is written to, or None. format: of those results.
         timeout: seconds without progress after which a recording is given up; 0: never.
+        mirror: the folder each result is written to, or None. format: of those results.
+        spectrogram: keep the spectrogram of a short recording, to draw it.
     """
 
     model: str
@@ -38,9 +48,10 @@ class Setup:
     backend: str = "onnx"
     device: str = "auto"
     offline: bool = False
-    mirror: Path | None = None
-    format: str = "jsonl"
     timeout: float = DEFAULT_TIMEOUT
+    mirror: Path | None = None
+    format: str = "json"
+    spectrogram: bool = False
 
     def pinned(self) -> Setup:
         """The same with the model's file in place of its name, so that every worker, also one started late,
@@ -57,28 +68,50 @@ class Setup:
         return load_tagger(self.model, backend=self.backend, device=self.device, offline=self.offline)
 
 
+class Failure(NamedTuple):
+    """Why a recording has no result.
+
+    Attributes:
+        name: the task's; the message, for an input that comes to none. message: one line.
+        trace: where it was raised, for developers.
+    """
+
+    name: str
+    message: str
+    trace: str = ""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task: a record, one for each channel where that was asked for, or why there is none.
+    """What became of a task: a record, one for each channel where that was asked for, or a failure.
 
-    `warnings` are the tagger's, the same with every task. `overdue`: it was given up, and what it did may
-    still go on.
+    Attributes:
+        warnings: the tagger's, the same with every task.
+        overdue: it was given up, and what it did may still go on.
+        drawable: a prediction with its spectrogram, where the setup asks for one.
     """
 
     task: Task
     records: tuple[Record, ...] = ()
-    error: str | None = None
+    failure: Failure | None = None
     warnings: tuple[str, ...] = ()
     overdue: bool = False
+    drawable: Prediction | None = None
 
 
-def do(
-    tagger: Tagger, setup: Setup, task: Task, open_: Callable[[str], Recording] = open_recording
+def tag_task(
+    setup: Setup,
+    tagger: Tagger,
+    task: Task,
+    *,
+    open_: Callable[[str], Recording] = open_recording,
+    on_window: Callable[[str, float, float | None], None] | None = None,
 ) -> Outcome:
     """Tag one recording and, in a mirrored tree, write its result.
 
     Args:
         open_: how to open what the task's path names.
+        on_window: called with the path, the seconds done, and of how many; None where the header is silent.
 
     Raises:
         UsageError: settings out of range. OutputError: the result cannot be written.
@@ -87,64 +120,92 @@ def do(
 
     def tag() -> list[Prediction]:
         with open_(task.path) as recording:
-            return tagger.tag_channels(recording, setup.settings)
+            total = None if recording.frames is None else recording.frames / recording.sample_rate
+            on_end = (lambda seconds: on_window(task.path, seconds, total)) if on_window else None
+            keep = setup.spectrogram and is_drawable(recording)
+            return tagger.tag_channels(recording, setup.settings, spectrogram=keep, on_window=on_end)
 
     try:
         predictions = run_with_timeout(tag, setup.timeout)
-        _refuse_changed(task)
+        _check_unchanged(task)
     except (UsageError, DependencyError):
         raise
-    except Exception as error:  # whatever a decoder thinks of
-        overdue = isinstance(error, OverdueError)
-        return Outcome(task, error=explain(error, Path(task.path)), overdue=overdue)
+    except Exception as error:  # whatever a decoder raises
+        return failed(task, error)
     records = tuple(each.to_dict() for each in predictions)
     if setup.mirror is not None:
         try:
-            _write(mirrored(setup.mirror, task, setup.format), records, setup)
+            _write_result(setup.mirror, task, setup.format, records)
         except OutputError as error:
-            _refuse_gone(setup.mirror)
+            _check_mirror(setup.mirror)
             if _is_full(error):
                 raise
-            return Outcome(task, error=f"{printable(task.path)}: {error}")
-    return Outcome(task, records, warnings=tagger.warnings)
+            return failed(task, error)
+    drawable = predictions[0] if setup.spectrogram else None
+    return Outcome(task, records, warnings=tagger.warnings, drawable=drawable)
 
 
-def mirrored(folder: Path, task: Task, format_: str) -> Path:
+def is_drawable(recording: Recording) -> bool:
+    """Whether a recording is known to be short enough to hold its spectrogram in memory."""
+    return recording.frames is not None and recording.frames <= LONGEST_DRAWN * recording.sample_rate
+
+
+def failed(task: Task, error: Exception) -> Outcome:
+    """The outcome of a task that raised an error."""
+    trace = "".join(format_exception(error))
+    failure = Failure(task.name, explain_failure(error, task.path), trace)
+    return Outcome(task, failure=failure, overdue=isinstance(error, OverdueError))
+
+
+def explain_failure(error: Exception, path: str) -> str:
+    """One line for a recording that could not be tagged."""
+    if isinstance(error, AudioError):
+        return str(error)
+    name = printable(path)
+    if isinstance(error, MemoryError):
+        return f"{name}: out of memory: try a shorter window"
+    if isinstance(error, OverdueError):
+        return f"{name}: {error} (a longer timeout allows more)"
+    if isinstance(error, DiffresError):
+        return f"{name}: {error}"
+    return f"{name}: unexpected {type(error).__name__}: {error} (the debug option shows where)"
+
+
+def mirrored_path(folder: Path, task: Task, format_: str) -> Path:
     """Where a task's result goes below `folder`: the whole name and the format's suffix.
 
-    >>> mirrored(Path("out"), Task("in/day 1/a.wav", "day 1/a.wav"), "csv").as_posix()
+    >>> mirrored_path(Path("out"), Task("in/day 1/a.wav", "day 1/a.wav"), "csv").as_posix()
     'out/day 1/a.wav.csv'
     """
     return folder / (task.name + find_format(format_).suffix)
 
 
-def _refuse_changed(task: Task) -> None:
+def _check_unchanged(task: Task) -> None:
     """A file that grew or was replaced meanwhile may have been read half old, half new."""
     if not task.modified:
         return
+    name = printable(task.path)
     try:
         now = Path(task.path).stat()
     except OSError as error:
-        raise AudioError(
-            f"{printable(task.path)}: it went away while it was read ({error.strerror})"
-        ) from error
+        raise AudioError(f"{name}: it went away while it was read ({error.strerror})") from error
     if (now.st_size, now.st_mtime_ns) != (task.size, task.modified):
-        raise AudioError(f"{printable(task.path)}: changed since this run began: run again to tag it")
+        raise AudioError(f"{name}: changed since this run began: run again to tag it")
+
+
+def _write_result(mirror: Path, task: Task, format_: str, records: tuple[Record, ...]) -> None:
+    _check_mirror(mirror)
+    path = mirrored_path(mirror, task, format_)
+    make_folder(path.parent)
+    write_atomically(path, b"".join(make_writer(format_).format_file(records)), durable=False)
+
+
+def _check_mirror(mirror: Path) -> None:
+    if not mirror.is_dir():
+        raise OutputError(f"the output folder {mirror} is gone: bring it back and run the same command again")
 
 
 def _is_full(error: OutputError) -> bool:
     """Whether no other result could be written either; a name too long, say, is one recording's matter."""
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno in _DISK
-
-
-def _refuse_gone(mirror: Path) -> None:
-    if not mirror.is_dir():
-        raise OutputError(f"the output folder {mirror} is gone: bring it back and run the same command again")
-
-
-def _write(path: Path, records: tuple[Record, ...], setup: Setup) -> None:
-    assert setup.mirror is not None
-    _refuse_gone(setup.mirror)
-    make_folder(path.parent)
-    write_atomically(path, b"".join(make_writer(setup.format).format_file(records)), durable=False)

@@ -7,18 +7,18 @@ import re
 import sys
 from pathlib import Path
 
-from diffres_cli.errors import AudioError, UsageError
+from diffres_cli.errors import AudioError, SettingError, UsageError
 
 _BINARY = re.compile(r"[\x00-\x08\x0e-\x1f]")
 
 
-def find(
-    inputs: list[str], files_from: str | None, recursive: bool, anywhere: bool = False
+def find_inputs(
+    inputs: list[str], files_from: str | None, recursive: bool, *, urls: bool = False
 ) -> list[str | AudioError]:
     """The recordings that arguments and list name, and an error for each that comes to nothing.
 
     Args:
-        anywhere: by URL too.
+        urls: whether inputs may be URLs.
 
     Raises:
         UsageError: nothing is named, or standard input is named twice.
@@ -29,43 +29,51 @@ def find(
         raise UsageError("nothing to tag: name files, folders or patterns, or - for standard input")
     if files_from == "-" and "-" in inputs:
         raise UsageError("standard input cannot be both the audio (-) and the list (--files-from -)")
-    listed = _listed(files_from) if files_from is not None else []
-    if anywhere:
+    listed = _read_list(files_from) if files_from is not None else []
+    if urls:
         from diffres_cli.batch.ray.remote import find_anywhere as find_files
     if listed or files_from is None:
         return list(find_files([*inputs, *listed], recursive))
     return [*find_files(inputs, recursive), AudioError(f"--files-from {files_from}: the list is empty")]
 
 
-def _listed(files_from: str) -> list[str]:
+def _read_list(files_from: str) -> list[str]:
     from diffres_cli.audio import MEDIA_EXTENSIONS, paths_from
 
     if Path(files_from).suffix.lower() in MEDIA_EXTENSIONS:
-        raise UsageError(f"--files-from {files_from}: a recording, not a list; name it without --files-from")
+        problem = "a recording, not a list; name it without --files-from"
+        raise SettingError("files_from", files_from, problem)
     if files_from == "-" and sys.stdin is None:
-        raise UsageError("--files-from -: standard input is closed; send the list through a pipe")
+        raise SettingError("files_from", "-", "standard input is closed; send the list through a pipe")
     listed = paths_from(files_from)
     odd = next((path for path in listed if _BINARY.search(path) and not os.path.lexists(path)), None)
     if odd is not None:
-        raise UsageError(f"--files-from {files_from}: not a list of paths, one a line: {odd[:40]!r} is none")
+        problem = f"not a list of paths, one a line: {odd[:40]!r} is none"
+        raise SettingError("files_from", files_from, problem)
     return listed
 
 
-def refuse_overwriting(found: list[str | AudioError], output: Path | None, option: str = "--output") -> None:
-    """Results never replace the recordings they describe.
-
-    Args:
-        option: which one named `output`.
+def check_not_input(found: list[str | AudioError], path: Path | None, setting: str) -> None:
+    """Check that results do not replace one of the recordings they describe.
 
     Raises:
-        UsageError: `output` is one of them.
+        SettingError: `path` is one of them, of the `setting` that names it.
     """
-    status = None if output is None else _status(output)
+    status = None if path is None else _status(path)
     if status is None:
         return
-    there = (_status(item) for item in found if isinstance(item, str))
-    if any(each is not None and os.path.samestat(each, status) for each in there):
-        raise UsageError(f"{option} {output}: this is one of the recordings; choose another file")
+    others = (_status(item) for item in found if isinstance(item, str))
+    if any(other is not None and os.path.samestat(other, status) for other in others):
+        raise SettingError(setting, path, "this is one of the recordings; choose another file")
+
+
+def is_folder(output: Path | None) -> bool:
+    """Whether -o names a folder of results: it is one, ends like one, or has no suffix to be a file's."""
+    if output is None:
+        return False
+    if os.path.exists(output):  # noqa: PTH110 (says no, where Path raises)
+        return output.is_dir()
+    return str(output).endswith(os.sep) or not output.suffix
 
 
 def _status(path: str | Path) -> os.stat_result | None:

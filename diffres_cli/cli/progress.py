@@ -49,6 +49,7 @@ class ProgressBar:
             self._live = None
 
     def __enter__(self: _Bar) -> _Bar:
+        self._began = time.monotonic()
         return self
 
     def __exit__(
@@ -70,7 +71,8 @@ class RecordingsBar(ProgressBar):
     def count(self, path: str, duration: float) -> None:
         """One more recording is done, of `duration` seconds."""
         self._done += 1
-        self._draw(path, duration, duration, 0.0)
+        if self._done < self.total:
+            self._draw(path, duration, duration, 0.0)
 
     def _draw(self, path: str, seconds: float, duration: float | None, share: float) -> None:
         where = f"{printable(os.path.basename(path))[-40:]}  {clock(seconds)}"  # noqa: PTH119 (called often)

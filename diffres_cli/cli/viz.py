@@ -122,7 +122,7 @@ def _tag_at(tagger: Tagger, input_: str, chosen: list[Settings], timeout: float)
         AudioError: it cannot be read, or was given up.
     """
     from diffres_cli.audio.sources import open_stdin
-    from diffres_cli.batch.job import explain
+    from diffres_cli.batch.work import explain_failure
 
     source = cast(BinaryIO, open_stdin().stream) if input_ == "-" else input_
     with nullcontext() if isinstance(source, str) else source:
@@ -132,13 +132,13 @@ def _tag_at(tagger: Tagger, input_: str, chosen: list[Settings], timeout: float)
                 for settings in chosen
             ]
         except OverdueError as error:
-            raise AudioError(explain(error, Path(input_))) from error
+            raise AudioError(explain_failure(error, input_)) from error
     return [prediction for channel in zip(*rates, strict=True) for prediction in channel]
 
 
 def _tag(tagger: Tagger, source: str | BinaryIO, settings: Settings, rates: int) -> list[Prediction]:
     from diffres_cli.audio import open_recording
-    from diffres_cli.batch.job import LONGEST_DRAWN
+    from diffres_cli.batch.work import LONGEST_DRAWN
 
     if not isinstance(source, str):
         source.seek(0)
@@ -159,7 +159,7 @@ def _tag(tagger: Tagger, source: str | BinaryIO, settings: Settings, rates: int)
 
 
 def _too_long(recording: Recording, seconds: str) -> UsageError:
-    from diffres_cli.batch.job import LONGEST_DRAWN
+    from diffres_cli.batch.work import LONGEST_DRAWN
 
     most = f"at most {LONGEST_DRAWN:.0f} s fit a picture: choose a part with --start and --duration"
     return UsageError(f"{printable(recording.name)}: {seconds} to draw, {most}")

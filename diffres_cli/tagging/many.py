@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from diffres_cli.errors import AudioError, DependencyError, DiffresError
+from diffres_cli.errors import AudioError, DependencyError, DiffresError, ModelError
 from diffres_cli.imports import required
 from diffres_cli.pool import Died, Report, WorkerPool
 from diffres_cli.tagging.prediction import Prediction
@@ -16,8 +16,24 @@ from diffres_cli.text import printable
 if TYPE_CHECKING:
     from diffres_cli.tagging.tagger import Tagger
 
+T = TypeVar("T")
+R = TypeVar("R")
 Result = Prediction | DiffresError
-_Tag = Callable[["Tagger", str | Path], Prediction]
+
+
+def tagging_pool(
+    count: int,
+    load: Callable[[], Tagger],
+    tag: Callable[[Tagger, T], R],
+    is_stuck: Callable[[R], bool] = lambda result: False,
+) -> WorkerPool[T, R]:
+    """Worker processes with a tagger each.
+
+    Args:
+        load: makes the tagger of a process. tag: what each task is done with; both are pickled.
+        is_stuck: whether a worker is to be replaced after this result.
+    """
+    return WorkerPool(count, _prepare, (load, tag), is_stuck=is_stuck)
 
 
 def tag_each(tag: Callable[[str | Path], Prediction], paths: Iterable[str | Path]) -> Iterator[Result]:
@@ -38,17 +54,17 @@ def tag_each(tag: Callable[[str | Path], Prediction], paths: Iterable[str | Path
 
 
 def tag_in_processes(
-    count: int, load: Callable[[], Tagger], tag: _Tag, paths: Iterable[str | Path]
+    count: int,
+    load: Callable[[], Tagger],
+    tag: Callable[[Tagger, str | Path], Prediction],
+    paths: Iterable[str | Path],
 ) -> Iterator[Result]:
     """The same in `count` processes. One that dies is replaced, and its recording tried once more.
-
-    Args:
-        load: makes the tagger of a process.
 
     Raises:
         DiffresError: the model does not load, or processes die whatever they are given.
     """
-    with WorkerPool(count, _prepare, (load, tag)) as pool:
+    with tagging_pool(count, load, partial(_tag_path, tag)) as pool:
         for (_, path), result in pool.run_in_order(enumerate(paths)):
             if isinstance(result, Died):
                 yield AudioError(f"{printable(str(path))}: the process tagging it died ({result.reason})")
@@ -56,10 +72,21 @@ def tag_in_processes(
                 yield result[0]
 
 
-def _prepare(
-    load: Callable[[], Tagger], tag: _Tag
-) -> Callable[[tuple[int, str | Path], Report], tuple[Result]]:
+def _tag_path(
+    tag: Callable[[Tagger, str | Path], Prediction], tagger: Tagger, task: tuple[int, str | Path]
+) -> tuple[Result]:
+    """In a tuple: an error by itself would end the pool."""
+    return (next(tag_each(partial(tag, tagger), [task[1]])),)
+
+
+def _prepare(load: Callable[[], Tagger], tag: Callable[[Tagger, T], R]) -> Callable[[T, Report], R]:
     with required():
-        tagger = load()
-    # In a tuple: an error by itself would end the pool.
-    return lambda task, _: (next(tag_each(partial(tag, tagger), [task[1]])),)
+        tagger = _with_memory(load)
+    return lambda task, _: _with_memory(partial(tag, tagger, task))
+
+
+def _with_memory(work: Callable[[], R]) -> R:
+    try:
+        return work()
+    except MemoryError as error:
+        raise ModelError("a worker ran out of memory: try fewer jobs, or a shorter window") from error

@@ -18,16 +18,19 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from diffres_cli.batch.plan import Task
-from diffres_cli.batch.ray.worker import Begun, Job, Part, Worker
-from diffres_cli.batch.work import Outcome
+from diffres_cli.batch.ray.parts import Parts
+from diffres_cli.batch.ray.worker import Begun, Part, Worker
+from diffres_cli.batch.work import Outcome, Setup
 from diffres_cli.checkpoint.find import ModelFile
-from diffres_cli.errors import DiffresError, ModelError, UsageError
+from diffres_cli.cores import available_cores
+from diffres_cli.errors import DiffresError, ModelError, SettingError
 from diffres_cli.imports import import_failure, required
 
 _PATIENCE = 10  # seconds for a cluster to answer at all: Ray itself tries for minutes
 _LARGEST_PART = 100  # recordings: what a worker that dies does again, and 3,000 files at most for 300,000
 _PARTS_A_WORKER = 4  # so that all workers end at about the same time
 _DEATHS = 10  # of workers that were starting, one after the other: it is not by chance
+_FEATURE, _EXTRA = "the Ray engine", "diffres[ray]"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _SETTINGS = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
@@ -41,22 +44,34 @@ class RayEngine:
     """Workers on a cluster.
 
     Attributes:
+        setup: what they do. model: the file that all load. parts: where their results go.
         address: of a cluster; None: RAY_ADDRESS, or one started here for this run alone.
-        jobs: workers; None: one a core. cores: of a cluster started here. loud: let Ray say what it says.
+        jobs: workers; None: one a core. loud: let Ray say what it says.
     """
 
+    setup: Setup
+    model: ModelFile
+    parts: Parts
     address: str | None = None
     jobs: int | None = None
-    cores: int = 1
     loud: bool = False
 
     @contextmanager
-    def connected(self) -> Iterator[None]:
-        """Within this block there is a cluster.
+    def __call__(self, tasks: list[Task]) -> Iterator[Iterator[Outcome]]:
+        """Outcomes as parts are done, in any order, as long as the block lasts.
 
         Raises:
             DependencyError: Ray is not installed. UsageError: no cluster at the address.
+            OutputError: a part cannot be written. ModelError: the model cannot be loaded or run.
         """
+        if not tasks:
+            yield iter(())
+            return
+        with self._connected():
+            yield self._run(tasks)
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
         for name, value in _SETTINGS.items():  # read when Ray is imported
             os.environ.setdefault(name, value)
         with _hushed(self.loud):
@@ -68,22 +83,18 @@ class RayEngine:
                 ray.init(**self._start(), log_to_driver=self.loud)
                 signal.signal(signal.SIGTERM, handler)  # which Ray replaces by its own
             except Exception as error:  # of many kinds, some of them plain Exception
-                if failed_import := import_failure(error, "--engine ray", "diffres[ray]"):
+                if failed_import := import_failure(error, _FEATURE, _EXTRA):
                     raise failed_import from error
                 where = self.address or os.environ.get("RAY_ADDRESS") or "this machine"
                 asks = "; it asks for another RAY_AUTH_TOKEN" if "AuthToken" in str(error.__cause__) else ""
-                raise UsageError(f"--ray-address: no Ray on {where}: {_first_line(error)}{asks}") from error
+                problem = f"no Ray on {where}: {_first_line(error)}{asks}"
+                raise SettingError("ray_address", "", problem) from error
             try:
                 yield
             finally:
                 ray.shutdown()
 
-    def run(self, job: Job, model: ModelFile, tasks: list[Task]) -> Iterator[Outcome]:
-        """Outcomes as parts are done, in any order. Needs `connected`.
-
-        Raises:
-            OutputError: a part cannot be written. ModelError: the model cannot be loaded or run.
-        """
+    def _run(self, tasks: list[Task]) -> Iterator[Outcome]:
         ray = _import_ray()
         context = ray.data.DataContext.get_current()
         context.max_consecutive_actor_init_deaths = _DEATHS
@@ -93,9 +104,10 @@ class RayEngine:
         rows = [{"part": pickle.dumps(part)} for part in _parts(tasks, size)]
         pool = ray.data.ActorPoolStrategy(size=min(workers, len(rows)), max_tasks_in_flight_per_actor=1)
         begun = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Begun).remote()
+        results = (self.parts.store.path, self.parts.fingerprint)
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-            Worker, fn_constructor_args=(job, ray.put(model), begun), compute=pool,
-            num_cpus=1, num_gpus=1 if job.setup.device == "cuda" else 0,
+            Worker, fn_constructor_args=(self.setup, ray.put(self.model), str(Path.cwd()), *results, begun),
+            compute=pool, num_cpus=1, num_gpus=1 if self.setup.device == "cuda" else 0,
         )  # fmt: skip
         try:
             for row in dataset.iter_rows():
@@ -104,7 +116,7 @@ class RayEngine:
                     raise result
                 yield from result
         except ray.exceptions.RayError as error:
-            raise ModelError(f"--engine ray: {_first_line(error)}") from error
+            raise ModelError(f"{_FEATURE}: {_first_line(error)}") from error
 
     def _knock(self) -> None:
         """Raises OSError where nobody answers at the address."""
@@ -116,7 +128,7 @@ class RayEngine:
         address = self.address or os.environ.get("RAY_ADDRESS")
         if address:
             return {"address": address}
-        cores = max(self.cores, self.jobs or 1)
+        cores = max(available_cores(), self.jobs or 1)
         return {"address": "local", "num_cpus": cores, "include_dashboard": False}
 
     def _workers(self, count: int) -> int:
@@ -135,7 +147,7 @@ def _parts(tasks: list[Task], size: int) -> list[Part]:
 
 
 def _import_ray() -> Any:
-    with required("--engine ray", "diffres[ray]"):
+    with required(_FEATURE, _EXTRA):
         import ray
         import ray.data
     return ray

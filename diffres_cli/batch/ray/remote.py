@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from diffres_cli.audio import MEDIA_EXTENSIONS, Recording, find_files, open_recording, printable
+from diffres_cli.batch.plan import Task, plan
 from diffres_cli.errors import AudioError, DiffresError, OutputError, UsageError
 from diffres_cli.files import make_folder, reason, write_atomically
 from diffres_cli.imports import import_failure, required
@@ -45,6 +47,14 @@ def find_anywhere(inputs: Iterable[str | Path], recursive: bool = False) -> Iter
                 yield found
             if isinstance(found, str):
                 seen.add(found)
+
+
+def plan_anywhere(found: Iterable[str | AudioError], inputs: Iterable[str]) -> list[Task | AudioError]:
+    """Tasks for what `find_anywhere` found: see `plan.plan`. URLs come last, named as they are."""
+    items = list(found)
+    urls = [item for item in items if isinstance(item, str) and is_url(item)]
+    local = [item for item in items if isinstance(item, AudioError) or not is_url(item)]
+    return [*plan(local, [text for text in inputs if not is_url(text)]), *(Task(url, url) for url in urls)]
 
 
 def find_remote(url: str, recursive: bool = False) -> Iterator[str | AudioError]:
@@ -202,18 +212,15 @@ class _Named:
             raise AudioError(f"{printable(self._url)}: cannot be read: {_said(error)}") from error
 
 
-class _failures_named:  # noqa: N801 (a context manager, read as a verb)
-    """Within this block whatever a file system thinks of is an OutputError that begins with `doing`."""
-
-    def __init__(self, doing: str) -> None:
-        self._doing = doing
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, DiffresError):
-            raise OutputError(f"{self._doing}: {_said(error)}; choose another place with -o") from error
+@contextmanager
+def _failures_named(doing: str) -> Iterator[None]:
+    """Within this block whatever a file system raises is an OutputError that begins with `doing`."""
+    try:
+        yield
+    except DiffresError:
+        raise
+    except Exception as error:
+        raise OutputError(f"{doing}: {_said(error)}; choose another place with -o") from error
 
 
 def _is_shown(below: str) -> bool:

@@ -11,23 +11,21 @@ import json
 import os
 import pickle
 import socket
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from diffres_cli.audio import Recording, open_recording, printable
 from diffres_cli.batch.plan import Task
 from diffres_cli.batch.ray.remote import Store, is_url, open_remote
-from diffres_cli.batch.work import Outcome, Setup, do
+from diffres_cli.batch.work import Failure, Outcome, Setup, tag_task
 from diffres_cli.errors import DiffresError, UsageError
 from diffres_cli.imports import required
-from diffres_cli.outputs.parquet import ParquetWriter, annotation
+from diffres_cli.outputs.parquet import ParquetWriter
 from diffres_cli.tagging.record import Record
 from diffres_cli.tagging.tagger import tagger_of
 
 _ATTEMPTS = 2
-_READERS = 16  # of the notes in a folder of results, which may be far away
 
 
 class Part(NamedTuple):
@@ -35,21 +33,6 @@ class Part(NamedTuple):
 
     name: str
     tasks: list[Task]
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every worker is told.
-
-    Attributes:
-        setup: what to do. store: where parts go. fingerprint: of the model and the settings.
-        folder: paths start from here.
-    """
-
-    setup: Setup
-    store: str
-    fingerprint: str
-    folder: str
 
 
 class Begun:
@@ -69,24 +52,29 @@ class Begun:
 
 
 class Worker:
-    """One model. Ray starts it, and again where it died."""
+    """One model. Ray starts it, and again where it died.
 
-    def __init__(self, job: Job, model: Any, begun: Any) -> None:
+    Args:
+        setup: what to do. model: a reference to its file's content. folder: paths start from here.
+        store, fingerprint: where parts go, and under which settings. begun: a reference to `Begun`.
+    """
+
+    def __init__(
+        self, setup: Setup, model: Any, folder: str, store: str, fingerprint: str, begun: Any
+    ) -> None:
         import ray
 
-        self._job = job
-        self._begun = begun
+        self._setup, self._fingerprint, self._begun = setup, fingerprint, begun
+        self._failure: DiffresError | None = None
         with suppress(OSError):  # the folder may be on one machine only, and all paths absolute
-            os.chdir(job.folder)
+            os.chdir(folder)
         try:
-            self._store = Store(job.store)  # what speaks its protocol may be on other machines only
+            self._store = Store(store)  # what speaks its protocol may be on other machines only
             with required():
-                self._tagger = tagger_of(ray.get(model), job.setup.device)
+                self._tagger = tagger_of(ray.get(model), setup.device)
         except DiffresError as error:  # raised here, Ray would try for ever
-            error.args = (f"{error} (on {socket.gethostname()})",)
-            self._failure: DiffresError | None = error
-        else:
-            self._failure = None
+            kind = UsageError if isinstance(error, UsageError) else type(error)
+            self._failure = kind(f"{error} (on {socket.gethostname()})")
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """A pickled part -> the pickled outcomes, or the pickled error that stops the run."""
@@ -108,7 +96,7 @@ class Worker:
             outcomes.append(replace(outcome, records=tuple(map(_short, outcome.records))))
         done = [outcome.task for outcome in outcomes if outcome.records]
         if done:
-            writer.annotate(json.dumps({"fingerprint": self._job.fingerprint, "done": done}))
+            writer.annotate(json.dumps({"fingerprint": self._fingerprint, "done": done}))
             self._store.write(part.name, b"".join([*pieces, writer.format_footer()]))
         return outcomes
 
@@ -116,36 +104,12 @@ class Worker:
         import ray
 
         if ray.get(self._begun.begin.remote(task.path)) < _ATTEMPTS:
-            outcome = do(self._tagger, self._job.setup, task, _open)
+            outcome = tag_task(self._setup, self._tagger, task, open_=_open)
         else:
-            outcome = Outcome(task, error=f"{printable(task.path)}: the worker tagging it died twice")
+            message = f"{printable(task.path)}: the worker tagging it died twice"
+            outcome = Outcome(task, failure=Failure(task.name, message))
         self._begun.end.remote(task.path)
         return outcome
-
-
-def done_in(store: Store, fingerprint: str) -> dict[str, Task]:
-    """The recordings, by path, whose results are in a folder.
-
-    Raises:
-        UsageError: there are results of other settings, or files that are none of ours.
-        OutputError: they cannot be read.
-    """
-
-    def read(name: str) -> Any:
-        with store.open(name) as stream, suppress(ValueError):
-            return json.loads(annotation(stream) or "null")
-
-    names = store.parts()
-    with ThreadPoolExecutor(_READERS) as pool:
-        notes = list(pool.map(read, names))
-    for name, note in zip(names, notes, strict=True):
-        if note is None or note["fingerprint"] != fingerprint:
-            whose = "other settings or versions" if note else "somebody else's"
-            raise UsageError(
-                f"--output {store.where}: holds {name}, {whose}; name another folder, or --force deletes "
-                "what is there"
-            )
-    return {task.path: task for note in notes for task in (Task(*entry) for entry in note["done"])}
 
 
 def _short(record: Record) -> Record:
