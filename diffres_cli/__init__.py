@@ -35,7 +35,7 @@ Importing this package, tagging and drawing never import torch.
 import os
 from typing import TYPE_CHECKING, Any
 
-# Libraries that report to their makers unless told not to. Each reads its switch when it is loaded, in this
+# Libraries that report to their makers by default. Each reads its switch when it is loaded, in this
 # process and in those started from it.
 os.environ.update(ORT_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_TELEMETRY="1", RAY_USAGE_STATS_ENABLED="0")
 

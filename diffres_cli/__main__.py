@@ -39,7 +39,7 @@ def _load() -> Callable[[list[str]], int]:
 
 
 def _occupy_standard_streams() -> None:
-    """Open what was closed: the next file would get its number, and hold what C libraries say there."""
+    """Open the closed ones: the next file would get their number, and the messages of C libraries."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -51,7 +51,7 @@ def _occupy_standard_streams() -> None:
 
 
 def _name_standard_output() -> None:
-    """Let what fails to be written to standard output say so: any part of any library may print."""
+    """Name standard output where writing to it fails, also when a library prints."""
     from diffres_cli.files import NamedWriter
 
     stdout = sys.stdout
@@ -78,7 +78,7 @@ def _leave_by_exception() -> None:
 def _exit(code: int) -> None:
     """Leave at once. Everything is closed; to free it all piece by piece is a sixth of a short run."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, DiffresError):  # `run` has said so already
+        with suppress(OSError, DiffresError):  # `run` has reported it
             stream.flush()
     os._exit(code)
 

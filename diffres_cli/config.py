@@ -1,8 +1,8 @@
 """diffres.toml and DIFFRES_* variables: found, read, and refused where they name no setting.
 
 A setting is an option of a command, known by its long name: `--top-k` is `top-k` (or `top_k`) in the file
-and DIFFRES_TOP_K in the environment. What a value may be, its option says; here all values are text, as
-they would be in the environment, so that they are read in one way wherever they come from.
+and DIFFRES_TOP_K in the environment. All values are text here, as they are in
+the environment: their option checks them, wherever they come from.
 
 A file in the working directory or above it may have come with the data, from anybody. It sets how to tag, and
 never which other machines are spoken to or which code runs: see `is_personal`.
@@ -38,7 +38,7 @@ class Value:
 
     Attributes:
         text: as an option takes it. Where it is a path, it does not depend on the working directory.
-        origin: the file and the line that says so, for messages.
+        origin: the file and the line, for messages.
         path: the file. found: it lies in the working directory or above it, and nobody named it.
     """
 
@@ -50,7 +50,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Config:
-    """What all files say.
+    """The settings that all files state.
 
     Attributes:
         values: a command's name -> its settings that have a value.
@@ -119,7 +119,7 @@ def read_config(user_folder: str, commands: Commands) -> Config:
 def read_file(
     path: Path, commands: Mapping[str, Collection[str]], *, found: bool = False
 ) -> dict[str, dict[str, Value]]:
-    """Read a diffres.toml: what it says to every command that has the setting, and in tables to one.
+    """Read a diffres.toml: what stands in no table holds for every command that has the setting.
 
     Args:
         commands: those that may have a table, with their settings. found: see `Value`.

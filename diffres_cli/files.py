@@ -39,7 +39,7 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: the folder is missing or full, or it or the file is read-only.
     """
-    with _failures_named(path):
+    with _failures_named(str(path)):
         mode = _mode(path)
         device = io.FileIO(path, "w") if mode is not None and not stat.S_ISREG(mode) else None
     if device is not None:
@@ -52,12 +52,12 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     temporary = target.with_name(f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}")
     file: NamedWriter | None = None
     try:
-        with _failures_named(path):
+        with _failures_named(str(path)):
             if mode is not None:
-                path.open("r+b").close()  # renaming asks nobody: a read-only file would be replaced
+                path.open("r+b").close()  # a read-only file is not to be replaced
             file = NamedWriter(_create(temporary, mode), str(path), _ADVICE)
         yield file
-        with _failures_named(path):
+        with _failures_named(str(path)):
             _finish(file, temporary, durable)
             if mode is not None:
                 temporary.chmod(stat.S_IMODE(mode))  # all of them: the process's mask took some away
@@ -111,7 +111,7 @@ def read_json(path: Path, error: type[DiffresError] = UsageError, advice: str = 
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """What a TOML file says.
+    """The tables of a TOML file.
 
     Raises:
         UsageError: it cannot be read, or is not TOML.
@@ -125,10 +125,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """What a TOML document says.
+    """The tables of a TOML document.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not TOML.
     """
     # Imported here: without a file it costs nothing.
     tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
@@ -136,7 +136,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def remove_abandoned(folders: Iterable[Path]) -> None:
-    """Remove what killed processes left in `folders`: temporary files nobody has locked, none of them new."""
+    """Remove what killed processes left in `folders`: temporary files without a lock, if not new."""
     for folder in folders:
         with suppress(OSError):
             for name in os.listdir(folder):  # noqa: PTH208 (100,000 of these count)
@@ -145,7 +145,7 @@ def remove_abandoned(folders: Iterable[Path]) -> None:
 
 
 def _remove_unlocked(path: Path) -> None:
-    with suppress(OSError):  # one of them: there are no locks here, so nobody can tell
+    with suppress(OSError):  # one of them: without locks here, another may be writing it
         if time.time() - path.stat().st_mtime < _NEW:
             return
         with path.open("r+b") as file:
@@ -155,7 +155,7 @@ def _remove_unlocked(path: Path) -> None:
 
 
 def lock_path(folder: Path, name: str) -> Path:
-    """A file for `diffres_cli.locks.locked` that `remove_abandoned` removes once nobody holds it."""
+    """A file for `diffres_cli.locks.locked` that `remove_abandoned` removes once it is free."""
     return folder / f"{_PREFIX}{name}{_LOCK}"
 
 
@@ -198,7 +198,7 @@ def reason(error: OSError) -> str:
 
 
 class NamedWriter(io.BufferedWriter):
-    """A buffered file to write to whose failures name it; the OSError of a write has no file name.
+    """A buffered file for writing. Its failures name it, as the OSError of a write does not.
 
     Around the buffer and not below it, where a signal could make a buffer forget that it was written.
 
@@ -212,35 +212,27 @@ class NamedWriter(io.BufferedWriter):
         self._advice = advice
 
     def write(self, data: Any, /) -> int:
-        """See `io.BufferedWriter.write`. Raises OutputError, or BrokenPipeError when nobody reads."""
-        with self._failures_named():
+        """See `io.BufferedWriter.write`. Raises OutputError, or BrokenPipeError when its reader has left."""
+        with _failures_named(self._named, self._advice):
             return super().write(data)
 
     def flush(self) -> None:
         """See `io.BufferedWriter.flush`. Raises as `write` does."""
-        with self._failures_named():
+        with _failures_named(self._named, self._advice):
             super().flush()
-
-    @contextmanager
-    def _failures_named(self) -> Iterator[None]:
-        try:
-            yield
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OutputError(f"cannot write {self._named}: {reason(error)}{self._advice}") from error
 
 
 @contextmanager
-def _failures_named(path: Path) -> Iterator[None]:
+def _failures_named(name: str, advice: str = _ADVICE) -> Iterator[None]:
     try:
         yield
-    except BrokenPipeError:  # no failure of the file's: nobody reads at the other end
+    except BrokenPipeError:  # the reader at the other end has left, which is no failure of the file
         raise
     except OSError as error:
-        missing = isinstance(error, FileNotFoundError) and not path.parent.is_dir()
-        why = f"there is no folder {path.parent}" if missing else reason(error)
-        raise OutputError(f"cannot write {path}: {why}{_ADVICE}") from error
+        folder = Path(name).parent
+        missing = isinstance(error, FileNotFoundError) and not folder.is_dir()
+        why = f"there is no folder {folder}" if missing else reason(error)
+        raise OutputError(f"cannot write {name}: {why}{advice}") from error
 
 
 def _mode(path: Path) -> int | None:

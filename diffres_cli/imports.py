@@ -95,7 +95,7 @@ def _package_at_fault(error: BaseException) -> str | None:
     """The package whose module was running when its import failed.
 
     Libraries report what they cannot load by any class: torchaudio by OSError, torchvision by RuntimeError.
-    What tells an import is a module that is still running.
+    During an import, a module is still running.
     """
     modules = [name for cause in _causes(error) for name in _running(cause.__traceback__)]
     if isinstance(error, ImportError) and error.name:
@@ -122,7 +122,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _words(error: BaseException) -> str:
-    """The first line of the first cause: NumPy, say, puts a page of advice around it."""
+    """The first line of the first cause. Some packages put a page of advice around it."""
     *_, first = _causes(error)
     lines = str(first).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(first).__name__

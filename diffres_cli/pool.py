@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
 from diffres_cli.errors import DiffresError
-from diffres_cli.processes import PATIENCE, Worker, kill, start, stop
+from diffres_cli.processes import PATIENCE, Worker, kill_worker, start_worker, stop_workers
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -174,13 +174,13 @@ class WorkerPool(Generic[T, R]):
             yield task, died
 
     def _restart(self, worker: _Busy[T]) -> None:
-        kill(worker)
+        kill_worker(worker)
         fresh = self._start(worker.environment)
         worker.process, worker.pipe = fresh.process, fresh.pipe
 
     def _start(self, environment: Mapping[str, str]) -> _Busy[T]:
         with _environment(environment):
-            return _Busy(*start(_work, self.prepare, self.arguments), environment=environment)
+            return _Busy(*start_worker(_work, self.prepare, self.arguments), environment=environment)
 
     def __enter__(self) -> WorkerPool[T, R]:
         return self
@@ -190,7 +190,7 @@ class WorkerPool(Generic[T, R]):
 
     def stop(self) -> None:
         """Stop all workers, whatever they do."""
-        stop(self._workers, self.patience)
+        stop_workers(self._workers, self.patience)
 
 
 @contextmanager

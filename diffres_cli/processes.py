@@ -1,4 +1,4 @@
-"""Worker processes: with a pipe to their parent, deaf to Ctrl-C, ended with their parent."""
+"""Worker processes: they have a pipe to their parent, ignore Ctrl-C and end with their parent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from typing import Any
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE = 5.0
-"""Seconds for a worker to stop by itself, unless the caller says otherwise."""
+"""Seconds for a worker to stop by itself, by default."""
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Worker:
             return f"exit code {code}"
 
 
-def start(work: Callable[..., None], *arguments: Any) -> tuple[SpawnProcess, Connection]:
+def start_worker(work: Callable[..., None], *arguments: Any) -> tuple[SpawnProcess, Connection]:
     """Start a process that calls work(pipe, *arguments), and give it and our end of the pipe."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
@@ -52,7 +52,7 @@ def start(work: Callable[..., None], *arguments: Any) -> tuple[SpawnProcess, Con
     return process, here
 
 
-def stop(workers: Iterable[Worker], patience: float = PATIENCE) -> None:
+def stop_workers(workers: Iterable[Worker], patience: float = PATIENCE) -> None:
     """Tell them all to stop, and kill those that have not within `patience` seconds."""
     stopped = list(workers)
     for worker in stopped:
@@ -60,10 +60,10 @@ def stop(workers: Iterable[Worker], patience: float = PATIENCE) -> None:
     deadline = time.monotonic() + patience
     for worker in stopped:
         worker.process.join(max(0.0, deadline - time.monotonic()))
-        kill(worker)
+        kill_worker(worker)
 
 
-def kill(worker: Worker) -> None:
+def kill_worker(worker: Worker) -> None:
     """Let it be gone. One that reads from a drive that is gone dies when the system lets it."""
     worker.pipe.close()
     worker.process.kill()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from diffres_cli.checkpoint.hub.cache import branches, remove, repo_folder, snapshot, snapshots
+from diffres_cli.checkpoint.hub.cache import branches, find_snapshot, remove_cached, repo_folder, snapshots
 from diffres_cli.checkpoint.hub.reference import Reference, is_reference, reference_of
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.files import reason
@@ -114,11 +114,11 @@ def install_model(model: str, *, weights: bool = False, offline: bool = False) -
         UsageError: not on the hub. OutputError: no room for it. ModelError: it cannot be fetched, or its
         files are not those its SHA256SUMS states; the revision installed before stays in use.
     """
-    from diffres_cli.checkpoint.hub.download import download
+    from diffres_cli.checkpoint.hub.download import download_files
 
     # The graph last: then all is there.
     names = [*REQUIRED[:-1], *([WEIGHTS_NAME] if weights else []), ONNX_NAME]
-    return download(Reference.parse(model), names, partial(_check_sums, model), offline=offline)
+    return download_files(Reference.parse(model), names, partial(_check_sums, model), offline=offline)
 
 
 def remove_model(model: str) -> list[str]:
@@ -133,11 +133,11 @@ def remove_model(model: str) -> list[str]:
     if model in shipped_models():
         raise UsageError(f"{model}: came with the package; only models from a hub can be removed")
     reference = Reference.parse(model)
-    wanted = snapshot(reference) if reference.revision else repo_folder(reference)
+    wanted = find_snapshot(reference) if reference.revision else repo_folder(reference)
     chosen = [name for name, folder in hub_models().items() if wanted in (folder, folder.parent.parent)]
     if not chosen:
         raise UsageError(f"{model}: not installed; `diffres models` lists what is")
-    remove(reference)
+    remove_cached(reference)
     return chosen
 
 
@@ -175,7 +175,7 @@ def read_model(path: Path) -> ModelFile:
 
 def _on_hub(reference: Reference, weights: bool, offline: bool) -> Path:
     name = WEIGHTS_NAME if weights else ONNX_NAME
-    folder = snapshot(reference)
+    folder = find_snapshot(reference)
     if folder is None:
         folder = install_model(str(reference), weights=weights, offline=offline)
     elif not (folder / name).exists() or name not in _stated_sums(folder):  # cut off, or other software's

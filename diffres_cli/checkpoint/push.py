@@ -39,7 +39,7 @@ FACTS = (
 _ROW = re.compile(r"^\| *([^|\n]+?) *\| *([^|\n]*?) *\|$", re.MULTILINE)
 
 
-def push(
+def push_folder(
     folder: Path,
     reference: Reference,
     read_card: Callable[[Path], ModelCard],
@@ -92,7 +92,7 @@ def _changes(folder: Path, there: Collection[str]) -> list[CommitOperationAdd | 
 
 
 def contradictions(folder: Path, card: ModelCard) -> list[str]:
-    """What the model card (README.md) and labels.csv lack, or state otherwise than the graph's own card."""
+    """What the model card (README.md) and labels.csv lack, or state other than the graph's own card."""
     text = (folder / CARD_NAME).read_text("utf-8", "replace")
     return [
         *_of_model(card),

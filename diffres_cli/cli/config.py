@@ -23,7 +23,7 @@ from diffres_cli.config import (
 )
 from diffres_cli.errors import DiffresError, SettingError, UsageError
 
-_META = "diffres.config"  # where a context and those below it keep what the files say
+_META = "diffres.config"  # where a context and those below it keep the settings in files
 _DEFAULT_COMMAND = "tag"
 
 
@@ -67,7 +67,7 @@ class SettableCommand(TyperCommand):
             raise
 
 
-def load(context: typer.Context) -> None:
+def load_settings(context: typer.Context) -> None:
     """Read the user's file, for every command below `context`.
 
     Raises:
@@ -165,7 +165,7 @@ def _in_file(context: Any, parameter: Any) -> Value | None:
 
 
 def _in_files(context: Any) -> dict[str, Value]:
-    """What the files say to the command of a context, by setting."""
+    """The settings that files state for the command of a context."""
     files: Config | None = context.meta.get(_META)  # none where the shell completes a line
     return files.values.get(context.command_path.partition(" ")[2], {}) if files else {}
 

@@ -1,4 +1,4 @@
-"""What the program says: results on standard output, everything else as lines on standard error."""
+"""Results on standard output; messages, one line each, on standard error."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def command_line() -> list[str]:
 
 
 def print_result(text: str | bytes) -> None:
-    """Results, to standard output; bytes as they are, also to a terminal.
+    """Write results to standard output; bytes as they are, also to a terminal.
 
     Raises:
-        OutputError: the disk is full, say. BrokenPipeError: nobody reads any more.
+        OutputError: it cannot be written. BrokenPipeError: its reader has left.
     """
     sys.stdout.flush()
     Sink(sys.stdout.buffer, "standard output").write(text)
 
 
 def print_table(*rows: tuple[str, ...]) -> None:
-    """Results in aligned columns, the first row their heads."""
+    """Write results in aligned columns, the first row their heads."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
@@ -38,13 +38,13 @@ def print_table(*rows: tuple[str, ...]) -> None:
 
 
 def print_message(message: str) -> None:
-    """One line on standard error, whatever the message holds. That nobody can read it is no failure."""
+    """Write one line to standard error, whatever the message holds. A closed one is no failure."""
     with suppress(OSError):
         print(f"diffres: {escaped(message)}", file=sys.stderr)
 
 
 def print_picture(draw: Callable[[int, int], RenderableType]) -> None:
-    """A picture, to standard output, in the colours and letters of the terminal there.
+    """Draw a picture on standard output, in the colours and letters of the terminal there.
 
     Args:
         draw: given the terminal's columns and lines.

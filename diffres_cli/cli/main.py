@@ -1,7 +1,7 @@
 """The way in and the only way out: commands are run here, and every failure becomes one line and a code.
 
 Exit codes: 0 all done, 1 some inputs failed, 2 usage, 3 nothing succeeded, 130 interrupted,
-141 nobody reads the output any more.
+141 the reader of the output has left.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from diffres_cli import __version__
-from diffres_cli.cli.config import load
+from diffres_cli.cli.config import load_settings
 from diffres_cli.cli.console import print_message, print_result
 from diffres_cli.cli.group import LazyGroup
 from diffres_cli.errors import DiffresError, SettingError
@@ -47,7 +47,7 @@ def diffres(
     ] = False,
 ) -> None:
     """Tag sounds at any frame rate, and see which moments the model kept."""
-    load(context)
+    load_settings(context)
 
 
 def run(arguments: list[str]) -> int:

@@ -9,7 +9,7 @@ import typer
 
 from diffres_cli.checkpoint import find
 from diffres_cli.checkpoint.find import ONNX_NAME, SUMS_NAME, find_model
-from diffres_cli.checkpoint.hub.cache import branches, snapshot
+from diffres_cli.checkpoint.hub.cache import branches, find_snapshot
 from diffres_cli.checkpoint.hub.reference import Reference, is_reference, reference_of
 from diffres_cli.cli import options
 from diffres_cli.cli.config import SettableCommand
@@ -127,7 +127,7 @@ def push(
     debug: options.Debug = False,
 ) -> None:
     """Publish a checkpoint folder on a hub, if its card is complete and its checksums match."""
-    from diffres_cli.checkpoint.push import push as push_folder
+    from diffres_cli.checkpoint.push import push_folder
     from diffres_cli.inference.runtime import read_card
 
     print_result(f"{push_folder(folder, Reference.parse(model), read_card, private=private)}\n")
@@ -145,7 +145,7 @@ def _folder(name: str) -> Path:
     """
     installed = _installed()
     if is_reference(name):
-        found = snapshot(Reference.parse(name))
+        found = find_snapshot(Reference.parse(name))
         if found is None or found not in installed.values():
             raise UsageError(f"{name}: not installed; `diffres models` lists what is")
         return found

@@ -144,7 +144,7 @@ def frame_rate(text: str | None) -> float | None:
 
 
 def channel_of(text: str) -> Channel:
-    """What a --channel option says.
+    """The channel in a --channel option.
 
     Raises:
         SettingError: no channel can be meant.

@@ -32,7 +32,7 @@ def repo_folder(reference: Reference) -> Path:
     return cache_folder() / f"models--{reference.repo.replace('/', '--')}"
 
 
-def snapshot(reference: Reference) -> Path | None:
+def find_snapshot(reference: Reference) -> Path | None:
     """The folder in the cache of the commit a reference means there; a commit may be abbreviated."""
     repo = repo_folder(reference)
     commit = _branch(repo, reference.revision or DEFAULT_REVISION) or reference.revision or ""
@@ -58,7 +58,7 @@ def branches(reference: Reference) -> list[str]:
     return [name for name in names if _branch(refs.parent, name) == reference.revision]
 
 
-def point(reference: Reference, commit: str) -> None:
+def set_branch(reference: Reference, commit: str) -> None:
     """Let a branch or tag mean a commit from now on.
 
     Raises:
@@ -73,7 +73,7 @@ def point(reference: Reference, commit: str) -> None:
         temporary.replace(path)
 
 
-def remove(reference: Reference) -> None:
+def remove_cached(reference: Reference) -> None:
     """Delete a model, or one revision of it, with the files no other revision uses.
 
     Raises:
@@ -90,7 +90,7 @@ def remove(reference: Reference) -> None:
 
 def _remove_commit(reference: Reference) -> None:
     # Not by the library: it looks a commit up in all models, and copies of a model share commits.
-    folder = snapshot(reference)
+    folder = find_snapshot(reference)
     if folder is None:
         return
     others = [other for other in folder.parent.iterdir() if other != folder]

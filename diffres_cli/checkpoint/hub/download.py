@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffres_cli import __version__
-from diffres_cli.checkpoint.hub.cache import cache_folder, point, remove, repo_folder
+from diffres_cli.checkpoint.hub.cache import cache_folder, remove_cached, repo_folder, set_branch
 from diffres_cli.checkpoint.hub.reference import COMMIT, Reference
 from diffres_cli.checkpoint.hub.session import MOVE_CACHE, hub_session
 from diffres_cli.errors import ModelError
@@ -47,7 +47,7 @@ class Blob:
         return f"{'sha256' if len(self.checksum) == 64 else 'git'}:{self.checksum}"
 
 
-def download(
+def download_files(
     reference: Reference,
     names: Sequence[str],
     check: Callable[[Path], None],
@@ -86,14 +86,14 @@ def download(
         try:
             check(folder)
         except ModelError:
-            remove(pinned)
+            remove_cached(pinned)
             raise
-        point(reference, commit)
+        set_branch(reference, commit)
     return folder
 
 
 def _state(api: HfApi, reference: Reference, names: Sequence[str]) -> tuple[str, list[Blob]]:
-    """The commit a revision means on the hub, and what it says of the files."""
+    """The commit a revision means on the hub, and the files as the hub states them."""
     from huggingface_hub import constants
 
     try:
