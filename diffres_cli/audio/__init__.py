@@ -10,7 +10,7 @@
     mpeg.py       the streams of an MP3 file
     chunks.py     where the samples stand in WAV and its relatives
     sndfile.py    a decoder: one stream, by libsndfile
-    pcm.py        a decoder: uncompressed samples, where a header states too few of them
+    pcm.py        a decoder: the plain samples of WAV and its relatives
     resample.py   blocks at one rate -> blocks at another
     streams.py    a decoder: the streams in a file, one after another
     ffmpeg.py     a decoder: everything else, by an ffmpeg on the PATH

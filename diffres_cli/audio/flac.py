@@ -23,6 +23,7 @@ _RATE_BYTES = {12: 1, 13: 2, 14: 2}
 # STREAMINFO, from the file's first four bytes on: block sizes, then rate, channels, depth and total.
 _BLOCK_SIZES, _RATE, _TOTAL, _HEAD = 8, 18, 21, 26
 _TOTAL_BITS = 2**36 - 1
+_CRC_8, _CRC_16 = (0x107, 8), (0x18005, 16)  # of a frame's header; of a whole frame, with which it gives 0
 _MARK = b"fLaC\0\0\0\x22"  # the first four bytes, and the head of STREAMINFO
 
 
@@ -86,7 +87,7 @@ def is_whole(file: OpenFile, frames: int) -> bool:
     start = skip_id3(file)
     data, frames_there = _tail(file, start, end_before_tags(file))
     last = next((frame for frame in frames_there if frame.end == frames), None)
-    is_sound = last is not None and _crc16(data[last.place :]) == 0
+    is_sound = last is not None and crc(data[last.place :], *_CRC_16) == 0
     return is_sound and next(file.find(_MARK, start + 1), None) is None
 
 
@@ -115,7 +116,7 @@ def _end_by_last_frame(file: OpenFile, start: int, end: int) -> int:
     data, frames = _tail(file, start, end)
     starts = [frame.place for frame in frames]
     for i, frame in reversed(list(enumerate(frames))):
-        if any(_crc16(data[frame.place : stop]) == 0 for stop in (*starts[i + 1 : i + 3], len(data))):
+        if any(crc(data[frame.place : stop], *_CRC_16) == 0 for stop in (*starts[i + 1 : i + 3], len(data))):
             # One that is cut short may follow: it says how much is missing.
             return next((after.end for after in frames[i + 1 :] if after.first == frame.end), frame.end)
     return 0
@@ -160,7 +161,7 @@ def _samples(header: bytes, block_size: int) -> tuple[int, int] | None:
     size_bytes = _BLOCK_SIZE_BYTES.get(code, 0)
     samples = _block_samples(code, header[end : end + size_bytes])
     end += size_bytes + _RATE_BYTES.get(header[2] & 15, 0)
-    if crc(header[:end], 0x107, 8) != header[end]:
+    if crc(header[:end], *_CRC_8) != header[end]:
         return None
     counts_samples = header[1] & 1  # else it counts frames, all of one size
     return (number if counts_samples else number * block_size), samples
@@ -181,11 +182,6 @@ def _coded_number(data: bytes, start: int) -> tuple[int, int]:
     for byte in data[start + 1 : start + length]:
         number = number << 6 | byte & 0x3F
     return number, start + length
-
-
-def _crc16(data: bytes) -> int:
-    """0 for a whole frame: the last two bytes are the checksum of those before."""
-    return crc(data, 0x18005, 16)
 
 
 def crc(data: bytes, polynomial: int, bits: int) -> int:

@@ -1,4 +1,4 @@
-"""WAV and its relatives: by libsndfile, or where a header states too few samples, from where they stand."""
+"""WAV and its relatives: plain samples read from where they stand, compressed ones by libsndfile."""
 
 from __future__ import annotations
 
@@ -36,29 +36,10 @@ def open_chunked(file: OpenFile) -> Decoder:
         is_probe = True
     if found is None:
         return decoder
-    subtype, _ = decoder.coding
-    if subtype not in _WIDTHS:
+    if decoder.coding[0] not in _WIDTHS:
         return _open_compressed(file, decoder, found, is_probe)
-    frame = _WIDTHS[subtype] * decoder.channels
-    decoder.notes = [
-        note for note in (_frame_size_conflict(found, decoder.channels, frame), found.more) if note
-    ]
-    # In W64 libsndfile reads on to the end of the file, and takes padding there for samples.
-    if is_probe or found.is_understated or found.length // frame != decoder.found:
-        decoder.close()
-        return PcmDecoder(file, found, decoder)
-    # libsndfile goes by what is there.
-    decoder.frames = None if found.stated is None else max(decoder.found, found.stated // frame)
-    return decoder
-
-
-def _frame_size_conflict(found: SampleBytes, channels: int, frame: int) -> str:
-    """What to say of a WAV file that stores 24 bits in 4 bytes, say: libsndfile goes by the bits alone."""
-    at = found.lead.find(b"fmt ") + found.layout.id + found.layout.size + 12
-    stated = int.from_bytes(found.lead[at : at + 2], found.layout.order) if b"fmt " in found.lead else 0
-    if stated <= frame or stated % channels:
-        return ""
-    return f"its header is at odds with itself: a frame takes {stated} bytes or {frame}; {frame} are read"
+    decoder.close()
+    return PcmDecoder(file, found, decoder)
 
 
 def _open_compressed(
@@ -89,22 +70,32 @@ class PcmDecoder(Decoder):
     """Uncompressed samples read from where they stand in a file. Closing that is left to the caller.
 
     Args:
-        sound: knows how to read them, from the header.
+        header: what libsndfile made of it.
     """
 
-    def __init__(self, file: OpenFile, found: SampleBytes, sound: SndfileDecoder) -> None:
-        self.sample_rate, self.channels = sound.sample_rate, sound.channels
-        subtype, is_big = sound.coding
+    def __init__(self, file: OpenFile, found: SampleBytes, header: SndfileDecoder) -> None:
+        self.sample_rate, self.channels = header.sample_rate, header.channels
+        subtype, is_big = header.coding
         self._file, self._found = file, found
         self._frame = _WIDTHS[subtype] * self.channels  # bytes
         self._how = {"format": "RAW", "subtype": subtype, "endian": "BIG" if is_big else "LITTLE"}
         there, stated = found.length // self._frame, (found.stated or 0) // self._frame
         self.frames = max(there, stated) if found.stated else None
-        self.notes = sound.notes
+        less = ""
         if found.is_understated:
             short, long = stated / self.sample_rate, there / self.sample_rate
-            note = f"the header states {short:.2f} s, but {long:.2f} s of samples are there; all are read"
-            self.notes = [note, *sound.notes]
+            less = f"the header states {short:.2f} s, but {long:.2f} s of samples are there; all are read"
+        self.notes = [note for note in (less, self._frame_size_conflict(), found.more) if note]
+
+    def _frame_size_conflict(self) -> str:
+        """What to say of a WAV file that stores 24 bits in 4 bytes: libsndfile goes by the bits alone."""
+        lead, layout = self._found.lead, self._found.layout
+        at = lead.find(b"fmt ") + layout.id + layout.size + 12
+        stated = int.from_bytes(lead[at : at + 2], layout.order) if b"fmt " in lead else 0
+        if stated <= self._frame or stated % self.channels:
+            return ""
+        read = self._frame
+        return f"its header is at odds with itself: a frame takes {stated} bytes or {read}; {read} are read"
 
     def blocks(self, frames: int) -> Iterator[Samples]:
         """See `Decoder.blocks`."""
