@@ -217,12 +217,12 @@ def _chosen_format(format_: str | None, output: Path | None) -> str:
 
 def _check_outputs(output: Path | None, *others: Path | None) -> None:
     """Refuse what could not be written, before hours of work."""
-    from diffres_cli.figure.write import check_suffix
+    from diffres_cli.figure import check_picture
 
     _, confusion, plot = others
     for picture in (plot, confusion if confusion and confusion.suffix != ".csv" else None):
         if picture:
-            check_suffix(picture)
+            check_picture(picture)
     for path in (output, *others):
         if path and not path.absolute().parent.is_dir():
             raise OutputError(f"cannot write {path}: there is no folder {path.parent}")

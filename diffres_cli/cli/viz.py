@@ -106,12 +106,10 @@ def _rates(text: str | None) -> list[float | None]:
 
 def _target(input_: str, output: Path | None, width: float) -> Path:
     """Where the figure goes, refused before any work is done if it cannot be drawn."""
-    from diffres_cli.figure import check_width
-    from diffres_cli.figure.write import check_suffix
+    from diffres_cli.figure import check_picture
 
     target = output or Path(f"{'stdin' if input_ == '-' else Path(input_).stem}.diffres.png")
-    check_suffix(target)
-    check_width(width)
+    check_picture(target, width)
     return target
 
 

@@ -13,10 +13,10 @@ from matplotlib.ticker import MaxNLocator
 
 from diffres_cli.evaluation.report import describe_splits, summary, summed_confusions, tested_rates
 from diffres_cli.evaluation.result import Evaluation, Spread
-from diffres_cli.figure import COLUMN
+from diffres_cli.figure import COLUMN, check_picture
 from diffres_cli.figure.captions import LARGE, SMALL, TEXT_GREY
 from diffres_cli.figure.panels import DARK, LIGHT
-from diffres_cli.figure.write import check_suffix, figure_style, write_figure
+from diffres_cli.figure.write import figure_style, write_figure
 
 _WORDS = {"accuracy": "Accuracy (%)", "mAP": "mAP (%)"}
 _MOST_NUMBERED = 20  # classes: above, a number would not fit its cell
@@ -30,7 +30,7 @@ def plot_rates(found: Sequence[Evaluation], path: Path) -> None:
     Raises:
         UsageError: not .png, .svg or .pdf. OutputError: the file cannot be written.
     """
-    check_suffix(path)
+    check_picture(path)
     with figure_style():
         write_figure(_rates(found), path, _DPI)
 
@@ -41,7 +41,7 @@ def plot_confusions(found: Sequence[Evaluation], path: Path) -> None:
     Raises:
         UsageError: not .png, .svg or .pdf. OutputError: the file cannot be written.
     """
-    check_suffix(path)
+    check_picture(path)
     with figure_style():
         write_figure(_confusions(found), path, _DPI)
 

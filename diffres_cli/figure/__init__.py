@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffres_cli.errors import SettingError
+from diffres_cli.errors import SettingError, UsageError
 from diffres_cli.tagging.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -27,15 +27,19 @@ logging.getLogger("matplotlib").setLevel(logging.ERROR)
 COLUMN = 3.5
 """Width of a single column of a paper, in inches."""
 
+_SUFFIXES = (".png", ".svg", ".pdf")
 _NARROWEST, _WIDEST = 2.5, 40.0  # inches: a narrower one leaves no room between the margins
 
 
-def check_width(width: float) -> None:
-    """Check the width of a picture, before any work is done.
+def check_picture(path: Path | None, width: float = COLUMN) -> None:
+    """Check where a picture goes and how wide it is, before any work is done.
 
     Raises:
-        SettingError: it is out of range.
+        UsageError: the suffix is not .png, .svg or .pdf. SettingError: the width is out of range.
     """
+    if path is not None and path.suffix.lower() not in _SUFFIXES:
+        received = f"'{path.suffix}'" if path.suffix else "no suffix"
+        raise UsageError(f"{path}: a picture is .png, .svg or .pdf, not {received}; choose one of the three")
     if not _NARROWEST <= width <= _WIDEST:
         raise SettingError("width", width, f"must be {_NARROWEST:g} to {_WIDEST:g} inches")
 
@@ -64,12 +68,10 @@ def draw(
         OutputError: the file cannot be written; whatever stood at `path` is untouched.
     """
     from diffres_cli.figure.layout import compose
-    from diffres_cli.figure.write import check_suffix, figure_style, write_figure
+    from diffres_cli.figure.write import figure_style, write_figure
 
     target = None if path is None else Path(path)
-    if target is not None:
-        check_suffix(target)
-    check_width(width)
+    check_picture(target, width)
     with figure_style():
         figure = compose(predictions, width, dpi)
         if target is not None:

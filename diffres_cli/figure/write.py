@@ -11,16 +11,11 @@ from typing import Any
 import matplotlib.style
 from matplotlib.figure import Figure
 
-from diffres_cli.errors import UsageError
 from diffres_cli.figure.captions import FONT, NORMAL, SMALL
 from diffres_cli.files import write_atomically
 
 # What would make two runs differ, per format.
-_UNDATED: dict[str, dict[str, Any]] = {
-    ".png": {},
-    ".svg": {"Date": None},
-    ".pdf": {"CreationDate": None},
-}
+_UNDATED: dict[str, dict[str, Any]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 _STYLE = {
     "font.family": [FONT, "sans-serif"],  # the first comes with matplotlib: one picture on every machine
@@ -46,17 +41,6 @@ _STYLE = {
 def figure_style() -> AbstractContextManager[None]:
     """Matplotlib's defaults with our sizes, whatever the user's matplotlibrc sets, within the block."""
     return matplotlib.style.context(["default", _STYLE])  # type: ignore[no-any-return,unused-ignore]
-
-
-def check_suffix(path: Path) -> None:
-    """Check that the suffix is one we write, before any work is done.
-
-    Raises:
-        UsageError: the suffix is not .png, .svg or .pdf.
-    """
-    if path.suffix.lower() not in _UNDATED:
-        received = f"'{path.suffix}'" if path.suffix else "no suffix"
-        raise UsageError(f"{path}: a picture is .png, .svg or .pdf, not {received}; choose one of the three")
 
 
 def write_figure(figure: Figure, path: Path, dpi: int) -> None:
