@@ -33,7 +33,7 @@ class _Layout(NamedTuple):
     header: int = 12  # before the first chunk
     id: int = 4
     size: int = 4
-    align: int = 2
+    align: int = 2  # 0: there is one header, and no chunks
     samples: bytes = b"data"  # the id of the chunk that holds them
     counted: int = 0  # of a chunk's own head, in the size it states
     skipped: int = 0  # between that head and the samples
@@ -43,7 +43,7 @@ _RIFF, _RIFX = _Layout("little"), _Layout("big")
 _AIFF = _Layout("big", samples=b"SSND", skipped=8)
 _CAF = _Layout("big", header=8, size=8, align=1, skipped=4)
 _W64 = _Layout("little", header=40, id=16, size=8, align=8, samples=b"data" + _W64_TAIL, counted=24)
-_AU = {b".snd": _Layout("big"), b"dns.": _Layout("little")}  # one header, no chunks
+_AU = {b".snd": _Layout("big", align=0), b"dns.": _Layout("little", align=0)}
 
 
 class SampleBytes(NamedTuple):
@@ -118,7 +118,7 @@ def _find_in_au(file: OpenFile, head: bytes, layout: _Layout) -> SampleBytes | N
     if not 24 <= start <= file.size:
         return None
     lead = head[:4] + (24).to_bytes(4, layout.order) + bytes(4) + head[12:24]
-    return _measure(file, SampleBytes(start, start + size, size, lead, 8, layout), chunks=False)
+    return _measure(file, SampleBytes(start, start + size, size, lead, 8, layout))
 
 
 def _find_in_chunks(file: OpenFile, head: bytes, layout: _Layout) -> SampleBytes | None:
@@ -146,7 +146,7 @@ def _find_in_chunks(file: OpenFile, head: bytes, layout: _Layout) -> SampleBytes
 
 def _chunks(file: OpenFile, layout: _Layout, position: int) -> Iterator[tuple[bytes, int, int]]:
     """(id, first byte of its content, size) of the chunks from `position` on; the last may be cut short."""
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MOST_CHUNKS if layout.align else 0):
         id_, size = _read_head(file, layout, position)
         if not id_ or size < 0:
             return
@@ -167,7 +167,7 @@ def _read_head(file: OpenFile, layout: _Layout, position: int) -> tuple[bytes, i
 
 def _padded(file: OpenFile, layout: _Layout, end: int, size: int) -> int:
     """Where the next chunk begins: some programs leave the padding out."""
-    padded = end + -size % layout.align
+    padded = end + (-size % layout.align if layout.align else 0)
     for place in (padded, end):
         id_, length = _read_head(file, layout, place)
         if id_ == layout.samples or (id_ and place + length < file.size):
@@ -175,32 +175,32 @@ def _padded(file: OpenFile, layout: _Layout, end: int, size: int) -> int:
     return padded
 
 
-def _measure(file: OpenFile, claim: SampleBytes, chunks: bool = True) -> SampleBytes:
+def _measure(file: OpenFile, claim: SampleBytes) -> SampleBytes:
     """A claim as it is borne out by the file: where the samples end, and what the header says of it."""
     start, size = claim.start, claim.length
     wraps = range(0, file.size - start - size + 1, _WRAP) if claim.layout.size == 4 else (0,)
     for wrapped in wraps:
         end = start + size + wrapped
-        more = _what_follows(file, claim, end, chunks) if end < file.size else None
+        more = _what_follows(file, claim, end) if end < file.size else None
         if more is not None or end == file.size:
             return claim._replace(end=end, more=more or "")
-    near = _known_near(file, start + size) if size and chunks else None
+    near = _known_near(file, start + size) if size and claim.layout.align else None
     if near is not None:
         return claim._replace(end=max(start, near), stated=max(0, near - start))
     unknown = means_unknown(size) if claim.layout.size == 4 and size < _WRAP else size >= 2**62
     return claim._replace(end=max(start, file.size), stated=None if unknown else size)
 
 
-def _what_follows(file: OpenFile, claim: SampleBytes, end: int, chunks: bool) -> str | None:
+def _what_follows(file: OpenFile, claim: SampleBytes, end: int) -> str | None:
     """What follows the samples if they end at `end`: see `more`; None for what can only be samples."""
     if claim.stated and _is_stray(file, end):
         return ""
-    position = reached = _padded(file, claim.layout, end, end - claim.start) if chunks else end
+    position = reached = _padded(file, claim.layout, end, end - claim.start)
     head, more = file.peek(8, position), ""
     if begins_recording(head):
         return another_recording(position)
     known = head.startswith(_APPENDED)
-    for id_, start, size in _chunks(file, claim.layout, position) if chunks else ():
+    for id_, start, size in _chunks(file, claim.layout, position):
         if begins_recording(id_):
             return another_recording(reached)
         if id_ == claim.layout.samples and size:

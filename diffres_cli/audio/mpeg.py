@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 
 from diffres_cli.audio.decoder import Stream
 from diffres_cli.audio.mpegframe import (
     Header,
     counts_frames,
+    header_of,
     is_xing,
     mute_frame,
     read_header,
@@ -52,14 +53,11 @@ class _Run:
 class _MpegStream:
     """Runs of one kind, the first of which may begin with a frame that counts those that follow."""
 
-    runs: list[_Run]
-    counter: bytes  # that frame
+    header: Header  # of the first frame
+    counter: bytes  # that frame, b"" where it is one of sound
+    runs: list[_Run] = field(default_factory=list)
     before: int = 0  # bytes before the first run that are neither frame nor tag
     is_at_start: bool = False  # of the file, ID3 tags left out
-
-    @property
-    def header(self) -> Header:
-        return self.runs[0].header
 
     @property
     def stated(self) -> int:
@@ -82,7 +80,7 @@ def mpeg_streams(file: OpenFile, header: int = 0) -> list[Stream]:
     Args:
         header: bytes at the beginning that belong to another format.
     """
-    streams = list(_find_streams(file, header))
+    streams = _find_streams(file, header)
     return [_stream(file, each, len(streams) == 1) for each in streams] or [Stream(states_length=False)]
 
 
@@ -127,31 +125,27 @@ def _begins_frames(file: OpenFile, place: int) -> bool:
     return True
 
 
-def _find_streams(file: OpenFile, header: int) -> Iterator[_MpegStream]:
+def _find_streams(file: OpenFile, header: int) -> list[_MpegStream]:
+    streams = list[_MpegStream]()
     start, place = _find_first(file)
     before, is_at_start = (place or 0) - max(start, header), place == skip_id3(file)
-    stream = None
     while place is not None:
         run = _run(file, place)
-        counter = file.peek(run.header.length, place)
-        counter = counter if counts_frames(counter) else b""
-        if stream is None:
-            stream = _MpegStream([run], counter, max(0, before), is_at_start)
-        elif counter or run.header.kind != stream.header.kind:
-            yield stream
-            stream = _MpegStream([run], counter)
-        else:
-            stream.runs.append(run)
+        first = file.peek(run.header.length, place)
+        counter = first if counts_frames(first) else b""
+        if not streams or counter or run.header.kind != streams[-1].header.kind:
+            streams.append(_MpegStream(run.header, counter))
+        streams[-1].runs.append(run)
         behind = skip_tags(file, run.end)
         place = _find_frames(file, behind, file.size)
         run.lost = (file.size if place is None else place) - behind
-    if stream is not None:
-        yield stream
+    if streams:
+        streams[0].before, streams[0].is_at_start = max(0, before), is_at_start
+    return streams
 
 
 def _run(file: OpenFile, start: int) -> _Run:
-    first = read_header(file.peek(4, start))
-    assert first is not None
+    first = header_of(file.peek(4, start))
     size, last, place, frames = file.size, start, start, 0
     while True:
         head = file.peek(_HEAD, place)

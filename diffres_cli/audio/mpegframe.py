@@ -68,6 +68,13 @@ def read_header(data: bytes) -> Header | None:
     return _header(data[1], data[2], data[3] >> 6)
 
 
+def header_of(frame: bytes) -> Header:
+    """The header of what is known to be a frame."""
+    header = read_header(frame)
+    assert header is not None
+    return header
+
+
 @lru_cache(maxsize=4096)
 def _header(second: int, third: int, mode: int) -> Header | None:
     version, layer = second >> 3 & 3, 4 - (second >> 1 & 3)
@@ -114,35 +121,29 @@ def with_frames(frame: bytes, count: int) -> bytes:
     if xing is not None and _has_count(frame, xing):
         return frame[: xing + 8] + struct.pack(">I", count) + frame[xing + 12 :]
     # Of a bit rate that has room for it: 128 kbit/s in MPEG 1, 64 in MPEG 2 and 2.5. No checksum, no padding.
-    rate = 9 if _header_of(frame).is_mpeg1 else 8
+    rate = 9 if header_of(frame).is_mpeg1 else 8
     start = bytes([0xFF, frame[1] | 1, rate << 4 | frame[2] & 0x0C, frame[3]])
-    own = _header_of(start)
+    own = header_of(start)
     lead = start + bytes(own.side)
     return (lead + b"Xing" + struct.pack(">II", _HAS_COUNT, count)).ljust(own.length, b"\0")
 
 
 def reservoir(frame: bytes) -> tuple[int, int]:
     """Bytes that a frame of layer 3 needs of earlier ones, and those it has for itself and later ones."""
-    header, side = _header_of(frame), _side_start(frame)
+    header, side = header_of(frame), _side_start(frame)
     needed = frame[side] << 1 | frame[side + 1] >> 7 if header.is_mpeg1 else frame[side]
     return needed, header.length - side - header.side
 
 
 def mute_frame(frame: bytes) -> bytes:
     """A frame of layer 3 that is silent, and still holds what later ones need of it."""
-    header, start = _header_of(frame), _side_start(frame)
+    header, start = header_of(frame), _side_start(frame)
     return frame[:start] + bytes(header.side) + frame[start + header.side :]
 
 
 def silent_frame(frame: bytes) -> bytes:
     """A frame of silence in the format and of the length of `frame`."""
-    return bytes([0xFF, frame[1] | 1, *frame[2:4]]).ljust(_header_of(frame).length, b"\0")
-
-
-def _header_of(frame: bytes) -> Header:
-    header = read_header(frame)
-    assert header is not None
-    return header
+    return bytes([0xFF, frame[1] | 1, *frame[2:4]]).ljust(header_of(frame).length, b"\0")
 
 
 def _side_start(frame: bytes) -> int:

@@ -17,6 +17,10 @@ from diffres_cli.text import STDIN, composed, printable
 from diffres_cli.timeouts import without_timeout
 
 _PIECE, _WINDOW = 2**20, 2**18  # bytes: copied at once, and read where fewer are asked for
+_NOT_REGULAR = {
+    stat.S_IFDIR: "a folder, not a recording; name the files in it",
+    stat.S_IFIFO: "a pipe, not a regular file; send it to standard input and name that '-'",
+}
 
 
 @dataclass
@@ -139,13 +143,9 @@ def _reason(error: OSError) -> str:
 
 
 def _check_regular(status: os.stat_result, name: str) -> None:
-    mode, shown = status.st_mode, printable(name)
-    if stat.S_ISDIR(mode):
-        raise AudioError(f"{shown}: a folder, not a recording; name the files in it")
-    if stat.S_ISFIFO(mode):
-        raise AudioError(f"{shown}: a pipe, not a regular file; send it to standard input and name that '-'")
-    if not stat.S_ISREG(mode):
-        raise AudioError(f"{shown}: a device or socket, not a regular file")
+    kind, shown = stat.S_IFMT(status.st_mode), printable(name)
+    if kind != stat.S_IFREG:
+        raise AudioError(f"{shown}: {_NOT_REGULAR.get(kind, 'a device or socket, not a regular file')}")
     if status.st_size == 0:
         raise AudioError(f"{shown}: the file is empty (0 bytes)")
 
