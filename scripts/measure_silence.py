@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffres_cli.audio import excerpt, find_recordings, open_recording
+from diffres_cli.audio import excerpt, find_files, open_recording
 from diffres_cli.checkpoint.frontend import PAPER
 from diffres_cli.checkpoint.parts import FRONT_ENDS
 from diffres_cli.nn.frontends import build_front_end
@@ -36,12 +36,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    found = sorted(path for path in find_recordings(options.audio, recursive=True) if isinstance(path, Path))
+    found = sorted(path for path in find_files(options.audio, recursive=True) if isinstance(path, str))
     chosen = random.Random(options.seed).sample(found, min(options.clips, len(found)))
     print(table([waveform(path, options.seconds) for path in chosen]))
 
 
-def waveform(path: Path, seconds: float) -> Tensor:
+def waveform(path: str, seconds: float) -> Tensor:
     """The start of a recording, [1, N]."""
     rate = PAPER.sample_rate
     with open_recording(path) as recording:

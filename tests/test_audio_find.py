@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from audio_files import python
 
-from diffres_cli.audio import find_recordings, open_recording, paths_from
+from diffres_cli.audio import find_files, open_recording, paths_from
 from diffres_cli.errors import AudioError, UsageError
 
 
@@ -27,7 +27,7 @@ def lay(*names: str) -> None:
 
 def found(*inputs: str, recursive: bool = False) -> list[str]:
     """Paths as they are, errors in angle brackets."""
-    results = find_recordings(inputs, recursive)
+    results = find_files(inputs, recursive)
     return [f"<{result}>" if isinstance(result, AudioError) else str(result) for result in results]
 
 

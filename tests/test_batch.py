@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from places import unprivileged
 
-from diffres_cli.audio import find_recordings, open_recording
+from diffres_cli.audio import find_files, open_recording
 from diffres_cli.batch.ledger import Ledger
 from diffres_cli.batch.plan import Task, parse_shard, plan, shard_of
 from diffres_cli.batch.work import Setup, tag_task
@@ -21,7 +21,7 @@ from diffres_cli.tagging.tagger import load_tagger
 
 def planned(*inputs, recursive=False):
     typed = [str(each) for each in inputs]
-    return plan(find_recordings(typed, recursive), typed)
+    return plan(find_files(typed, recursive), typed)
 
 
 def names(tasks):
@@ -50,7 +50,7 @@ def test_no_name_leads_out_of_the_mirror(tmp_path, monkeypatch):
 
 def test_a_list_that_leads_out_of_the_folder_named_with_it(tmp_path):
     clips(tmp_path / "a", 1), clips(tmp_path / "b", 1)
-    found = find_recordings([tmp_path / "a", tmp_path / "b"])  # as with `tag a --files-from list`
+    found = find_files([tmp_path / "a", tmp_path / "b"])  # as with `tag a --files-from list`
     assert names(plan(found, [str(tmp_path / "a")])) == ["a/000.wav", "b/000.wav"]
 
 

@@ -15,7 +15,7 @@ from batch_runs import begin, clips, silence, workers_of
 from command import EXAMPLES, invoke, spawn
 from patience import PATIENCE, wait_until
 
-from diffres_cli.audio import find_recordings
+from diffres_cli.audio import find_files
 from diffres_cli.batch.plan import Task, plan
 from diffres_cli.batch.run import local_engine
 from diffres_cli.batch.work import Setup
@@ -58,7 +58,7 @@ class Counted(list[Task]):
 
 def test_few_are_begun_ahead_of_a_slow_one(folder: Path) -> None:
     silence(folder / "!long.wav", 2000)  # the other worker has time to start
-    tasks = Counted(item for item in plan(find_recordings([folder]), [str(folder)]) if isinstance(item, Task))
+    tasks = Counted(item for item in plan(find_files([folder]), [str(folder)]) if isinstance(item, Task))
     with local_engine(Setup("audioset-small", Settings()), 2, in_order=True)(tasks) as outcomes:
         tasks.begun = 0  # it looked for standard input among them
         assert next(outcomes).task.name == "!long.wav"

@@ -21,7 +21,7 @@ from command import EXAMPLES, invoke, spawn
 from file_server import FileServer
 from patience import PATIENCE
 
-from diffres_cli.audio import find_recordings
+from diffres_cli.audio import find_files
 from diffres_cli.batch.plan import plan
 from diffres_cli.batch.resumable import Resumable
 from diffres_cli.batch.run import Summary, local_engine, tag_all
@@ -83,7 +83,7 @@ def local(tmp_path: Path, *inputs: str | Path, **settings: object) -> list[tuple
     """What the local engine makes of it."""
     setup = Setup(DEFAULT_MODEL, Settings(**settings)).pinned()
     results = Resumable(setup, tmp_path / "local.parquet", "parquet", force=True)
-    tag_all(plan(find_recordings(inputs), list(map(str, inputs))), local_engine(setup, 1), results, Summary())
+    tag_all(plan(find_files(inputs), list(map(str, inputs))), local_engine(setup, 1), results, Summary())
     return table(tmp_path / "local.parquet")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from audio_files import noise, write
 
-from diffres_cli.audio import find_recordings, open_recording
+from diffres_cli.audio import find_files, open_recording
 from diffres_cli.batch.plan import Task
 from diffres_cli.batch.run import Summary, local_engine, tag_all
 from diffres_cli.batch.stream import Stream
@@ -52,7 +52,7 @@ def messages(summary: Summary) -> list[str]:
 
 
 def test_a_bad_recording_costs_itself_only(mixed: Path) -> None:
-    summary, written = run(list(find_recordings(["nowhere.wav", mixed])))
+    summary, written = run(list(find_files(["nowhere.wav", mixed])))
     assert [name in line for name, line in zip("acd", written, strict=True)] == [True] * 3
     assert summary.done == 3
     assert messages(summary) == [

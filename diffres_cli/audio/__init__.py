@@ -23,7 +23,7 @@
 Importing this package loads NumPy only; libsndfile and soxr come in when a file needs them.
 """
 
-from diffres_cli.audio.find import MEDIA_EXTENSIONS, find_files, find_recordings, paths_from
+from diffres_cli.audio.find import MEDIA_EXTENSIONS, find_files, paths_from
 from diffres_cli.audio.mixdown import Channel
 from diffres_cli.audio.recording import Recording, Source, open_blocks, open_recording
 from diffres_cli.audio.windows import excerpt, windows
@@ -36,7 +36,6 @@ __all__ = [
     "Source",
     "excerpt",
     "find_files",
-    "find_recordings",
     "open_blocks",
     "open_recording",
     "paths_from",

@@ -24,19 +24,13 @@ MEDIA_EXTENSIONS = tuple(" ".join((_AUDIO, _AUDIO_TOO, _VIDEO)).split())
 _MEDIA = frozenset(MEDIA_EXTENSIONS)
 
 
-def find_recordings(inputs: Iterable[str | Path], recursive: bool = False) -> Iterator[Path | AudioError]:
+def find_files(inputs: Iterable[str | Path], recursive: bool = False) -> Iterator[str | AudioError]:
     """The files that `inputs` name: files, folders, quoted globs and "-", in order, none twice.
 
     A folder stands for the audio and video files directly inside, sorted, hidden ones left out;
     with `recursive`, for those in all folders below as well. An input that comes to nothing is
     yielded as the AudioError that says so: it costs only itself.
     """
-    for found in find_files(inputs, recursive):
-        yield found if isinstance(found, AudioError) else Path(found)
-
-
-def find_files(inputs: Iterable[str | Path], recursive: bool = False) -> Iterator[str | AudioError]:
-    """What `find_recordings` finds, as text: half a second less over 100,000."""
     real_folder = lru_cache(maxsize=None)(os.path.realpath)
     given = set[
         tuple[str, str]
