@@ -15,7 +15,7 @@ from patience import PATIENCE
 from scipy.stats import norm
 from torch import Tensor
 
-from diffres_cli.evaluation.metrics import class_scores, confusion_matrix, metric_collection
+from diffres_cli.evaluation.metrics import TaggingMetrics, class_scores, confusion_matrix
 
 HERE = Path(__file__).parent
 
@@ -50,7 +50,7 @@ def material(clips: int, classes: int, *, single: bool, empty: int = 0) -> tuple
 
 
 def measured(probabilities: Tensor, targets: Tensor, multi_label: bool, batch: int = 7) -> dict[str, float]:
-    measure = metric_collection(targets.shape[1], multi_label)
+    measure = TaggingMetrics(multi_label)
     for start in range(0, len(targets), batch):
         measure.update(probabilities[start : start + batch], targets[start : start + batch])
     return {name: float(value) for name, value in measure.compute().items()}
@@ -102,7 +102,7 @@ def test_empty_classes_are_no_reason_to_warn() -> None:
 
 def test_after_a_reset_nothing_is_left() -> None:
     first, second = material(30, 4, single=True), material(31, 4, single=True)
-    measure = metric_collection(4, multi_label=False)
+    measure = TaggingMetrics(multi_label=False)
     measure.update(*first)
     measure.compute()
     measure.reset()
@@ -117,13 +117,13 @@ def test_a_score_a_rounding_above_1_does_not_make_logits_of_its_batch() -> None:
     above[0, 0] = 1 + 2e-7
     exact = above.clamp_max(1.0)
     first, rest = slice(None, 8), slice(8, None)
-    found, expected = (metric_collection(4, multi_label=False) for _ in range(2))
+    found, expected = (TaggingMetrics(multi_label=False) for _ in range(2))
     for measure, scores in ((found, above), (expected, exact)):
         for part in (first, rest):  # a sigmoid of one batch and none of the other: they no longer compare
             measure.update(scores[part], targets[part])
     assert found.compute() == expected.compute()
     assert class_scores(above, targets, False) == class_scores(exact, targets, False)
-    assert (found["mAP"].preds[0] == exact[first]).all()
+    assert (found.scores[0] == exact[first]).all()
 
 
 def test_soft_targets_and_half_precision_count_as_what_they_round_to() -> None:
@@ -173,12 +173,12 @@ import sys
 import torch
 import torch.distributed as distributed
 from test_metrics import material
-from diffres_cli.evaluation.metrics import metric_collection
+from diffres_cli.evaluation.metrics import TaggingMetrics
 
 rank = int(sys.argv[1])
 distributed.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=rank, world_size=2)
 probabilities, targets = material(41, 5, single=True, empty=1)
-measure = metric_collection(5, multi_label=False)
+measure = TaggingMetrics(multi_label=False)
 measure.update(probabilities[rank::2], targets[rank::2])
 print(sorted((name, round(float(value), 5)) for name, value in measure.compute().items()))
 distributed.destroy_process_group()

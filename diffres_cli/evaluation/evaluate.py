@@ -17,7 +17,7 @@ from diffres_cli.datasets.clip import Clip, Dataset
 from diffres_cli.datasets.waveforms.cache import WaveformCache, build_cache
 from diffres_cli.errors import DataError
 from diffres_cli.evaluation.labelmap import match_labels, read_map
-from diffres_cli.evaluation.metrics import class_scores, confusion_matrix, metric_collection
+from diffres_cli.evaluation.metrics import TaggingMetrics, class_scores, confusion_matrix
 from diffres_cli.evaluation.result import Evaluation, RateResult
 from diffres_cli.evaluation.runfolder import sha256
 from diffres_cli.evaluation.scoring import score_clips
@@ -162,7 +162,7 @@ def _rate_result(
     fps: float, scores: Floats, seconds: float, targets: torch.Tensor, dataset: Dataset
 ) -> RateResult:
     probabilities = torch.from_numpy(scores)
-    found = metric_collection(len(dataset.classes), dataset.multi_label)(probabilities, targets)
+    found = TaggingMetrics(dataset.multi_label)(probabilities, targets)
     return RateResult(
         fps,
         {name: float(value) for name, value in found.items()},

@@ -8,30 +8,24 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-from torchmetrics import MetricCollection
-from torchmetrics.classification import (
-    MulticlassAccuracy,
-    MulticlassConfusionMatrix,
-    MulticlassF1Score,
-    MulticlassPrecision,
-    MulticlassRecall,
-    MultilabelAUROC,
-    MultilabelAveragePrecision,
+from torchmetrics import Metric
+from torchmetrics.functional.classification import (
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+    multiclass_precision,
+    multiclass_recall,
+    multilabel_auroc,
+    multilabel_average_precision,
 )
 from torchmetrics.utilities import dim_zero_cat
 
 from diffres_cli.evaluation.result import ClassScores
 
-RANKING = ("mAP", "AUC", "d_prime")
-"""Metrics of every dataset; one with a single label a clip has "accuracy" too."""
 
-
-def metric_collection(classes: int, multi_label: bool) -> MetricCollection:
+class TaggingMetrics(Metric):
     """Metrics to update with probabilities [B, classes] and targets [B, classes], multi-hot.
 
     Keys: "mAP", the mean over classes of the average precision; "AUC", of the area under the ROC curve;
@@ -39,71 +33,36 @@ def metric_collection(classes: int, multi_label: bool) -> MetricCollection:
     "accuracy", the share of clips whose largest score is that label's. Of soft targets, 0.5 and more
     is positive. Compute gives NaN where no class can be ranked.
 
-    >>> measure = metric_collection(2, multi_label=False)
+    >>> measure = TaggingMetrics(multi_label=False)
     >>> measure.update(torch.tensor([[0.9, 0.2], [0.6, 0.4]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
     >>> {name: value.item() for name, value in measure.compute().items()}
-    {'AUC': 1.0, 'accuracy': 0.5, 'd_prime': inf, 'mAP': 1.0}
+    {'mAP': 1.0, 'AUC': 1.0, 'd_prime': inf, 'accuracy': 0.5}
     """
-    measures: dict[str, MultilabelAveragePrecision | MultilabelAUROC | MulticlassAccuracy] = {
-        "mAP": MeanAveragePrecision(classes),
-        "AUC": MeanAUC(classes),
-        "d_prime": DPrime(classes),
-    }
-    if not multi_label:
-        measures["accuracy"] = Accuracy(classes)
-    return MetricCollection(dict(measures))
 
+    full_state_update = False
+    scores: list[Tensor]
+    targets: list[Tensor]
 
-class MeanAveragePrecision(MultilabelAveragePrecision):
-    """Average precision of each class, averaged over those that some clip has."""
+    def __init__(self, multi_label: bool) -> None:
+        super().__init__()
+        self.multi_label = multi_label
+        self.add_state("scores", [], dist_reduce_fx="cat")
+        self.add_state("targets", [], dist_reduce_fx="cat")
 
-    def __init__(self, classes: int) -> None:
-        super().__init__(classes, average="none")
+    def update(self, probabilities: Tensor, targets: Tensor) -> None:
+        """Take in probabilities [B, classes] and targets [B, classes]."""
+        self.scores.append(_probability(probabilities))
+        self.targets.append(targets.float())
 
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Take in preds [B, classes] and target [B, classes]."""
-        super().update(_probability(preds), _positive(target))
-
-    def compute(self) -> Tensor:  # type: ignore[override]  # the parent's parent gives curves
-        """The mean, a scalar."""
-        with _empty_classes_expected():
-            return _mean(super().compute(), dim_zero_cat(self.target))
-
-
-class MeanAUC(MultilabelAUROC):
-    """Area under the ROC curve of each class, averaged over those that some clip has and some has not."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__(classes, average="none")
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Take in preds [B, classes] and target [B, classes]."""
-        super().update(_probability(preds), _positive(target))
-
-    def compute(self) -> Tensor:  # type: ignore[override]  # the parent's parent gives curves
-        """The mean, a scalar."""
-        with _empty_classes_expected():
-            return _mean(super().compute(), dim_zero_cat(self.target), both=True)
-
-
-class DPrime(MeanAUC):
-    """How many standard deviations lie between two normal distributions of that mean AUC."""
-
-    def compute(self) -> Tensor:  # type: ignore[override]  # see MeanAUC
-        """The distance, a scalar."""
-        distance: Tensor = math.sqrt(2) * torch.special.ndtri(super().compute())
-        return distance
-
-
-class Accuracy(MulticlassAccuracy):
-    """The share of clips whose largest score is that of their label."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__(classes, average="micro")
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Take in preds [B, classes] and target [B, classes]."""
-        super().update(preds.argmax(1), target.argmax(1))
+    def compute(self) -> dict[str, Tensor]:
+        """Each metric, a scalar."""
+        scores, targets = dim_zero_cat(self.scores), dim_zero_cat(self.targets)
+        precision, area = _ranking(scores, targets)
+        auc = area.nanmean()
+        found = {"mAP": precision.nanmean(), "AUC": auc, "d_prime": math.sqrt(2) * torch.special.ndtri(auc)}
+        if not self.multi_label:
+            found["accuracy"] = (scores.argmax(1) == targets.argmax(1)).float().mean()
+        return found
 
 
 def class_scores(probabilities: Tensor, targets: Tensor, multi_label: bool) -> list[ClassScores]:
@@ -112,17 +71,14 @@ def class_scores(probabilities: Tensor, targets: Tensor, multi_label: bool) -> l
     Shape:
         probabilities: [N, classes]. targets: [N, classes], multi-hot.
     """
-    classes, wanted = targets.shape[1], _positive(targets)
-    with _empty_classes_expected():
-        precision = MultilabelAveragePrecision(classes, average="none")(_probability(probabilities), wanted)
-        area = MultilabelAUROC(classes, average="none")(_probability(probabilities), wanted)
-    counts = wanted.sum(0)
-    precision = precision.where(counts > 0, torch.nan)
-    area = area.where((counts > 0) & (counts < len(targets)), torch.nan)
-    columns = [counts.tolist(), precision.tolist(), area.tolist()]
+    counts = _positive(targets).sum(0)
+    columns = [counts, *_ranking(_probability(probabilities), targets)]
     if not multi_label:
-        columns += _decisions(probabilities.argmax(1), targets.argmax(1), counts)
-    return [ClassScores(*row) for row in zip(*columns, strict=True)]
+        guesses, labels = probabilities.argmax(1), targets.argmax(1)
+        for measure in (multiclass_recall, multiclass_precision, multiclass_f1_score):
+            values = measure(guesses, labels, len(counts), average="none")
+            columns.append(values.where(counts > 0, torch.nan))
+    return [ClassScores(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def confusion_matrix(probabilities: Tensor, targets: Tensor) -> Tensor:
@@ -132,15 +88,19 @@ def confusion_matrix(probabilities: Tensor, targets: Tensor) -> Tensor:
     >>> confusion_matrix(scores, torch.tensor([[1.0, 0.0], [0.0, 1.0]])).tolist()
     [[1, 0], [1, 0]]
     """
-    measure = MulticlassConfusionMatrix(targets.shape[1])
-    matrix: Tensor = measure(probabilities.argmax(1), targets.argmax(1))
-    return matrix
+    return multiclass_confusion_matrix(probabilities.argmax(1), targets.argmax(1), targets.shape[1])
 
 
-def _decisions(guesses: Tensor, labels: Tensor, counts: Tensor) -> list[list[float]]:
-    kinds = (MulticlassRecall, MulticlassPrecision, MulticlassF1Score)
-    values = (kind(len(counts), average="none")(guesses, labels) for kind in kinds)
-    return [value.where(counts > 0, torch.nan).tolist() for value in values]
+def _ranking(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Each class's average precision and area under the ROC curve, NaN where it cannot be ranked."""
+    wanted, classes = _positive(targets), targets.shape[1]
+    with warnings.catch_warnings():  # torchmetrics warns of each class without positives
+        warnings.filterwarnings("ignore", message="No (positive|negative) samples")
+        precision = multilabel_average_precision(scores, wanted, classes, average="none")
+        area = multilabel_auroc(scores, wanted, classes, average="none")
+    counts = wanted.sum(0)
+    some = counts > 0
+    return precision.where(some, torch.nan), area.where(some & (counts < len(targets)), torch.nan)
 
 
 def _probability(scores: Tensor) -> Tensor:
@@ -150,18 +110,3 @@ def _probability(scores: Tensor) -> Tensor:
 
 def _positive(targets: Tensor) -> Tensor:
     return (targets >= 0.5).long()
-
-
-def _mean(values: Tensor, targets: Tensor, *, both: bool = False) -> Tensor:
-    """The mean over the classes with a positive clip; with `both`, a negative one too."""
-    counts = targets.sum(0)
-    measured = (counts > 0) & (counts < len(targets)) if both else counts > 0
-    return values[measured].mean()
-
-
-@contextmanager
-def _empty_classes_expected() -> Iterator[None]:
-    """torchmetrics warns of each class without positives; we leave those out."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="No (positive|negative) samples")
-        yield

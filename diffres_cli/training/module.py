@@ -13,10 +13,9 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
-from torchmetrics import MetricCollection
 
 from diffres_cli.errors import TrainingError
-from diffres_cli.evaluation.metrics import metric_collection
+from diffres_cli.evaluation.metrics import TaggingMetrics
 from diffres_cli.nn.diffres import DiffRes
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.objectives import empty_frames, frame_rms
@@ -43,13 +42,8 @@ class TrainingModule(lightning.LightningModule):
         for each in {network, self.best}:
             if isinstance(each.reduction, DiffRes):
                 each.reduction.importance.register_forward_hook(self._check_importance)
-        card = network.card
-        self.metrics = nn.ModuleDict(
-            {
-                f"{fps:g}": metric_collection(len(card.classes), card.multi_label)
-                for fps in recipe.rate.validation
-            }
-        )
+        rates = [f"{fps:g}" for fps in recipe.rate.validation]
+        self.metrics = nn.ModuleDict({fps: TaggingMetrics(network.card.multi_label) for fps in rates})
 
     @property
     def best(self) -> DiffResNetwork:
@@ -137,8 +131,8 @@ class TrainingModule(lightning.LightningModule):
         rate = LambdaLR(adam, lambda update: lr_factor(table, epochs, self.plan.updates, update))
         return {"optimizer": adam, "lr_scheduler": {"scheduler": rate, "interval": "step"}}
 
-    def _measures(self) -> list[tuple[str, MetricCollection]]:
-        return [(fps, cast("MetricCollection", held)) for fps, held in self.metrics.items()]
+    def _measures(self) -> list[tuple[str, TaggingMetrics]]:
+        return [(fps, cast("TaggingMetrics", held)) for fps, held in self.metrics.items()]
 
     def _frames(self, waveform: Tensor) -> int:
         return self.network.card.mel.frames(waveform.shape[1])
