@@ -58,13 +58,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from diffres_cli.figure import draw
-    from diffres_cli.tagging.prediction import (
-        AdaptiveSpectrogram,
-        Event,
-        Label,
-        Prediction,
-        WindowPrediction,
-    )
+    from diffres_cli.tagging.prediction import AdaptiveSpectrogram, Event, Label, Prediction, WindowPrediction
     from diffres_cli.tagging.settings import Settings
     from diffres_cli.tagging.tagger import Tagger, load_tagger
 

@@ -9,14 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffres_cli.checkpoint.card import ModelCard
-from diffres_cli.checkpoint.find import (
-    CARD_NAME,
-    LABELS_NAME,
-    ONNX_NAME,
-    OPTIONAL,
-    REQUIRED,
-    check_folder,
-)
+from diffres_cli.checkpoint.find import CARD_NAME, LABELS_NAME, ONNX_NAME, OPTIONAL, REQUIRED, check_folder
 from diffres_cli.checkpoint.hub.reference import Reference
 from diffres_cli.checkpoint.hub.session import hub_session
 from diffres_cli.errors import ModelError, OutputError, UsageError
@@ -40,11 +33,7 @@ _ROW = re.compile(r"^\| *([^|\n]+?) *\| *([^|\n]*?) *\|$", re.MULTILINE)
 
 
 def push_folder(
-    folder: Path,
-    reference: Reference,
-    read_card: Callable[[Path], ModelCard],
-    *,
-    private: bool = False,
+    folder: Path, reference: Reference, read_card: Callable[[Path], ModelCard], *, private: bool = False
 ) -> Reference:
     """Commit a checkpoint folder to the hub, in one piece; files that are no part of one stay here.
 
@@ -115,11 +104,7 @@ def _of_front_matter(path: Path, card: ModelCard) -> list[str]:
         found = metadata_load(path) or {}
     except Exception as error:  # the YAML library is huggingface_hub's own choice
         return [f"{CARD_NAME} has no valid front matter ({str(error).partition(chr(10))[0]})"]
-    wanted = {
-        "library_name": "diffres",
-        "license": card.hub_license,
-        "pipeline_tag": "audio-classification",
-    }
+    wanted = {"library_name": "diffres", "license": card.hub_license, "pipeline_tag": "audio-classification"}
     return [
         f"{CARD_NAME} needs `{name}: {value}` in its front matter, not {found.get(name)!r}"
         for name, value in wanted.items()

@@ -48,11 +48,7 @@ class Blob:
 
 
 def download_files(
-    reference: Reference,
-    names: Sequence[str],
-    check: Callable[[Path], None],
-    *,
-    offline: bool = False,
+    reference: Reference, names: Sequence[str], check: Callable[[Path], None], *, offline: bool = False
 ) -> Path:
     """Fetch the named files of a model, in this order; whatever else it holds is ignored.
 
