@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import reduce
 from importlib import import_module
-from types import TracebackType
 from typing import TypeVar
 
 from diffres_cli.errors import BrokenDependencyError, DiffresError, MissingDependencyError, UsageError
@@ -97,20 +96,16 @@ def _package_at_fault(error: BaseException) -> str | None:
     Libraries report what they cannot load by any class: torchaudio by OSError, torchvision by RuntimeError.
     During an import, a module is still running.
     """
-    modules = [name for cause in _causes(error) for name in _running(cause.__traceback__)]
+    from traceback import walk_tb
+
+    frames = [frame for cause in _causes(error) for frame, _ in walk_tb(cause.__traceback__)]
+    running = [frame for frame in frames if frame.f_code.co_name == "<module>"]
+    modules = [str(frame.f_globals.get("__name__", "__main__")) for frame in running]
     if isinstance(error, ImportError) and error.name:
         modules.append(error.name)
     packages = [name.partition(".")[0] for name in modules]
     foreign = [package for package in packages if _is_package(package) and package != "__main__"]
     return foreign[-1] if foreign else None
-
-
-def _running(trace: TracebackType | None) -> Iterator[str]:
-    """The modules whose top level is in a traceback, outermost first."""
-    while trace is not None:
-        if trace.tb_frame.f_code.co_name == "<module>":
-            yield str(trace.tb_frame.f_globals.get("__name__", "__main__"))
-        trace = trace.tb_next
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -50,7 +50,7 @@ def push_folder(
     """
     if reference.revision is not None:
         raise UsageError(f"{reference}: a push makes a commit of its own: write {Reference(reference.repo)}")
-    problems = check_folder(folder, complete=True) or contradictions(folder, read_card(folder / ONNX_NAME))
+    problems = check_folder(folder, complete=True) or find_card_faults(folder, read_card(folder / ONNX_NAME))
     if problems:
         raise ModelError(
             f"{folder}: not pushed: {'; '.join(problems)}: `diffres export` writes complete folders"
@@ -80,24 +80,24 @@ def _changes(folder: Path, there: Collection[str]) -> list[CommitOperationAdd | 
     ]
 
 
-def contradictions(folder: Path, card: ModelCard) -> list[str]:
+def find_card_faults(folder: Path, card: ModelCard) -> list[str]:
     """What the model card (README.md) and labels.csv lack, or state other than the graph's own card."""
     text = (folder / CARD_NAME).read_text("utf-8", "replace")
     return [
-        *_of_model(card),
-        *_of_front_matter(folder / CARD_NAME, card),
-        *_of_table(text, card),
-        *_of_labels(folder, card),
+        *_card_faults(card),
+        *_front_matter_faults(folder / CARD_NAME, card),
+        *_table_faults(text, card),
+        *_label_faults(folder, card),
     ]
 
 
-def _of_model(card: ModelCard) -> list[str]:
+def _card_faults(card: ModelCard) -> list[str]:
     facts = {"architecture": card.architecture, "license": card.license, "trained_on": card.trained_on}
     blank = [name for name, value in facts.items() if not value.strip()]
     return [f"{ONNX_NAME} does not state {name}" for name in blank]
 
 
-def _of_front_matter(path: Path, card: ModelCard) -> list[str]:
+def _front_matter_faults(path: Path, card: ModelCard) -> list[str]:
     from huggingface_hub import metadata_load
 
     try:
@@ -112,7 +112,7 @@ def _of_front_matter(path: Path, card: ModelCard) -> list[str]:
     ]
 
 
-def _of_table(text: str, card: ModelCard) -> list[str]:
+def _table_faults(text: str, card: ModelCard) -> list[str]:
     rows = dict(_ROW.findall(text))
     lacking = [fact for fact in FACTS if not rows.get(fact)]
     model = {"trained on": card.trained_on, "licence": card.license}
@@ -123,7 +123,7 @@ def _of_table(text: str, card: ModelCard) -> list[str]:
     ]
 
 
-def _of_labels(folder: Path, card: ModelCard) -> list[str]:
+def _label_faults(folder: Path, card: ModelCard) -> list[str]:
     try:
         rows = [tuple(row[1:]) for row in csv.reader(lines_of(folder / LABELS_NAME))][1:]
     except (NotTextError, csv.Error) as error:

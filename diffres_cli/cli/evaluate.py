@@ -200,7 +200,7 @@ def _write_others(
 
 
 def _rates(text: str | None) -> tuple[float, ...]:
-    found = [options.frame_rate(part.strip()) for part in text.split(",")] if text is not None else []
+    found = [options.parse_fps(part.strip()) for part in text.split(",")] if text is not None else []
     return tuple(rate for rate in found if rate is not None)
 
 

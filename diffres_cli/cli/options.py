@@ -127,7 +127,7 @@ Debug = Annotated[bool, option("--debug", help="Show a traceback when something 
 DEFAULT = DEFAULT_MODEL
 
 
-def frame_rate(text: str | None) -> float | None:
+def parse_fps(text: str | None) -> float | None:
     """The number in an --fps option. The model checks its range.
 
     Raises:
@@ -143,7 +143,7 @@ def frame_rate(text: str | None) -> float | None:
         ) from None
 
 
-def channel_of(text: str) -> Channel:
+def parse_channel(text: str) -> Channel:
     """The channel in a --channel option.
 
     Raises:
@@ -158,7 +158,7 @@ def channel_of(text: str) -> Channel:
     return int(text)
 
 
-def time_limit(seconds: float) -> float:
+def check_timeout(seconds: float) -> float:
     """The value of --timeout.
 
     Raises:
@@ -169,7 +169,7 @@ def time_limit(seconds: float) -> float:
     return seconds
 
 
-def label_names(path: Path | None) -> tuple[str, ...] | None:
+def read_labels(path: Path | None) -> tuple[str, ...] | None:
     """The names in a --labels file; None without one.
 
     Raises:

@@ -84,11 +84,11 @@ def tag(
     _check_options(context, engine, format_, jobs, events=events, resumable=resumable)
     found = find_inputs(inputs or [], files_from, recursive, urls=on_ray)
     settings = Settings(
-        options.frame_rate(fps), top_k, min_confidence, window, overlap,
-        labels=options.label_names(labels), events=events, merge_gap=merge_gap, min_duration=min_duration,
-        importance=importance, embeddings=embeddings, channel=options.channel_of(channel),
+        options.parse_fps(fps), top_k, min_confidence, window, overlap,
+        labels=options.read_labels(labels), events=events, merge_gap=merge_gap, min_duration=min_duration,
+        importance=importance, embeddings=embeddings, channel=options.parse_channel(channel),
     )  # fmt: skip
-    setup = Setup(model, settings, backend, device, offline, options.time_limit(timeout))
+    setup = Setup(model, settings, backend, device, offline, options.check_timeout(timeout))
     if verbose and not on_ray:
         _print_setup(setup, len(found))
     bar = RecordingsBar(shown=sys.stderr.isatty() and not quiet)

@@ -70,14 +70,14 @@ def viz(
     """
     from diffres_cli.tagging.tagger import Settings, load_tagger
 
-    rates, timeout = _rates(fps), options.time_limit(timeout)
+    rates, timeout = _rates(fps), options.check_timeout(timeout)
     in_terminal = terminal or (output is None and sys.stdout.isatty())
     target = None if in_terminal and output is None else _target(input_, output, width)
     tagger = load_tagger(model, backend=backend, device=device, offline=offline)
     for text in tagger.warnings:
         print_message(f"warning: {text}")
     given = Settings(
-        None, top_k, min_confidence, window, overlap, start, duration, channel=options.channel_of(channel)
+        None, top_k, min_confidence, window, overlap, start, duration, channel=options.parse_channel(channel)
     )
     chosen = [replace(given, fps=rate).resolve(tagger.card) for rate in rates]
     predictions = _tag_at(tagger, input_, chosen, timeout)
@@ -98,7 +98,7 @@ def viz(
 def _rates(text: str | None) -> list[float | None]:
     if text is None:
         return [None]
-    rates = [options.frame_rate(part) for part in text.split(",")]
+    rates = [options.parse_fps(part) for part in text.split(",")]
     if len(rates) > MOST_RATES:
         raise SettingError("fps", text, f"{len(rates)} rates; at most {MOST_RATES} fit a picture")
     return rates
