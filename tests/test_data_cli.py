@@ -114,7 +114,7 @@ def test_download_brings_a_dataset_to_where_check_finds_it(server, tmp_path, nam
         assert [split, str(count), str(count)] in [line.split() for line in result.out.splitlines()]
     checked = data("check", name, "--deep")
     assert (checked.code, checked.err) == (0, "")
-    assert checked.out == result.out + "missing: 0\nundecodable: 0\ndamaged: 0\n"
+    assert checked.out == result.out + "missing: 0\nundecodable: 0\ndamaged: 0\nsuspect: 0\n"
     assert names(tmp_path / "home") == [name]
 
 
@@ -205,6 +205,7 @@ def test_check_of_a_complete_dataset_counts_its_splits(esc50):
         ["missing:", "0"],
         ["undecodable:", "0"],
         ["damaged:", "0"],
+        ["suspect:", "0"],
     ]
 
 
@@ -226,7 +227,7 @@ def test_check_finds_what_is_missing_undecodable_and_damaged(esc50, tmp_path, de
         **{path.stem: ("fold1", "undecodable") for path in (text, empty)},
     }
     assert kinds == {**expected, **({cut.stem: ("fold1", "damaged")} if deep else {})}
-    assert result.out.endswith(f"missing: 1\nundecodable: 2\ndamaged: {int(deep)}\n")
+    assert result.out.endswith(f"missing: 1\nundecodable: 2\ndamaged: {int(deep)}\nsuspect: 0\n")
     assert ["fold1", "50", "49"] in [line.split() for line in result.out.splitlines()]
     assert all(reason for *_, reason in report(tmp_path / "bad.csv"))
 

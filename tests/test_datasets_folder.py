@@ -8,12 +8,14 @@ from unicodedata import normalize
 
 import pyarrow
 import pytest
+from audio_files import noise, write
 from dataset_trees import sound, table
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
 from diffres_cli.datasets import Dataset, load_dataset
+from diffres_cli.datasets.check import find_problems
 from diffres_cli.datasets.cliptable import split_of
 from diffres_cli.datasets.folder import read
 from diffres_cli.errors import DataError
@@ -268,3 +270,13 @@ def test_a_folder_of_ones_own_has_no_place_of_its_own(tmp_path):
         load_dataset("folder")
     with pytest.raises(DataError, match="no such folder or table"):
         load_dataset("folder", tmp_path / "gone")
+
+
+def test_channels_of_opposite_phase_make_a_clip_suspect_and_not_damaged(tmp_path):
+    (tmp_path / "hum").mkdir()
+    write(tmp_path / "hum" / "a.wav", noise(1) * [1, -1])
+    dataset = load_dataset("folder", tmp_path)
+    assert list(find_problems(dataset)) == []
+    [found] = find_problems(dataset, deep=True)
+    assert found.kind == "suspect"
+    assert "channels cancel each other" in found.reason

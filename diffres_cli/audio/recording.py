@@ -65,6 +65,11 @@ class Recording:
         scale, mix = ([text] if text else [] for text in (self._full_scale.note, self._mixdown.warning))
         return [*self._decoder.notes, *scale, *self._warnings, *mix]
 
+    @property
+    def damage(self) -> list[str]:
+        """Those of the warnings that say the file is not whole."""
+        return [*self._decoder.notes, *self._warnings]
+
     def blocks(self, target_rate: int, channel: Channel = "mix") -> Iterator[Samples]:
         """The rest of the recording at `target_rate` Hz: float32 blocks, in constant memory.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,10 +18,10 @@ from diffres_cli.cores import available_cores
 
 if TYPE_CHECKING:
     from diffres_cli.datasets.check import Problem
-    from diffres_cli.datasets.clip import Archive, Dataset, Source
+    from diffres_cli.datasets.clip import Dataset, Source
 
 _WORTH_A_WORKER = 500  # recordings: starting a process takes as long as reading about this many headers
-_SHOWN = 5  # problems told one by one where no report is asked for
+_SHOWN = 5  # problems printed where no report is asked for
 
 Name = Annotated[str, typer.Argument(help="As `diffres data list` names it, or package.module:NAME.")]
 
@@ -80,15 +81,14 @@ def download(
     source = find_source(name)
     if source.archives:
         print_message(f"{source.title}: licence {source.licence}; cite {source.citation}")
+    folder = _folder(source, data)
     try:
         with StepsBar() as steps:
-            dataset = fetch_dataset(
-                source, _folder(source, data), keep_archives=keep_archives, on_step=steps.show
-            )
+            dataset = fetch_dataset(source, folder, keep_archives=keep_archives, on_step=steps.show)
     except KeyboardInterrupt:
         print_message("stopped: the same command resumes here")
         return INTERRUPTED
-    return 1 if _say_counts(source, dataset) or dataset.missing else 0
+    return 0 if _print_counts(source, dataset) and not dataset.missing else 1
 
 
 @data_app.command()
@@ -97,8 +97,7 @@ def check(
     data: options.Data = None,
     deep: Annotated[bool, typer.Option("--deep", help="Decode everything, not only headers.")] = False,
     jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", "-j", min=1, help="Worker processes. [default: by cores]"),
+        int | None, typer.Option("--jobs", "-j", min=1, help="Worker processes. [default: by cores]")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A CSV file of all problems: clip, split, why.")
@@ -111,65 +110,53 @@ def check(
 
     source = find_source(name)
     dataset = load_dataset(name, data, unfinished=True)
-    found = _problems(dataset, deep, jobs)
-    unfinished = is_unfinished(folder := _folder(source, data))
-    if unfinished:
+    found = _find_problems(dataset, deep, jobs)
+    folder = _folder(source, data)
+    if unfinished := is_unfinished(folder):
         print_message(f"{folder}: a download was cut off: `diffres data download {name}` resumes it")
-    differs = _say_counts(source, dataset)
-    _report(found, output)
-    unusable = len({problem.name for problem in found if problem.kind == "undecodable"})
-    if unusable == len(dataset.clips):
+    is_complete = _print_counts(source, dataset)
+    _print_problems(found, output)
+    if len({problem.name for problem in found if problem.kind == "undecodable"}) == len(dataset.clips):
         return 3
-    return 1 if found or differs or unfinished else 0
+    return 0 if is_complete and not found and not unfinished else 1
 
 
-def _problems(dataset: Dataset, deep: bool, jobs: int | None) -> list[Problem]:
+def _find_problems(dataset: Dataset, deep: bool, jobs: int | None) -> list[Problem]:
     from diffres_cli.cli.progress import StepsBar
     from diffres_cli.datasets.check import find_problems
 
-    recordings = len({clip.path for clip in dataset.clips})
-    count = jobs or min(available_cores(), max(1, recordings // _WORTH_A_WORKER))
+    total = len({clip.path for clip in dataset.clips})
+    jobs = jobs or min(available_cores(), max(1, total // _WORTH_A_WORKER))
     with StepsBar(count=True) as steps:
-        return list(
-            find_problems(
-                dataset,
-                deep=deep,
-                jobs=count,
-                on_done=lambda done: steps.show(f"checking {dataset.name}", done, recordings),
-            )
-        )
+        show = partial(steps.show, f"checking {dataset.name}", total=total)
+        return list(find_problems(dataset, deep=deep, jobs=jobs, on_done=show))
 
 
-def _say_counts(source: Source, dataset: Dataset) -> bool:
-    """Splits, official and here, to standard output. Returns whether they differ."""
+def _print_counts(source: Source, dataset: Dataset) -> bool:
+    """Splits, official and here, to standard output. Returns whether all official clips are listed here."""
     counts = dataset.counts
-    splits = list(dict.fromkeys([*source.splits, *counts]))
     print_result(f"{source.name}  {dataset.root}\n")
+    splits = dict.fromkeys([*source.splits, *counts])
     rows = [(split, str(source.splits.get(split, "–")), str(counts.get(split, 0))) for split in splits]
     print_table(("split", "official", "here"), *rows)
-    return any(counts.get(split, 0) != count for split, count in source.splits.items())
+    return all(counts.get(split, 0) == count for split, count in source.splits.items())
 
 
-def _report(found: Sequence[Problem], output: Path | None) -> None:
-    for kind in ("missing", "undecodable", "damaged"):
+def _print_problems(found: Sequence[Problem], output: Path | None) -> None:
+    from diffres_cli.datasets.check import KINDS
+    from diffres_cli.files import write_atomically
+
+    for kind in KINDS:
         print_result(f"{kind}: {sum(problem.kind == kind for problem in found)}\n")
     if output is not None:
-        from diffres_cli.files import write_atomically
-
-        write_atomically(output, _csv(found))
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([("name", "split", "problem", "reason"), *found])
+        write_atomically(output, text.getvalue().encode("utf-8", "surrogateescape"))
         return
     for problem in found[:_SHOWN]:
         print_message(f"{problem.name}: {problem.kind}: {problem.reason}")
     if len(found) > _SHOWN:
         print_message(f"and {len(found) - _SHOWN} more: -o FILE.csv lists them all")
-
-
-def _csv(found: Sequence[Problem]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("name", "split", "problem", "reason"))
-    writer.writerows(found)
-    return text.getvalue().encode("utf-8", "surrogateescape")
 
 
 def _folder(source: Source, data: Path | None) -> Path:
@@ -205,25 +192,21 @@ def _state(source: Source) -> str:
 
 def _facts(source: Source) -> list[tuple[str, str]]:
     """Everything worth knowing of a dataset, as text."""
-    labels = "several a clip" if source.multi_label else "one a clip"
+    from diffres_cli.datasets.download.archive import address
+
     facts = [
         ("name", source.name),
         ("title", source.title),
         ("citation", source.citation),
         ("licence", source.licence),
         ("home", source.home),
-        ("classes", f"{source.classes or 'any number'}, {labels}"),
+        ("classes", f"{source.classes or 'any number'}, {'several' if source.multi_label else 'one'} a clip"),
         ("clip", f"{source.seconds:g} s"),
         *(("split", f"{split}: {count} clips") for split, count in source.splits.items()),
         ("folder", str(_folder(source, None)) if source.splits else ""),
-        *(("archive", _archive(archive)) for archive in source.archives),
-        ("by hand", source.manual),
     ]
-    return [(key, value) for key, value in facts if value]
-
-
-def _archive(archive: Archive) -> str:
-    from diffres_cli.datasets.download.archive import address
-
-    size = f"{archive.size} bytes" if archive.size else "no stated size"
-    return f"{archive.name}  {size}  {archive.checksum or 'no checksum'}  {address(archive.url)}"
+    for archive in source.archives:
+        size = f"{archive.size} bytes" if archive.size else "no stated size"
+        checksum = archive.checksum or "no checksum"
+        facts.append(("archive", f"{archive.name}  {size}  {checksum}  {address(archive.url)}"))
+    return [(key, value) for key, value in [*facts, ("by hand", source.manual)] if value]

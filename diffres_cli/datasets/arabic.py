@@ -38,7 +38,6 @@ SOURCE = Source(
     home="https://zenodo.org/records/4662481",
     splits={"train": 7200, "validation": 2400, "test": 2400},
     classes=40,
-    multi_label=False,
     seconds=1.0,
     read=read,
     # The repository behind the Zenodo record, packed by GitHub on request: it has neither a fixed size nor a

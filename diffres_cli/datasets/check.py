@@ -1,4 +1,4 @@
-"""Clips of a dataset that are missing, damaged, or cannot be decoded."""
+"""Clips of a dataset that are missing, damaged, suspect, or cannot be decoded."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from diffres_cli.errors import AudioError, DependencyError, OverdueError
 from diffres_cli.pool import Died, Report, WorkerPool
 from diffres_cli.timeouts import run_with_timeout
 
+KINDS = ("missing", "undecodable", "damaged", "suspect")
+"""A suspect clip is whole, and may not sound as it was meant to: its channels cancel each other, say."""
 _CHUNK = 64  # recordings in a task: a header takes no longer to read than a message to another process
 
 
 class Problem(NamedTuple):
-    """A clip that cannot be used as it should be; kind: missing, undecodable or damaged."""
+    """A clip that cannot be used as it should be; kind: one of `KINDS`."""
 
     name: str
     split: str
@@ -26,10 +28,12 @@ class Problem(NamedTuple):
 
 
 class _Finding(NamedTuple):
+    """What is wrong with a recording, "" for nothing, and its duration where that is known."""
+
     path: Path
     kind: str
     reason: str
-    seconds: float | None
+    seconds: float | None = None
 
 
 def find_problems(
@@ -39,14 +43,14 @@ def find_problems(
     jobs: int = 1,
     on_done: Callable[[int], object] = lambda done: None,
 ) -> Iterator[Problem]:
-    """The clips of a dataset that are missing, cannot be decoded, or are damaged, the missing first.
+    """The clips of a dataset that cannot be used as they should be, the missing first.
+
+    A recording that kills the process decoding it is undecodable.
 
     Args:
         deep: decode everything, not only the headers. Without it, only damage to a header is found.
         jobs: worker processes.
         on_done: called with how many recordings have been checked.
-
-    A recording that kills the process decoding it is undecodable.
     """
     for split, names in dataset.absent.items():
         yield from (Problem(name, split, "missing", "no such file") for name in names)
@@ -59,12 +63,11 @@ def find_problems(
 
 
 def _problem(clip: Clip, finding: _Finding) -> Problem | None:
-    if finding.kind:
-        return Problem(clip.name, clip.split, finding.kind, finding.reason)
-    if finding.seconds is not None and clip.start >= finding.seconds:
-        reason = f"starts at {clip.start:g} s, the recording ends at {finding.seconds:.2f} s"
-        return Problem(clip.name, clip.split, "undecodable", reason)
-    return None
+    _, kind, reason, seconds = finding
+    if not kind and seconds is not None and clip.start >= seconds:
+        kind = "undecodable"
+        reason = f"starts at {clip.start:g} s, the recording ends at {seconds:.2f} s"
+    return Problem(clip.name, clip.split, kind, reason) if kind else None
 
 
 def _findings(paths: Sequence[Path], deep: bool, jobs: int) -> Iterator[_Finding]:
@@ -78,45 +81,35 @@ def _findings(paths: Sequence[Path], deep: bool, jobs: int) -> Iterator[_Finding
                 yield from found
             elif len(chunk) == 1:
                 reason = f"the process decoding it died twice ({found.reason})"
-                yield _Finding(chunk[0], "undecodable", reason, None)
+                yield _Finding(chunk[0], "undecodable", reason)
             else:
                 for path in chunk:
                     pool.submit([path])
 
 
 def _prepare(deep: bool) -> Callable[[Sequence[Path], Report], list[_Finding]]:
-    return partial(_check_all, deep)
-
-
-def _check_all(deep: bool, paths: Sequence[Path], report: Report) -> list[_Finding]:
-    return [_check(path, deep) for path in paths]
+    return lambda paths, report: [_check(path, deep) for path in paths]
 
 
 def _check(path: Path, deep: bool) -> _Finding:
     """What is wrong with a recording, by its header or by all of it."""
     try:
         return run_with_timeout(partial(_read, path, deep))
-    except OverdueError as error:
-        return _Finding(path, "undecodable", str(error), None)
+    except DependencyError:
+        raise
+    except (AudioError, OverdueError) as error:
+        return _Finding(path, "undecodable", str(error))
+    except Exception as error:  # whatever a decoder thinks of
+        return _Finding(path, "undecodable", f"unexpected {type(error).__name__}: {error}")
 
 
 def _read(path: Path, deep: bool) -> _Finding:
-    try:
-        with open_recording(path) as recording:
-            if deep:
-                for _ in recording.blocks(recording.sample_rate):
-                    pass
-            kind, reason = "damaged" if recording.warnings else "", "; ".join(recording.warnings)
-            if deep:
-                return _Finding(path, kind, reason, recording.duration)
-            if recording.frames is None:
-                return _Finding(path, kind, reason, None)
-            if not recording.frames:
-                kind, reason = "undecodable", "it holds no samples"
-            return _Finding(path, kind, reason, recording.frames / recording.sample_rate)
-    except DependencyError:
-        raise
-    except AudioError as error:
-        return _Finding(path, "undecodable", str(error), None)
-    except Exception as error:  # whatever a decoder thinks of
-        return _Finding(path, "undecodable", f"unexpected {type(error).__name__}: {error}", None)
+    with open_recording(path) as recording:
+        if deep:
+            for _ in recording.blocks(recording.sample_rate):
+                pass
+        elif recording.frames == 0:
+            return _Finding(path, "undecodable", "it holds no samples")
+        kind = "damaged" if recording.damage else "suspect" if recording.warnings else ""
+        seconds = recording.duration if deep or recording.frames is not None else None
+        return _Finding(path, kind, "; ".join(recording.warnings), seconds)

@@ -67,14 +67,14 @@ class Source:
 
     name: str
     title: str
-    citation: str
-    licence: str
-    home: str
     splits: Mapping[str, int]
     classes: int
-    multi_label: bool
     seconds: float
     read: Callable[[Path], Dataset]
+    citation: str = ""
+    licence: str = ""
+    home: str = ""
+    multi_label: bool = False
     archives: tuple[Archive, ...] = ()
     manual: str = ""
     shares: str = ""
@@ -136,7 +136,7 @@ class Dataset:
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits that have clips, in the order of first mention."""
-        return tuple(dict.fromkeys(clip.split for clip in self.clips))
+        return tuple(self.counts)
 
     def clips_of(self, *splits: str) -> tuple[Clip, ...]:
         """The clips of these splits.
@@ -145,10 +145,10 @@ class Dataset:
             DataError: one of them has no clips.
         """
         counts = self.counts
-        empty = [split for split in splits if split not in counts]
-        if empty:
-            has = ", ".join(f"{split} ({count})" for split, count in counts.items())
-            raise DataError(f"{self.name} in {self.root}: no clips in split {empty[0]!r}; there are {has}")
+        for split in splits:
+            if split not in counts:
+                has = ", ".join(f"{name} ({count})" for name, count in counts.items())
+                raise DataError(f"{self.name} in {self.root}: no clips in split {split!r}; there are {has}")
         return tuple(clip for clip in self.clips if clip.split in splits)
 
     @property

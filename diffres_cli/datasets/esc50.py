@@ -46,7 +46,6 @@ ESC50 = Source(
     home=_HOME,
     splits={f"fold{fold}": 400 for fold in range(1, 6)},
     classes=50,
-    multi_label=False,
     seconds=5.0,
     read=read,
     # The last commit of the release. GitHub publishes no checksum; this is what several projects found in it.

@@ -73,12 +73,8 @@ def _labelled(root: Path, below: str, split: str | None) -> Iterator[Listed]:
 SOURCE = Source(
     name="folder",
     title="Your own clips",
-    citation="",
-    licence="",
-    home="",
     splits={},
     classes=0,
-    multi_label=False,
     seconds=0.0,
     read=read,
     manual="Your folder (a sub-folder per label) or table (path, labels) is the data",

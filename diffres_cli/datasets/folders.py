@@ -103,11 +103,8 @@ def files_in(folder: Path) -> Iterator[str]:
 
 def folders_in(folder: Path) -> list[str]:
     """The names of the folders directly in a folder, sorted, without hidden and "_private" ones."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if entry.name[0] not in "._" and entry.is_dir())
-    except OSError:
-        return []
+    _, folders, _ = next(os.walk(folder), ("", [], []))
+    return sorted(name for name in folders if name[0] not in "._")
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:

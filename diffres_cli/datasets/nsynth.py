@@ -63,7 +63,6 @@ SOURCE = Source(
     home="https://magenta.tensorflow.org/datasets/nsynth",
     splits={"train": 289_205, "validation": 12_678, "test": 4_096},
     classes=len(_FAMILIES),
-    multi_label=False,
     seconds=4.0,
     read=read,
     # MD5 as the HEAR benchmark and its storage bucket record them; sizes as the server states them.

@@ -59,7 +59,6 @@ SOURCE = Source(
     home="https://arxiv.org/abs/1804.03209",
     splits={"train": 84843, "validation": 9981, "test": 11005},
     classes=35,
-    multi_label=False,
     seconds=1.0,
     read=read,
     # Size and SHA-256 as TensorFlow Datasets has them.

@@ -40,7 +40,6 @@ SOURCE = Source(
     home="https://urbansounddataset.weebly.com/urbansound8k.html",
     splits={f"fold{fold}": clips for fold, clips in enumerate(_CLIPS, 1)},
     classes=10,
-    multi_label=False,
     seconds=4.0,
     read=read,
     manual=(
