@@ -18,7 +18,7 @@ STDIN = "-"  # as a file name: standard input
 # of surrogate pairs. The joiners that Persian and emoji need are not among them.
 _UNSAFE = "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
 UNSAFE = re.compile(_UNSAFE)
-"""A character that no label may have: a terminal would obey it, or nobody see it."""
+"""A character that no label may have: a terminal would obey it, or a reader not see it."""
 _UNSAFE_IN_LINES = re.compile(rf"(?![\n\t]){_UNSAFE}")
 
 

@@ -25,7 +25,7 @@ _local = threading.local()
 
 
 class _Cancelled(BaseException):
-    """Raised in work that nobody waits for any more."""
+    """Raised in work that has been cancelled."""
 
 
 class _Task:

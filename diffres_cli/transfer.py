@@ -35,7 +35,7 @@ class Remote:
     """A file to fetch.
 
     Attributes:
-        size: bytes, 0 where nobody states it. checksum: "md5:...", "sha256:...", or "git:..." for git's SHA-1
+        size: bytes, 0 where it is not stated. checksum: "md5:...", "sha256:...", or "git:..." for git's SHA-1
             of a blob; "" where none is published.
         headers: to be sent along. check_response: may explain an answer without the file, by raising.
         title: the file as its source has it, for messages. advice: what to do where the disk is too full.
@@ -155,7 +155,7 @@ class _Transfer:
                 "GET", self.remote.url, headers=self._headers(), timeout=self.timeout
             ) as response:
                 if self._continues(response):
-                    # As they come: a compressed answer, which nobody asked for, could unfold without end.
+                    # As they come: a compressed answer, not asked for, could unfold without end.
                     self._write(response.iter_raw())
                     return None
         except Exception as error:
@@ -172,7 +172,7 @@ class _Transfer:
         headers = {**self.remote.headers, "Accept-Encoding": "identity"}
         version = self._known_version()
         if not version and not self.remote.checksum:
-            self._start_over()  # nobody could tell whether two halves belong together
+            self._start_over()  # nothing shows whether two halves belong together
         if not self.file.tell():
             return headers
         headers["Range"] = f"bytes={self.file.tell()}-"

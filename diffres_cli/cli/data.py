@@ -182,7 +182,7 @@ def _state(source: Source) -> str:
     """Whether something is where the dataset would be; whether it is complete, `check` says."""
     from diffres_cli.datasets.download.download import is_unfinished
 
-    if not source.splits:  # anybody's own
+    if not source.splits:  # a user's own clips
         return "–"
     folder = _folder(source, None)
     if is_unfinished(folder):

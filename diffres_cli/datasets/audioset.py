@@ -50,20 +50,11 @@ def _survey(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
         for file in files:
             name = stem(file)
             if name != file:
-                audio.setdefault(_id(name), folder / file)
+                match = _FILE.fullmatch(name)
+                audio.setdefault(match[1] if match else name, folder / file)
             elif file in wanted:
                 lists.setdefault(file, folder / file)
     return lists, audio
-
-
-def _id(name: str) -> str:
-    """The id in a file's name.
-
-    >>> _id("Y-0RWZT-miFs"), _id("Y-0RWZT-miFs_30.000_40.000"), _id("-0RWZT-miFs_30000_40000")
-    ('-0RWZT-miFs', '-0RWZT-miFs', '-0RWZT-miFs')
-    """
-    match = _FILE.fullmatch(name)
-    return match[1] if match else name
 
 
 def _listed(lists: Mapping[str, Path]) -> Iterator[Listed]:

@@ -25,14 +25,9 @@ _SOURCES = (  # the module in this package, and the name there
     "arabic:SOURCE",
     "folder:SOURCE",
 )
-
-
-def _load_sources() -> dict[str, Source]:
-    sources = (import_object(f"{__package__}.{path}", Source) for path in _SOURCES)
-    return {source.name: source for source in sources}
-
-
-SOURCES: Mapping[str, Source] = _load_sources()
+SOURCES: Mapping[str, Source] = {
+    source.name: source for source in (import_object(f"{__package__}.{path}", Source) for path in _SOURCES)
+}
 
 
 def find_source(name: str) -> Source:
@@ -81,7 +76,8 @@ def load_dataset(name: str, root: Path | None = None, *, unfinished: bool = Fals
             raise DataError(f"the dataset {name!r} is yours: name its folder or table as the data")
         root = data_folder(source.folder)
     if not root.exists():
-        raise DataError(_absent(source, root))
+        official = f"{source.name}: no folder {root}: {how_to_get(source)}"
+        raise DataError(official if source.splits else f"{root}: no such folder or table")
     if not unfinished and is_unfinished(root):
         raise DataError(f"{root}: its download was cut off: `diffres data download {name}` resumes it")
     with _no_garbage_collection():
@@ -98,9 +94,3 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _absent(source: Source, root: Path) -> str:
-    if not source.splits:
-        return f"{root}: no such folder or table"
-    return f"{source.name}: no folder {root}: {how_to_get(source)}"

@@ -56,7 +56,7 @@ def split_name(text: str) -> str | None:
 
 
 def split_of(name: str) -> str:
-    """The split of a clip that nobody assigned one: by a hash of its name.
+    """The split of a clip without an assigned one, by a hash of its name.
 
     >>> [split_of(f"rain/{n}.wav") for n in range(4)]
     ['train', 'validation', 'train', 'train']

@@ -108,7 +108,7 @@ def folders_in(folder: Path) -> list[str]:
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """All folders from this one down, each with its files' names, sorted; one linked to twice comes once."""
+    """All folders from this one down, each once, with the names of its files, sorted; links are followed."""
     visited: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)

@@ -14,7 +14,7 @@ from diffres_cli.datasets.lists import relative
 from diffres_cli.errors import DataError
 from diffres_cli.text import printable
 
-USUAL_SECONDS = 10.0  # a clip, where nothing is said of it
+USUAL_SECONDS = 10.0  # of a clip whose length is not stated
 
 
 class Listed(NamedTuple):

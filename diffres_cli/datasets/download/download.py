@@ -3,7 +3,7 @@
 Everything happens in a hidden folder of the dataset's own, so on one disk: ROOT/.download/ holds the archives
 and, in unpacked/, one complete folder for each of them. What is in ROOT itself is moved there at the end, by
 renaming. So a call killed at any moment goes on with the next one, and until the last name is changed
-`is_unfinished` says that something is still to come.
+`is_unfinished` is true.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _find_complete(source: Source, root: Path) -> Dataset | None:
 
 @dataclass(frozen=True)
 class _Stage:
-    """The hidden folder in which a dataset comes together."""
+    """The hidden folder in which a dataset is put together."""
 
     root: Path
     source: Source
@@ -167,7 +167,7 @@ class _Stage:
                 extract(paths, target, partial(self.on_step, f"unpacking {target.name}"))
             except ArchiveError:
                 for archive, path in zip(group, paths, strict=True):
-                    if not archive.checksum:  # nobody else could tell that it is to be fetched anew
+                    if not archive.checksum:  # nothing else would show that it must be fetched anew
                         path.unlink()
                 raise
         for path in () if self.keep else paths:

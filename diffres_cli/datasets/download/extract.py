@@ -169,7 +169,7 @@ def _problem_of(member: _Member) -> str:
     if any(part != part.rstrip(" .") for part in member.parts):
         return "a name may not end with a dot or a space"
     if member.size < 0 or (member.kind == "file" and not member.parts):
-        return "it is not a file anybody could write"
+        return "it is no file that can be written"
     return ""
 
 

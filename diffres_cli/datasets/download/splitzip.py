@@ -62,7 +62,7 @@ class _JoinedParts(io.RawIOBase):
     """The parts as one file up to the end of the directory, then an end record that names no parts.
 
     The ZIP64 records between these two, which archives over 4 GiB have, are left out: the library refuses
-    what they say of parts.
+    those that name parts.
 
     Attributes:
         starts: the first byte of each part. before: bytes before the part in which the directory begins.
@@ -92,9 +92,6 @@ class _JoinedParts(io.RawIOBase):
         self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position}.get(whence, self._ends[-1])
         if self._position < 0:
             raise zipfile.BadZipFile(f"it refers to byte {self._position}")
-        return self._position
-
-    def tell(self) -> int:
         return self._position
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]

@@ -3,8 +3,8 @@
 A cache folder holds shards (shards.py), each named for the clips in it. Every clip has a key made of its
 file's path, size and modification time, and of its stretch; what a list of clips needs is looked up by key
 in the shards that are there, and what is not found is decoded into new ones. So splits and folds share their
-clips, a changed or added file costs itself alone, and what a killed build finished stays. Each file is asked
-for its state every time: a folder's modification time says nothing of a file overwritten in place.
+clips, a changed or added file costs itself alone, and what a killed build finished stays. Each file's
+state is read every time: a folder's modification time does not change when a file is overwritten in place.
 """
 
 from __future__ import annotations
@@ -119,29 +119,16 @@ def build_cache(
     keys = [clip_key(clip) for clip in clips]
     locations = locate_clips(place, keys)
     jobs = plan_jobs(place, format_, clips, keys, locations)
+    done = len(clips) - sum(len(job.clips) for job in jobs)
+    on_progress(done, len(clips))
     failures: dict[bytes, str] = {}
     if jobs:
         check_room(jobs)
-        missing = sum(len(job.clips) for job in jobs)
-        on_decoded = _count_up(len(clips) - missing, len(clips), on_progress)
-        failures = write_shards(jobs, workers or available_cores(), on_decoded)
+        processes = workers or available_cores()
+        failures = write_shards(jobs, processes, lambda decoded: on_progress(done + decoded, len(clips)))
         locations = locate_clips(place, keys)
-    else:
-        on_progress(len(clips), len(clips))
     failures = locations.failures | failures
     absent = np.flatnonzero(locations.clips["length"] == 0).tolist()
     why = {clips[i].name: failures.get(keys[i], CHANGED) if keys[i] else MISSING for i in absent}
     names = tuple(clip.name for clip in clips)
     return WaveformCache(names, why, sample_rate, locations.shards, locations.clips)
-
-
-def _count_up(done: int, total: int, on_progress: Callable[[int, int], object]) -> Callable[[int], None]:
-    """A function that adds newly decoded clips and calls `on_progress` with the sum."""
-
-    def add(count: int) -> None:
-        nonlocal done
-        done += count
-        on_progress(done, total)
-
-    add(0)
-    return add

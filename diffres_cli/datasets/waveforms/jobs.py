@@ -76,7 +76,7 @@ def check_room(jobs: Sequence[ShardJob]) -> None:
 
 
 def _length(clip: Clip, format_: WaveformFormat) -> Iterator[int]:
-    """How many samples a clip will take; nothing where its header does not say."""
+    """How many samples a clip will take; nothing where its header does not state it."""
     first, end = format_.span(clip)
     try:
         with open_recording(clip.path) as recording:
@@ -88,28 +88,30 @@ def _length(clip: Clip, format_: WaveformFormat) -> Iterator[int]:
     yield max(0, (total if end is None else min(end, total)) - first)
 
 
-def write_shards(jobs: Sequence[ShardJob], count: int, on_decoded: Callable[[int], None]) -> dict[bytes, str]:
+def write_shards(
+    jobs: Sequence[ShardJob], count: int, on_decoded: Callable[[int], object]
+) -> dict[bytes, str]:
     """Do all jobs in `count` processes. Returns why clips could not be decoded this time, by key.
 
     A recording that kills two processes is skipped.
 
     Args:
-        on_decoded: called with how many more clips are decoded; less than none when a shard is begun again.
+        on_decoded: called with how many clips are decoded; fewer than before when a shard is begun again.
 
     Raises:
         OutputError: a shard cannot be written. DiffresError: workers die before they decode anything.
     """
     decoded: Counter[str] = Counter()  # clips, by the job's name
+    total = 0
     failures: dict[bytes, str] = {}
 
-    def update(job: ShardJob, clips: int) -> None:
-        on_decoded(clips - decoded[job.name])
-        decoded[job.name] = clips
+    def update(job: ShardJob, progress: Progress) -> None:
+        nonlocal total
+        total += progress.decoded - decoded[job.name]
+        decoded[job.name] = progress.decoded
+        on_decoded(total)
 
-    def on_progress(job: ShardJob, progress: Progress) -> None:
-        update(job, progress.decoded)
-
-    with WorkerPool(count, _prepare, on_progress=on_progress, environments=[_ONE_THREAD]) as pool:
+    with WorkerPool(count, _prepare, on_progress=update, environments=[_ONE_THREAD]) as pool:
         for job, result in pool.run(jobs):
             if isinstance(result, Died):
                 fatal = result.progress.keys if result.progress else ()
@@ -117,7 +119,7 @@ def write_shards(jobs: Sequence[ShardJob], count: int, on_decoded: Callable[[int
             elif result.busy:  # the others first, then wait for that process: it may die
                 pool.submit(replace(job, wait=True))
             else:
-                update(job, len(job.keys))
+                update(job, Progress((), len(job.keys)))
                 failures |= result.failures
     return failures
 

@@ -78,7 +78,7 @@ class Index(NamedTuple):
     Attributes:
         records: [n] of RECORD.
         failures: key -> why a clip cannot be decoded, as far as it was tried with the decoders that are here.
-        checksum: tells this index from any other that may have stood at the same path.
+        checksum: differs from that of any other index that may have stood at the same path.
     """
 
     records: NDArray[Any]
