@@ -14,15 +14,13 @@ from itertools import repeat
 
 from diffres_cli.audio.decoder import Stream
 from diffres_cli.audio.mpegframe import (
+    Counter,
     Header,
-    counts_frames,
     header_of,
-    is_xing,
-    mute_frame,
+    muted_frame,
+    read_counter,
     read_header,
-    reservoir,
     silent_frame,
-    stated_frames,
     with_frames,
 )
 from diffres_cli.audio.sources import OpenFile
@@ -54,7 +52,7 @@ class _MpegStream:
     """Runs of one kind, the first of which may begin with a frame that counts those that follow."""
 
     header: Header  # of the first frame
-    counter: bytes  # that frame, b"" where it is one of sound
+    counter: Counter | None  # that frame, None where it is one of sound
     runs: list[_Run] = field(default_factory=list)
     before: int = 0  # bytes before the first run that are neither frame nor tag
     is_at_start: bool = False  # of the file, ID3 tags left out
@@ -62,7 +60,7 @@ class _MpegStream:
     @property
     def stated(self) -> int:
         """Frames of sound by the first frame's count, 0 where there is none."""
-        return stated_frames(self.counter) if self.counter else 0
+        return self.counter.frames if self.counter else 0
 
     @property
     def frames(self) -> int:
@@ -131,8 +129,7 @@ def _find_streams(file: OpenFile, header: int) -> list[_MpegStream]:
     before, is_at_start = (place or 0) - max(start, header), place == skip_id3(file)
     while place is not None:
         run = _run(file, place)
-        first = file.peek(run.header.length, place)
-        counter = first if counts_frames(first) else b""
+        counter = read_counter(file.peek(run.header.length, place))
         if not streams or counter or run.header.kind != streams[-1].header.kind:
             streams.append(_MpegStream(run.header, counter))
         streams[-1].runs.append(run)
@@ -152,7 +149,7 @@ def _run(file: OpenFile, start: int) -> _Run:
         header = read_header(head)
         if header is None or header.kind != first.kind or place + header.length > size:
             break
-        if frames and counts_frames(head):
+        if frames and read_counter(head):
             break
         last, place, frames = place, place + header.length, frames + 1
     if frames > 1 and header is None and _find_frames(file, last + 4, place) is not None:
@@ -172,7 +169,8 @@ def _stream(file: OpenFile, stream: _MpegStream, is_only: bool) -> Stream:
     if is_counted and begins_recording(file.peek(8, behind)):
         notes.append(another_recording(behind))
     is_direct = is_only and len(stream.runs) == 1 and stream.is_at_start
-    is_right = stream.header.layer != 3 or (is_xing(stream.counter) and stated >= frames)
+    is_xing = stream.counter is not None and stream.counter.is_xing
+    is_right = stream.header.layer != 3 or (is_xing and stated >= frames)
     return Stream(
         None if is_direct and is_right else _pieces(file, stream),
         states_length=stated > 0,
@@ -213,12 +211,12 @@ def _gaps(stream: _MpegStream) -> Iterator[tuple[int, int]]:
 def _pieces(file: OpenFile, stream: _MpegStream) -> Iterator[bytes]:
     """The stream as one that states how many frames it has, with silent ones where some are missing."""
     first, is_layer_3 = stream.runs[0], stream.header.layer == 3
-    frame = stream.counter or file.peek(first.header.length, first.start)
+    frame = file.peek(first.header.length, first.start)
     if is_layer_3:
         yield with_frames(frame, max(stream.frames, stream.stated))
     is_behind_damage = True  # for all one knows of what came before the file
     for run in stream.runs:
-        start = run.start + (len(stream.counter) if run is first else 0)
+        start = run.start + (len(frame) if run is first and stream.counter else 0)
         muted = _muted(file, start, run.end) if is_behind_damage and is_layer_3 else []
         yield from muted
         yield from file.pieces(start + sum(map(len, muted)), run.end)
@@ -228,12 +226,11 @@ def _pieces(file: OpenFile, stream: _MpegStream) -> Iterator[bytes]:
 
 def _muted(file: OpenFile, start: int, end: int) -> list[bytes]:
     """The first frames, as far as they need bytes of lost ones, muted: other bytes become loud noise."""
-    muted, held = list[bytes](), 0
+    muted, all_held = list[bytes](), 0
     while start < end and (header := read_header(file.peek(4, start))):
-        frame = file.peek(header.length, start)
-        needed, own = reservoir(frame)
-        if needed <= held:
+        frame, needed, held = muted_frame(file.peek(header.length, start))
+        if needed <= all_held:
             break
-        muted.append(mute_frame(frame))
-        start, held = start + header.length, held + own
+        muted.append(frame)
+        start, all_held = start + header.length, all_held + held
     return muted

@@ -90,23 +90,26 @@ def _header(second: int, third: int, mode: int) -> Header | None:
     return Header(layer, is_mpeg1, mode == 3, rate, bit_rate, length, samples)
 
 
-def counts_frames(frame: bytes) -> bool:
-    """Whether a frame is a Xing or VBRI header instead of sound."""
-    return frame[_VBRI_OFFSET : _VBRI_OFFSET + 4] == b"VBRI" or is_xing(frame)
+class Counter(NamedTuple):
+    """A header that counts frames, in a frame without sound."""
+
+    is_xing: bool  # the only one that libsndfile knows
+    frames: int = 0  # that follow, 0 where it does not say
+    place: int = 0  # byte at which that number stands in the frame, 0 where it does not
 
 
-def is_xing(frame: bytes) -> bool:
-    """Whether a frame is a Xing header, the only one that libsndfile knows."""
-    return _xing(frame) is not None
-
-
-def stated_frames(frame: bytes) -> int:
-    """The number of frames that follow by a Xing or VBRI header, 0 where it does not say."""
-    xing = _xing(frame)
-    if xing is not None and not _has_count(frame, xing):
-        return 0
-    place = _VBRI_OFFSET + _VBRI_COUNT if xing is None else xing + 8
-    return int.from_bytes(frame[place : place + 4], "big")
+def read_counter(frame: bytes) -> Counter | None:
+    """The Xing or VBRI header that a frame is, None for a frame of sound."""
+    header = read_header(frame)
+    place = 4 + header.side if header else 0
+    if header and header.layer == 3 and frame[place : place + 4] in (b"Xing", b"Info"):
+        if not int.from_bytes(frame[place + 4 : place + 8], "big") & _HAS_COUNT:
+            return Counter(is_xing=True)
+        return Counter(True, int.from_bytes(frame[place + 8 : place + 12], "big"), place + 8)
+    if frame[_VBRI_OFFSET : _VBRI_OFFSET + 4] == b"VBRI":
+        place = _VBRI_OFFSET + _VBRI_COUNT
+        return Counter(False, int.from_bytes(frame[place : place + 4], "big"), place)
+    return None
 
 
 def with_frames(frame: bytes, count: int) -> bytes:
@@ -117,9 +120,9 @@ def with_frames(frame: bytes, count: int) -> bytes:
     >>> len(with_frames(bytes.fromhex("fffb9064").ljust(417, b"\\0"), 1000))
     417
     """
-    xing = _xing(frame)
-    if xing is not None and _has_count(frame, xing):
-        return frame[: xing + 8] + struct.pack(">I", count) + frame[xing + 12 :]
+    counter = read_counter(frame)
+    if counter and counter.is_xing and counter.place:
+        return frame[: counter.place] + struct.pack(">I", count) + frame[counter.place + 4 :]
     # Of a bit rate that has room for it: 128 kbit/s in MPEG 1, 64 in MPEG 2 and 2.5. No checksum, no padding.
     rate = 9 if header_of(frame).is_mpeg1 else 8
     start = bytes([0xFF, frame[1] | 1, rate << 4 | frame[2] & 0x0C, frame[3]])
@@ -128,37 +131,19 @@ def with_frames(frame: bytes, count: int) -> bytes:
     return (lead + b"Xing" + struct.pack(">II", _HAS_COUNT, count)).ljust(own.length, b"\0")
 
 
-def reservoir(frame: bytes) -> tuple[int, int]:
-    """Bytes that a frame of layer 3 needs of earlier ones, and those it has for itself and later ones."""
-    header, side = header_of(frame), _side_start(frame)
-    needed = frame[side] << 1 | frame[side + 1] >> 7 if header.is_mpeg1 else frame[side]
-    return needed, header.length - side - header.side
+def muted_frame(frame: bytes) -> tuple[bytes, int, int]:
+    """A frame of layer 3 that is silent, and still holds what later ones need of it.
 
-
-def mute_frame(frame: bytes) -> bytes:
-    """A frame of layer 3 that is silent, and still holds what later ones need of it."""
-    header, start = header_of(frame), _side_start(frame)
-    return frame[:start] + bytes(header.side) + frame[start + header.side :]
+    Returns:
+        (frame, needed, held): how many bytes it needed of earlier frames, and has for itself and later ones.
+    """
+    header, has_checksum = header_of(frame), not frame[1] & 1
+    start = 4 + 2 * has_checksum
+    end = start + header.side
+    needed = frame[start] << 1 | frame[start + 1] >> 7 if header.is_mpeg1 else frame[start]
+    return frame[:start] + bytes(header.side) + frame[end:], needed, header.length - end
 
 
 def silent_frame(frame: bytes) -> bytes:
     """A frame of silence in the format and of the length of `frame`."""
     return bytes([0xFF, frame[1] | 1, *frame[2:4]]).ljust(header_of(frame).length, b"\0")
-
-
-def _side_start(frame: bytes) -> int:
-    has_checksum = not frame[1] & 1
-    return 4 + 2 * has_checksum
-
-
-def _xing(frame: bytes) -> int | None:
-    """Where a Xing header stands in a frame, None where there is none."""
-    header = read_header(frame)
-    if header is None or header.layer != 3:
-        return None
-    place = 4 + header.side
-    return place if frame[place : place + 4] in (b"Xing", b"Info") else None
-
-
-def _has_count(frame: bytes, xing: int) -> bool:
-    return bool(int.from_bytes(frame[xing + 4 : xing + 8], "big") & _HAS_COUNT)
