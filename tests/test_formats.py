@@ -13,7 +13,7 @@ from format_records import ASKED, SILENT, label, tagged, written
 
 from diffres_cli.errors import UsageError
 from diffres_cli.outputs import FORMATS, check_format, choose_format, find_format, format_of
-from diffres_cli.outputs.records import label_spans
+from diffres_cli.outputs.writer import label_spans
 from diffres_cli.tagging.prediction import Event, Label, Prediction, WindowPrediction
 from diffres_cli.tagging.record import spans
 

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parselmouth.praat import call
 
-from diffres_cli.outputs.records import LabelSpan, label_spans
 from diffres_cli.outputs.textgrid import intervals
+from diffres_cli.outputs.writer import LabelSpan, label_spans
 
 
 def audacity_labels(data: bytes) -> list[tuple[float, float, str]]:

@@ -1,11 +1,9 @@
 """One writer per format. A writer turns records into text or bytes, one recording at a time.
 
 sink.py      where they go: standard output, or a file that appears whole or not at all
-writer.py    what every writer is made of: header, records, footer
-records.py   what the writers share: labels with their times, escaped text
+writer.py    what every writer is made of: header, records, footer; labels with their times
 table.py     for people
-json.py      one document: a list of objects
-jsonl.py     one object a line
+json.py      one document, a list of objects; JSON Lines, an object a line
 csv.py       one row a label
 parquet.py   the same rows, typed
 audacity.py  a label track
@@ -54,7 +52,7 @@ _HERE = "diffres_cli.outputs"
 FORMATS = {
     "table": Format(".txt", f"{_HERE}.table:TableWriter"),
     "json": Format(".json", f"{_HERE}.json:JsonWriter", rows=False, arrays=True),
-    "jsonl": Format(".jsonl", f"{_HERE}.jsonl:JsonLinesWriter", rows=False, arrays=True),
+    "jsonl": Format(".jsonl", f"{_HERE}.json:JsonLinesWriter", rows=False, arrays=True),
     "csv": Format(".csv", f"{_HERE}.csv:CsvWriter"),
     "parquet": Format(".parquet", f"{_HERE}.parquet:ParquetWriter", arrays=True, binary=True),
     "audacity": Format(".labels.txt", f"{_HERE}.audacity:AudacityWriter", several=False),
@@ -121,25 +119,15 @@ def check_format(name: str, *, recordings: int = 1, events: bool = False, arrays
     Raises:
         UsageError: what does not fit, and what does.
     """
-    chosen = find_format(name)
+    chosen, problem = find_format(name), ""
     if recordings > 1 and not chosen.several:
-        raise SettingError(
-            "format",
-            name,
-            f"a file describes one recording, not {recordings}; choose a folder as output, which gets a "
-            "file for each",
-        )
-    if arrays and not chosen.arrays:
-        raise SettingError(
-            "format", name, f"no place for importance or embeddings; choose {formats_with_arrays()}"
-        )
-    if arrays and events and chosen.rows:
-        raise SettingError(
-            "format",
-            name,
-            "one row an event, and no place for a window's importance or embeddings; choose json or jsonl, "
-            "or leave out the events",
-        )
+        problem = f"a file describes one recording, not {recordings}; choose a folder as output"
+    elif arrays and not chosen.arrays:
+        problem = f"no place for importance or embeddings; choose {formats_with_arrays()}"
+    elif arrays and events and chosen.rows:
+        problem = "one row an event, and no place for importance or embeddings; choose json or jsonl"
+    if problem:
+        raise SettingError("format", name, problem)
 
 
 def make_writer(name: str) -> Writer:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from diffres_cli.outputs.records import escape_controls, format_score, label_spans, label_with_channel
-from diffres_cli.outputs.writer import Writer
+from diffres_cli.outputs.writer import Writer, escape_controls, format_score, label_spans, label_with_channel
 from diffres_cli.tagging.record import Record
 
 

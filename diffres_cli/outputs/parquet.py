@@ -36,7 +36,7 @@ class ParquetWriter(Writer):
             import pyarrow
             import pyarrow.parquet
         self._arrow = pyarrow
-        self._stream = _Stream()
+        self._stream = io.BytesIO()
         self._file: pyarrow.parquet.ParquetWriter | None = None
         self._rows: list[Record] = []
         self._values = 0
@@ -59,7 +59,7 @@ class ParquetWriter(Writer):
         last = self._flush()
         file = self._open()
         file.close()
-        return last + self._stream.take()
+        return last + self._take()
 
     def _open(self, record: Record | None = None) -> pyarrow.parquet.ParquetWriter:
         if self._file is None:
@@ -73,7 +73,14 @@ class ParquetWriter(Writer):
         self._file.write_table(self._arrow.Table.from_pylist(self._rows, self._file.schema))
         self._rows.clear()
         self._values = 0
-        return self._stream.take()
+        return self._take()
+
+    def _take(self) -> bytes:
+        """What Arrow wrote since the last call; it counts its position itself."""
+        written = self._stream.getvalue()
+        self._stream.seek(0)
+        self._stream.truncate()
+        return written
 
 
 def annotation(stream: IO[bytes]) -> str | None:
@@ -87,26 +94,6 @@ def annotation(stream: IO[bytes]) -> str | None:
     metadata = pyarrow.parquet.read_metadata(stream).metadata or {}
     text = metadata.get(_KEY.encode())
     return None if text is None else str(text, "utf-8")
-
-
-class _Stream(io.RawIOBase):
-    """Holds what Arrow writes until it is taken."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._pieces.append(bytes(data))
-        return len(self._pieces[-1])
-
-    def take(self) -> bytes:
-        """What was written since the last call."""
-        data = b"".join(self._pieces)
-        self._pieces.clear()
-        return data
 
 
 def _schema(arrow: Any, record: Record) -> pyarrow.Schema:

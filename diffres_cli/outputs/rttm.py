@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from diffres_cli.outputs.records import escape_controls, label_spans
-from diffres_cli.outputs.writer import Writer
+from diffres_cli.outputs.writer import Writer, escape_controls, label_spans
 from diffres_cli.tagging.record import Record
 
 

@@ -11,7 +11,6 @@ from typing import IO
 
 from diffres_cli.errors import OutputError
 from diffres_cli.files import atomic_file, reason
-from diffres_cli.outputs.writer import encode
 from diffres_cli.text import escaped_lines
 
 
@@ -35,16 +34,15 @@ class Sink:
         """
         if self._before:
             self._before()
+        if self._is_terminal and isinstance(text, str):
+            text = escaped_lines(text)
         try:
-            self._stream.write(self._encode(text))
+            self._stream.write(encode(text))
             self._stream.flush()
         except BrokenPipeError:
             raise
         except OSError as error:
             raise OutputError(f"cannot write {self._name}: {reason(error)}") from error
-
-    def _encode(self, text: str | bytes) -> bytes:
-        return encode(escaped_lines(text) if self._is_terminal and isinstance(text, str) else text)
 
 
 @contextmanager
@@ -64,3 +62,8 @@ def open_sink(output: Path | None, before: Callable[[], None] | None = None) -> 
         raise OutputError(f"cannot write {output}: it is a folder; name a file")
     with atomic_file(output) as stream:
         yield Sink(stream, str(output))
+
+
+def encode(text: str | bytes) -> bytes:
+    """Text as UTF-8; a file name that is not UTF-8 keeps its bytes."""
+    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text

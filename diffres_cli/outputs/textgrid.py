@@ -13,14 +13,14 @@ from heapq import heappop, heappush
 from itertools import groupby, pairwise
 from operator import itemgetter
 
-from diffres_cli.outputs.records import (
+from diffres_cli.outputs.writer import (
     LabelSpan,
+    Writer,
     escape_controls,
     format_score,
     label_spans,
     label_with_channel,
 )
-from diffres_cli.outputs.writer import Writer
 from diffres_cli.tagging.record import Record
 
 
