@@ -148,6 +148,18 @@ def test_pipes_and_devices_are_refused(folder, tmp_path):
     assert "zero.wav: a device or socket, not a regular file" in result.err
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_debug_shows_where_a_recording_failed(tmp_path, jobs):
+    clips(tmp_path / "in", 1)
+    (tmp_path / "in" / "bad.wav").write_bytes(b"bad")
+    command = ["tag", tmp_path / "in", "-o", tmp_path / "out", "-j", jobs]
+    plain, debug = invoke(*command), invoke(*command, "--debug")
+    assert "Traceback" not in plain.err
+    assert re.search(
+        r"^Traceback .*^[\w.]*AudioError: .*^diffres: .*bad.wav: ", debug.err, re.DOTALL | re.MULTILINE
+    )
+
+
 def test_nothing_succeeded(tmp_path):
     (tmp_path / "bad.wav").write_bytes(b"bad")
     for _ in range(2):

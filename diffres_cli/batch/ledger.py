@@ -8,7 +8,6 @@ and is left out: its recording is done again.
 from __future__ import annotations
 
 import json
-import os
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -74,13 +73,17 @@ class Ledger:
             OutputError: it cannot be written: the disk is full, or the folder is gone.
         """
         line: dict[str, Any] = {"name": task.name, "size": task.size, "modified": task.modified}
-        line["fingerprint"] = fingerprint
-        if records is not None:
-            line["records"] = records
+        line |= {"fingerprint": fingerprint} | ({} if records is None else {"records": records})
         try:
-            self._append(json.dumps(line).encode() + b"\n", task, fingerprint)
+            if self._stream is None:
+                self._stream = (self._folder / f"{time.time_ns()}-{uuid.uuid4().hex[:8]}.jsonl").open("xb")
+            file, offset = Path(self._stream.name), self._stream.tell()
+            self._stream.write(json.dumps(line).encode() + b"\n")
+            self._stream.flush()
+            file.stat()  # where nobody can find the file again, nothing is noted
         except OSError as error:
             raise OutputError(f"cannot write the ledger in {self._folder}: {reason(error)}") from error
+        self.entries[task.name] = Entry(task.size, task.modified, fingerprint, file, offset)
 
     def records(self, name: str) -> list[dict[str, Any]]:
         """The records kept for a recording that is done: one, or one for each channel."""
@@ -89,17 +92,6 @@ class Ledger:
             stream.seek(entry.offset)
             records: list[dict[str, Any]] = json.loads(stream.readline())["records"]
         return records
-
-    def _append(self, line: bytes, task: Task, fingerprint: str) -> None:
-        if self._stream is None:
-            self._stream = (self._folder / f"{time.time_ns()}-{uuid.uuid4().hex[:8]}.jsonl").open("xb")
-        offset = self._stream.tell()
-        self._stream.write(line)
-        self._stream.flush()
-        if not Path(self._stream.name).exists():  # writing to a file nobody can find again
-            raise FileNotFoundError(2, os.strerror(2), self._stream.name)
-        file = Path(self._stream.name)
-        self.entries[task.name] = Entry(task.size, task.modified, fingerprint, file, offset)
 
     def __enter__(self) -> Ledger:
         return self

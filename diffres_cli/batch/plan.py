@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from diffres_cli.audio import printable
 from diffres_cli.errors import AudioError, SettingError
-
-STDIN = "-"
+from diffres_cli.text import STDIN
 
 
 class Task(NamedTuple):

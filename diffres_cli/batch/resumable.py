@@ -1,7 +1,7 @@
 """Results in a folder that mirrors the inputs, in one file, or both: a killed run can be resumed."""
 
 # Text takes a second less than paths over 100,000 recordings:
-# ruff: noqa: PTH116, PTH118, PTH120
+# ruff: noqa: PTH116, PTH120
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from pathlib import Path
 
 from diffres_cli.batch.fingerprint import fingerprint
 from diffres_cli.batch.ledger import Ledger
-from diffres_cli.batch.plan import STDIN, Task, shard_of
+from diffres_cli.batch.plan import Task, shard_of
 from diffres_cli.batch.run import Summary
 from diffres_cli.batch.work import Outcome, Setup
 from diffres_cli.files import make_folder, remove_abandoned
 from diffres_cli.outputs import find_format, make_writer
 from diffres_cli.outputs.sink import open_sink
 from diffres_cli.tagging.record import Record
+from diffres_cli.text import STDIN
 
 
 @dataclass
@@ -110,17 +111,10 @@ class Resumable:
     def _has_result(self, task: Task) -> bool:
         """Whether its result has any content: a power cut may leave a file without."""
         try:
-            return os.stat(self._prefix + task.name + self._suffix).st_size > 0
+            suffix = find_format(self.setup.format).suffix
+            return os.stat(f"{self.setup.mirror}{os.sep}{task.name}{suffix}").st_size > 0
         except OSError:
             return False
-
-    @cached_property
-    def _prefix(self) -> str:
-        return os.path.join(str(self.setup.mirror), "")
-
-    @cached_property
-    def _suffix(self) -> str:
-        return find_format(self.setup.format).suffix
 
     def _folders(self, tasks: list[Task]) -> Iterator[Path]:
         """All that results are written to."""

@@ -10,11 +10,12 @@ from traceback import format_exception
 from typing import Any, Protocol
 
 from diffres_cli.audio import printable
-from diffres_cli.batch.plan import STDIN, Task
+from diffres_cli.batch.plan import Task
 from diffres_cli.batch.work import Failure, Outcome, Setup, tag_task
 from diffres_cli.cores import available_cores
 from diffres_cli.errors import AudioError
 from diffres_cli.tagging.prediction import Prediction
+from diffres_cli.text import STDIN
 
 ALL_DONE, SOME_FAILED, NOTHING_SUCCEEDED = 0, 1, 3
 _WORTH_A_WORKER = 16  # recordings: starting a process takes as long as tagging about this many

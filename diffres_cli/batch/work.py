@@ -131,7 +131,7 @@ def tag_task(
     except (UsageError, DependencyError):
         raise
     except Exception as error:  # whatever a decoder raises
-        return failed(task, error)
+        return _failed(task, error)
     records = tuple(each.to_dict() for each in predictions)
     if setup.mirror is not None:
         try:
@@ -140,7 +140,7 @@ def tag_task(
             _check_mirror(setup.mirror)
             if _is_full(error):
                 raise
-            return failed(task, error)
+            return _failed(task, error)
     drawable = predictions[0] if setup.spectrogram else None
     return Outcome(task, records, warnings=tagger.warnings, drawable=drawable)
 
@@ -148,13 +148,6 @@ def tag_task(
 def is_drawable(recording: Recording) -> bool:
     """Whether a recording is known to be short enough to hold its spectrogram in memory."""
     return recording.frames is not None and recording.frames <= LONGEST_DRAWN * recording.sample_rate
-
-
-def failed(task: Task, error: Exception) -> Outcome:
-    """The outcome of a task that raised an error."""
-    trace = "".join(format_exception(error))
-    failure = Failure(task.name, explain_failure(error, task.path), trace)
-    return Outcome(task, failure=failure, overdue=isinstance(error, OverdueError))
 
 
 def explain_failure(error: Exception, path: str) -> str:
@@ -171,13 +164,9 @@ def explain_failure(error: Exception, path: str) -> str:
     return f"{name}: unexpected {type(error).__name__}: {error} (the debug option shows where)"
 
 
-def mirrored_path(folder: Path, task: Task, format_: str) -> Path:
-    """Where a task's result goes below `folder`: the whole name and the format's suffix.
-
-    >>> mirrored_path(Path("out"), Task("in/day 1/a.wav", "day 1/a.wav"), "csv").as_posix()
-    'out/day 1/a.wav.csv'
-    """
-    return folder / (task.name + find_format(format_).suffix)
+def _failed(task: Task, error: Exception) -> Outcome:
+    failure = Failure(task.name, explain_failure(error, task.path), "".join(format_exception(error)))
+    return Outcome(task, failure=failure, overdue=isinstance(error, OverdueError))
 
 
 def _check_unchanged(task: Task) -> None:
@@ -195,7 +184,7 @@ def _check_unchanged(task: Task) -> None:
 
 def _write_result(mirror: Path, task: Task, format_: str, records: tuple[Record, ...]) -> None:
     _check_mirror(mirror)
-    path = mirrored_path(mirror, task, format_)
+    path = mirror / (task.name + find_format(format_).suffix)
     make_folder(path.parent)
     write_atomically(path, b"".join(make_writer(format_).format_file(records)), durable=False)
 

@@ -81,7 +81,7 @@ def tag(
     output = None if target is None else Path(target)
     format_ = _overruled(context, format_, combined or output)
     on_ray, resumable = engine == "ray", is_folder(output) or combined is not None
-    _check_options(context, engine, format_, jobs, events=events, resumable=resumable)
+    _check_options(context, resumable=resumable)
     found = find_inputs(inputs or [], files_from, recursive, urls=on_ray)
     settings = Settings(
         options.parse_fps(fps), top_k, min_confidence, window, overlap,
@@ -106,25 +106,18 @@ def tag(
     return code
 
 
-def _check_options(
-    context: typer.Context,
-    engine: str,
-    format_: str | None,
-    jobs: int | None,
-    *,
-    events: bool,
-    resumable: bool,
-) -> None:
+def _check_options(context: typer.Context, *, resumable: bool) -> None:
     """Refuse an option that was typed and means nothing here; set by a variable or a file it waits.
 
     Raises:
         UsageError: such an option; an engine or a number of jobs that cannot be.
     """
+    engine, jobs, format_ = (context.params[name] for name in ("engine", "jobs", "format_"))
     if engine not in ENGINES:
         raise SettingError("engine", engine, f"choose {' or '.join(ENGINES)}")
     if jobs is not None and jobs < 1:
         raise SettingError("jobs", jobs, "must be at least 1")
-    if not events:
+    if not context.params["events"]:
         _refuse_typed(context, "works on events: add --events", "merge_gap", "min_duration")
     if engine == "ray":
         why = "works with --engine local; with ray, -o names a folder of Parquet files"
@@ -153,10 +146,10 @@ def _overruled(context: typer.Context, format_: str | None, output: Path | None)
 def _print_setup(setup: Setup, count: int) -> None:
     tagger = setup.load()
     card = tagger.card
+    rates = f"{card.minimum_fps:g} to {card.maximum_fps:g} fps"
     print_message(
-        f"{card.name} ({card.architecture}, {len(card.classes)} classes, "
-        f"{card.minimum_fps:g} to {card.maximum_fps:g} fps), "
-        f"{tagger.backend} on {tagger.device}, {count} {'input' if count == 1 else 'inputs'}"
+        f"{card.name} ({card.architecture}, {len(card.classes)} classes, {rates}), {tagger.backend} on "
+        f"{tagger.device}, {count} {'input' if count == 1 else 'inputs'}"
     )
 
 

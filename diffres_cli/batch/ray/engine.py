@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 from diffres_cli.batch.plan import Task
 from diffres_cli.batch.ray.parts import Parts
-from diffres_cli.batch.ray.worker import Begun, Part, Worker
+from diffres_cli.batch.ray.worker import Attempts, Worker
 from diffres_cli.batch.work import Outcome, Setup
 from diffres_cli.checkpoint.find import ModelFile
 from diffres_cli.cores import available_cores
@@ -46,7 +46,7 @@ class RayEngine:
     Attributes:
         setup: what they do. model: the file that all load. parts: where their results go.
         address: of a cluster; None: RAY_ADDRESS, or one started here for this run alone.
-        jobs: workers; None: one a core. loud: let Ray say what it says.
+        jobs: workers; None: one a core. loud: show what Ray prints.
     """
 
     setup: Setup
@@ -74,13 +74,12 @@ class RayEngine:
     def _connected(self) -> Iterator[None]:
         for name, value in _SETTINGS.items():  # read when Ray is imported
             os.environ.setdefault(name, value)
-        with _hushed(self.loud):
+        with _silenced(self.loud):
             ray = _import_ray()
             warnings.simplefilter("default" if self.loud else "ignore")
             try:
-                self._knock()
                 handler = signal.getsignal(signal.SIGTERM)
-                ray.init(**self._start(), log_to_driver=self.loud)
+                ray.init(**self._where(), log_to_driver=self.loud)
                 signal.signal(signal.SIGTERM, handler)  # which Ray replaces by its own
             except Exception as error:  # of many kinds, some of them plain Exception
                 if failed_import := import_failure(error, _FEATURE, _EXTRA):
@@ -99,14 +98,14 @@ class RayEngine:
         context = ray.data.DataContext.get_current()
         context.max_consecutive_actor_init_deaths = _DEATHS
         context.enable_progress_bars = self.loud
-        workers = self._workers(len(tasks))
-        size = max(1, min(_LARGEST_PART, len(tasks) // (_PARTS_A_WORKER * workers)))
-        rows = [{"part": pickle.dumps(part)} for part in _parts(tasks, size)]
+        machines = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+        workers = min(self.jobs or max(1, sum(machines)), len(tasks))
+        rows = list(_parts(tasks, max(1, min(_LARGEST_PART, len(tasks) // (_PARTS_A_WORKER * workers)))))
         pool = ray.data.ActorPoolStrategy(size=min(workers, len(rows)), max_tasks_in_flight_per_actor=1)
-        begun = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Begun).remote()
-        results = (self.parts.store.path, self.parts.fingerprint)
+        attempts = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Attempts).remote()
+        results = (self.parts.store.path, self.parts.fingerprint, attempts)
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-            Worker, fn_constructor_args=(self.setup, ray.put(self.model), str(Path.cwd()), *results, begun),
+            Worker, fn_constructor_args=(self.setup, ray.put(self.model), str(Path.cwd()), *results),
             compute=pool, num_cpus=1, num_gpus=1 if self.setup.device == "cuda" else 0,
         )  # fmt: skip
         try:
@@ -118,32 +117,24 @@ class RayEngine:
         except ray.exceptions.RayError as error:
             raise ModelError(f"{_FEATURE}: {_first_line(error)}") from error
 
-    def _knock(self) -> None:
-        """Raises OSError where nobody answers at the address."""
-        host, _, port = (self.address or os.environ.get("RAY_ADDRESS", "")).rpartition(":")
+    def _where(self) -> dict[str, Any]:
+        """Arguments of `ray.init`. Raises OSError where nobody answers at the address."""
+        address = self.address or os.environ.get("RAY_ADDRESS", "")
+        host, _, port = address.rpartition(":")
         if port.isdigit() and "/" not in host:
             socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
-
-    def _start(self) -> dict[str, Any]:
-        address = self.address or os.environ.get("RAY_ADDRESS")
         if address:
             return {"address": address}
         cores = max(available_cores(), self.jobs or 1)
         return {"address": "local", "num_cpus": cores, "include_dashboard": False}
 
-    def _workers(self, count: int) -> int:
-        """How many workers: as asked for, else one a core of the cluster; no more than recordings."""
-        machines = [int(node["Resources"].get("CPU", 0)) for node in _import_ray().nodes() if node["Alive"]]
-        return min(self.jobs or max(1, sum(machines)), count)
 
-
-def _parts(tasks: list[Task], size: int) -> list[Part]:
+def _parts(tasks: list[Task], size: int) -> Iterator[dict[str, Any]]:
     """Names are never used again, so that no run replaces what another one wrote."""
     run = f"{time.time_ns():x}"
-    cuts = range(0, len(tasks), size)
-    return [
-        Part(f"part-{run}-{number:05}.parquet", tasks[cut : cut + size]) for number, cut in enumerate(cuts)
-    ]
+    for number, first in enumerate(range(0, len(tasks), size)):
+        part = pickle.dumps(tasks[first : first + size])
+        yield {"name": f"part-{run}-{number:05}.parquet", "tasks": part}
 
 
 def _import_ray() -> Any:
@@ -154,24 +145,23 @@ def _import_ray() -> Any:
 
 
 @contextmanager
-def _hushed(loud: bool) -> Iterator[None]:
-    """Ray reports on itself in many voices, some of them C++; what matters comes back as an exception.
+def _silenced(loud: bool) -> Iterator[None]:
+    """Within this block nothing is shown of what Ray, its C++ and its processes print; sys.stderr works on.
 
-    Within this block descriptors 1 and 2 lead nowhere, for processes started in it too; sys.stderr, where 2
-    led.
+    What matters comes back as an exception.
     """
     if loud or sys.stderr is None:
         yield
         return
     before, stderr = logging.root.manager.disable, sys.stderr
     stderr.flush()
-    with _mute(sys.stdout, 1), _mute(stderr, 2) as kept:
-        voice = os.fdopen(os.dup(kept), "w", 1, stderr.encoding, stderr.errors)
+    with _discard(sys.stdout, 1), _discard(stderr, 2) as kept:
+        ours = os.fdopen(os.dup(kept), "w", 1, stderr.encoding, stderr.errors)
         if stderr is sys.__stderr__:
-            sys.stderr = voice
+            sys.stderr = ours
         logging.disable(logging.CRITICAL)
         try:
-            with voice, warnings.catch_warnings():
+            with ours, warnings.catch_warnings():
                 yield
         finally:
             logging.disable(before)
@@ -179,8 +169,8 @@ def _hushed(loud: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _mute(stream: TextIO | None, descriptor: int) -> Iterator[int]:
-    """A descriptor that leads nowhere within this block, and another that leads where it led."""
+def _discard(stream: TextIO | None, descriptor: int) -> Iterator[int]:
+    """Within this block what is written to a descriptor is lost; gives another that leads where it led."""
     kept = os.dup(descriptor)
     try:
         with Path(os.devnull).open("wb") as nowhere:
@@ -188,7 +178,7 @@ def _mute(stream: TextIO | None, descriptor: int) -> Iterator[int]:
         yield kept
     finally:
         if stream is not None:
-            stream.flush()  # what Ray said last, before it can be heard again
+            stream.flush()  # what Ray said last, before it shows again
         os.dup2(kept, descriptor)
         os.close(kept)
 

@@ -121,6 +121,8 @@ def filesystem(url: str) -> tuple[AbstractFileSystem, str]:
 class Store:
     """A folder of results, by its path or URL. What is written there appears whole or not at all.
 
+    Its methods raise OutputError where the folder or a file in it cannot be made, read or deleted.
+
     Raises:
         DependencyError, UsageError: see `filesystem`.
     """
@@ -136,11 +138,7 @@ class Store:
         return self._path if self._is_local else self.where
 
     def make(self) -> None:
-        """Make the folder, unless it is there.
-
-        Raises:
-            OutputError: it cannot be made, or nothing can be written there.
-        """
+        """Make the folder, unless it is there."""
         if self._is_local:
             make_folder(Path(self._path))
             return
@@ -150,32 +148,20 @@ class Store:
             self._files.makedirs(self._path, exist_ok=True)
 
     def parts(self) -> list[str]:
-        """The names of the Parquet files in it.
-
-        Raises:
-            OutputError: it cannot be listed.
-        """
+        """The names of the Parquet files in it."""
         with _failures_named(f"cannot list {self.where}"):
             self._files.invalidate_cache()
             found = [str(path) for path in self._files.find(self._path, maxdepth=1)]
         return sorted(path.rpartition("/")[2] for path in found if path.endswith(".parquet"))
 
     def open(self, name: str) -> IO[bytes]:
-        """A part, to read.
-
-        Raises:
-            OutputError: it cannot be read.
-        """
+        """A part, to read."""
         with _failures_named(f"cannot read {self.where}/{name}"):
             stream: IO[bytes] = self._files.open(f"{self._path}/{name}", "rb")
             return stream
 
     def write(self, name: str, data: bytes) -> None:
-        """A part, in place of what had its name.
-
-        Raises:
-            OutputError: no room, or no right to.
-        """
+        """A part, in place of what had its name."""
         path = f"{self._path}/{name}"
         if self._is_local:
             write_atomically(Path(path), data)
@@ -188,11 +174,7 @@ class Store:
                 self._files.mv(f"{path}.part", path)
 
     def remove(self, name: str) -> None:
-        """Delete a part, if it is there.
-
-        Raises:
-            OutputError: it cannot be deleted.
-        """
+        """Delete a part, if it is there."""
         with _failures_named(f"cannot delete {self.where}/{name}"):
             if self._files.exists(f"{self._path}/{name}"):
                 self._files.rm_file(f"{self._path}/{name}")

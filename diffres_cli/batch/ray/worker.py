@@ -13,7 +13,7 @@ import pickle
 import socket
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from diffres_cli.audio import Recording, open_recording, printable
 from diffres_cli.batch.plan import Task
@@ -28,27 +28,20 @@ from diffres_cli.tagging.tagger import tagger_of
 _ATTEMPTS = 2
 
 
-class Part(NamedTuple):
-    """Recordings that one worker tags, and the file their results go to."""
-
-    name: str
-    tasks: list[Task]
-
-
-class Begun:
+class Attempts:
     """Recordings that workers began and did not end, in a process that outlives them."""
 
     def __init__(self) -> None:
-        self._times: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
 
     def begin(self, path: str) -> int:
-        """How often it was begun before and never ended: how many workers died of it."""
-        self._times[path] = self._times.get(path, -1) + 1
-        return self._times[path]
+        """How many workers began it before and died."""
+        self._counts[path] = self._counts.get(path, -1) + 1
+        return self._counts[path]
 
     def end(self, path: str) -> None:
         """It was tagged, or reported."""
-        del self._times[path]
+        del self._counts[path]
 
 
 class Worker:
@@ -56,15 +49,15 @@ class Worker:
 
     Args:
         setup: what to do. model: a reference to its file's content. folder: paths start from here.
-        store, fingerprint: where parts go, and under which settings. begun: a reference to `Begun`.
+        store, fingerprint: where parts go, and under which settings. attempts: a reference to `Attempts`.
     """
 
     def __init__(
-        self, setup: Setup, model: Any, folder: str, store: str, fingerprint: str, begun: Any
+        self, setup: Setup, model: Any, folder: str, store: str, fingerprint: str, attempts: Any
     ) -> None:
         import ray
 
-        self._setup, self._fingerprint, self._begun = setup, fingerprint, begun
+        self._setup, self._fingerprint, self._attempts = setup, fingerprint, attempts
         self._failure: DiffresError | None = None
         with suppress(OSError):  # the folder may be on one machine only, and all paths absolute
             os.chdir(folder)
@@ -77,19 +70,19 @@ class Worker:
             self._failure = kind(f"{error} (on {socket.gethostname()})")
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A pickled part -> the pickled outcomes, or the pickled error that stops the run."""
+        """A part: its name and pickled tasks -> pickled outcomes, or the pickled error that ends the run."""
         try:
-            return {"result": pickle.dumps(self._do(pickle.loads(row["part"])))}
+            return {"result": pickle.dumps(self._tag_part(row["name"], pickle.loads(row["tasks"])))}
         except DiffresError as error:
             return {"result": pickle.dumps(error)}
 
-    def _do(self, part: Part) -> list[Outcome]:
+    def _tag_part(self, name: str, tasks: list[Task]) -> list[Outcome]:
         if self._failure is not None:
             raise self._failure
         outcomes: list[Outcome] = []
         pieces: list[bytes] = []
         writer = ParquetWriter()
-        for task in part.tasks:
+        for task in tasks:
             outcome = self._tag(task)
             for record in outcome.records:
                 pieces += writer.format_record(record)
@@ -97,23 +90,23 @@ class Worker:
         done = [outcome.task for outcome in outcomes if outcome.records]
         if done:
             writer.annotate(json.dumps({"fingerprint": self._fingerprint, "done": done}))
-            self._store.write(part.name, b"".join([*pieces, writer.format_footer()]))
+            self._store.write(name, b"".join([*pieces, writer.format_footer()]))
         return outcomes
 
     def _tag(self, task: Task) -> Outcome:
         import ray
 
-        if ray.get(self._begun.begin.remote(task.path)) < _ATTEMPTS:
+        if ray.get(self._attempts.begin.remote(task.path)) < _ATTEMPTS:
             outcome = tag_task(self._setup, self._tagger, task, open_=_open)
         else:
             message = f"{printable(task.path)}: the worker tagging it died twice"
             outcome = Outcome(task, failure=Failure(task.name, message))
-        self._begun.end.remote(task.path)
+        self._attempts.end.remote(task.path)
         return outcome
 
 
 def _short(record: Record) -> Record:
-    """What a summary needs of it."""
+    """What progress and a summary need of it."""
     return {key: value for key, value in record.items() if key in ("duration", "warnings")}
 
 
