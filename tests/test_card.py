@@ -192,7 +192,7 @@ def test_a_terminal_is_shown_names_and_does_not_obey_them(tmp_path: Path) -> Non
 
 def test_a_file_gets_text_as_it_is(tmp_path: Path) -> None:
     with (tmp_path / "out").open("wb") as stream:
-        Sink(stream, "out").write("a\x1b[35m\n")
+        Sink(stream).write("a\x1b[35m\n")
     assert (tmp_path / "out").read_bytes() == b"a\x1b[35m\n"
 
 

@@ -35,7 +35,7 @@ def quiet(file: str = "night.wav") -> Prediction:
 
 def written(name: str, *predictions: Prediction) -> str:
     out = io.BytesIO()
-    writer, sink = make_writer(name), Sink(out, "memory")
+    writer, sink = make_writer(name), Sink(out)
     sink.write(writer.format_header())
     for each in predictions:
         for piece in writer.format_record(each.to_dict()):
@@ -171,13 +171,13 @@ def test_the_format_asked_for_wins_over_the_suffix() -> None:
 def test_a_sink_passes_everything_on_at_once(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     with path.open("wb") as stream, path.open("rb") as reader:
-        Sink(stream, "pipe").write("caf\udce9 é\n")
+        Sink(stream).write("caf\udce9 é\n")
         assert reader.read() == b"caf\xe9 \xc3\xa9\n"
 
 
 def test_a_sink_makes_room_before_it_writes() -> None:
     calls: list[str] = []
-    Sink(io.BytesIO(), "memory", before=lambda: calls.append("cleared")).write("x")
+    Sink(io.BytesIO(), before=lambda: calls.append("cleared")).write("x")
     assert calls == ["cleared"]
 
 

@@ -16,6 +16,7 @@ from diffres_cli.batch.run import Summary, local_engine, tag_all
 from diffres_cli.batch.stream import Stream
 from diffres_cli.batch.work import LONGEST_DRAWN, Failure, Setup, is_drawable
 from diffres_cli.errors import AudioError, OutputError, UsageError
+from diffres_cli.files import atomic_file
 from diffres_cli.outputs.sink import Sink
 from diffres_cli.tagging.tagger import Settings
 
@@ -43,7 +44,7 @@ def run(
     out, summary = io.BytesIO(), Summary()
     items = [item if isinstance(item, AudioError) else Task(str(item), str(item)) for item in found]
     engine = local_engine(setup, 1, on_window=on_window)
-    tag_all(items, engine, nullcontext(Stream(Sink(out, "test"), "jsonl")), summary)
+    tag_all(items, engine, nullcontext(Stream(Sink(out), "jsonl")), summary)
     return summary, out.getvalue().decode().splitlines()
 
 
@@ -117,10 +118,8 @@ def test_settings_out_of_range_are_nobodys_recording(mixed: Path) -> None:
 
 def test_output_that_cannot_be_written_ends_the_run(mixed: Path) -> None:
     task, engine = Task(str(mixed / "a.wav"), "a.wav"), local_engine(SETUP, 1)
-    with Path("/dev/full").open("wb", buffering=0) as full:
-        stream = Stream(Sink(full, "/dev/full"), "jsonl")
-        with pytest.raises(OutputError, match="No space left"):
-            tag_all([task], engine, nullcontext(stream), Summary())
+    with pytest.raises(OutputError, match="No space left"), atomic_file(Path("/dev/full")) as full:
+        tag_all([task], engine, nullcontext(Stream(Sink(full), "jsonl")), Summary())
 
 
 def test_a_recording_is_drawable_up_to_ten_minutes(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def print_result(text: str | bytes) -> None:
         OutputError: it cannot be written. BrokenPipeError: its reader has left.
     """
     sys.stdout.flush()
-    Sink(sys.stdout.buffer, "standard output").write(text)
+    Sink(sys.stdout.buffer).write(text)
 
 
 def print_table(*rows: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from diffres_cli.errors import OutputError
-from diffres_cli.files import atomic_file, reason
+from diffres_cli.files import atomic_file
 from diffres_cli.text import escaped_lines
 
 
@@ -20,9 +20,8 @@ class Sink:
     Control sequences are escaped on a terminal: names come from other people's files.
     """
 
-    def __init__(self, stream: IO[bytes], name: str, before: Callable[[], None] | None = None) -> None:
+    def __init__(self, stream: IO[bytes], before: Callable[[], None] | None = None) -> None:
         self._stream = stream
-        self._name = name
         self._before = before
         self._is_terminal = stream.isatty()
 
@@ -30,19 +29,14 @@ class Sink:
         """Write and flush, so that a reader at the other end of a pipe is never behind.
 
         Raises:
-            OutputError: the disk is full, for example. BrokenPipeError: the reader closed the pipe.
+            OutputError, BrokenPipeError: see `diffres_cli.files.NamedWriter`, which all streams here are.
         """
         if self._before:
             self._before()
         if self._is_terminal and isinstance(text, str):
             text = escaped_lines(text)
-        try:
-            self._stream.write(encode(text))
-            self._stream.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OutputError(f"cannot write {self._name}: {reason(error)}") from error
+        self._stream.write(encode(text))
+        self._stream.flush()
 
 
 @contextmanager
@@ -56,12 +50,12 @@ def open_sink(output: Path | None, before: Callable[[], None] | None = None) -> 
         OutputError: the file cannot be written.
     """
     if output is None:
-        yield Sink(sys.stdout.buffer, "standard output", before)
+        yield Sink(sys.stdout.buffer, before)
         return
     if os.path.isdir(output):  # noqa: PTH112 (says no, where Path raises)
         raise OutputError(f"cannot write {output}: it is a folder; name a file")
     with atomic_file(output) as stream:
-        yield Sink(stream, str(output))
+        yield Sink(stream)
 
 
 def encode(text: str | bytes) -> bytes:
