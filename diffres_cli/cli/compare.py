@@ -101,8 +101,8 @@ def compare(
     if dry_run:
         _list_cells(chosen, cells, output, roots)
         return 0
-    options = RunOptions(output, roots, devices.partition(":")[0], workers)
-    code = 0 if table_only else _run(chosen, cells, options, quiet)
+    run_options = RunOptions(output, roots, devices.partition(":")[0], workers)
+    code = 0 if table_only else _run(chosen, cells, run_options, quiet)
     if code > SIGNALLED:
         return code
     return _write_tables(chosen, cells, output, format_) or code

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -54,28 +54,14 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
 
-    def published(self) -> tuple[int, ...]:
-        """Columns that the paper has numbers for."""
-        return tuple(
-            place
-            for place in range(len(self.columns))
-            if any(
-                value and value.paper is not None
-                for row in self.rows
-                for value in row.values[place : place + 1]
-            )
-        )
-
 
 def markdown(table: Table) -> str:
     """For people, and for pages."""
-    heads, rows = _texts(table)
-    lines = [_line(heads), _line(["---"] * len(table.heads) + ["---:"] * (len(heads) - len(table.heads)))]
-    lines += [_line([cell.replace("|", "\\|") for cell in row]) for row in rows]
-    return (
-        "\n".join([f"**{table.title}**", "", *lines, "", *(f"{note}\n" for note in table.notes)]).rstrip()
-        + "\n"
-    )
+    heads, *rows = _texts(table)
+    rule = ["---"] * len(table.heads) + ["---:"] * (len(heads) - len(table.heads))
+    lines = [" | ".join(cell.replace("|", r"\|") for cell in cells) for cells in (heads, rule, *rows)]
+    lines = [f"| {line} |" for line in lines]
+    return "\n".join([f"**{table.title}**", "", *lines, *(f"\n{note}" for note in table.notes), ""])
 
 
 def as_csv(table: Table) -> str:
@@ -86,35 +72,29 @@ def as_csv(table: Table) -> str:
     for row in table.rows:
         for column, value in zip(table.columns, row.values, strict=True):
             if value:
-                std = "" if math.isnan(value.std) else value.std
-                writer.writerow(
-                    [*row.labels, column, value.mean, std, "" if value.paper is None else value.paper]
-                )
+                std = None if math.isnan(value.std) else value.std
+                writer.writerow([*row.labels, column, value.mean, std, value.paper])
     return text.getvalue()
 
 
 def latex(table: Table) -> str:
     """A floating table, which needs no package."""
-    heads, rows = _texts(table)
-    form = "l" * len(table.heads) + "r" * (len(heads) - len(table.heads))
-    body = [" & ".join(map(escaped, row)) + r" \\" for row in rows]
-    caption = escaped(" ".join([f"{table.title}.", *table.notes]))
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{caption}}}",
-            rf"\begin{{tabular}}{{{form}}}",
-            r"\hline",
-            " & ".join(map(escaped, heads)) + r" \\",
-            r"\hline",
-            *body,
-            r"\hline",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    head, *body = (" & ".join(map(escape_latex, cells)) + r" \\" for cells in _texts(table))
+    columns = "l" * len(table.heads) + "r" * (head.count(" & ") + 1 - len(table.heads))
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape_latex(' '.join([f'{table.title}.', *table.notes]))}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\hline",
+        head,
+        r"\hline",
+        *body,
+        r"\hline",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 _SPECIAL = {
@@ -124,10 +104,10 @@ _SPECIAL = {
 }  # fmt: skip
 
 
-def escaped(text: str) -> str:
+def escape_latex(text: str) -> str:
     r"""Text as LaTeX prints it.
 
-    >>> escaped("50 % of R&D_1: 94.5 ± 1.2")
+    >>> escape_latex("50 % of R&D_1: 94.5 ± 1.2")
     '50 \\% of R\\&D\\_1: 94.5 $\\pm$ 1.2'
     """
     return "".join(_SPECIAL.get(letter, letter) for letter in text)
@@ -140,19 +120,12 @@ FORMATS: Mapping[str, tuple[str, Callable[[Table], str]]] = {
 }
 
 
-def _texts(table: Table) -> tuple[list[str], list[list[str]]]:
-    """Heads and cells, each column of values followed by the paper's where it has one."""
-    published = table.published()
-    heads, rows = list(table.heads), [list(row.labels) for row in table.rows]
-    for place, column in enumerate(table.columns):
-        heads += [column, f"{column}, paper"] if place in published else [column]
-        for cells, row in zip(rows, table.rows, strict=True):
-            value = row.values[place]
-            cells.append(str(value) if value else NOTHING)
-            if place in published:
-                cells.append(value.published() if value else NOTHING)
-    return heads, rows
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _texts(table: Table) -> tuple[list[str], ...]:
+    """Rows of cells, the heads first; each column of values is followed by the paper's where it has one."""
+    columns = [[head, *(row.labels[place] for row in table.rows)] for place, head in enumerate(table.heads)]
+    for place, head in enumerate(table.columns):
+        values = [row.values[place] for row in table.rows]
+        columns.append([head, *(str(value or NOTHING) for value in values)])
+        if any(value and value.paper is not None for value in values):
+            columns.append([f"{head}, paper", *(value.published() if value else NOTHING for value in values)])
+    return tuple(map(list, zip(*columns, strict=True)))

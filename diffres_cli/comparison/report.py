@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from diffres_cli.comparison import figures
 from diffres_cli.comparison.cells import Cell
 from diffres_cli.comparison.folder import results_of
 from diffres_cli.comparison.markup import FORMATS, Table
@@ -21,45 +22,22 @@ def write_report(plan: Plan, cells: Sequence[Cell], output: Path) -> Table | Non
     Raises:
         OutputError: a file cannot be written.
     """
+    path = output / plan.name
+    table: Table | None = None
     if plan.kind == SPEED:
-        table = _speed_report(plan, cells, output)
+        measured = read_measured(plan, output)
+        if measured and measured.seconds:
+            figures.draw_speed(speeds(cells, measured), measured, path)
+            table = table_of_speed(plan, cells, measured)
     elif plan.kind in QUANTITIES:
-        table = _steps_report(plan, cells, output)
-    else:
-        table = _scores_report(plan, cells, output)
+        if curves := curves_of(plan, cells, output):
+            figures.draw_steps(curves, QUANTITIES[plan.kind][1], path)
+            table = table_of_steps(plan, cells, curves)
+    elif results := results_of(cells, output):
+        table = table_of(plan, cells, results)
+        if plan.kind == "figure8" and any(row.values[-1] for row in table.rows):
+            figures.draw_variants(table, path)
     if table:
         for suffix, text in FORMATS.values():
             write_atomically(output / f"{plan.name}{suffix}", text(table).encode())
-    return table
-
-
-def _speed_report(plan: Plan, cells: Sequence[Cell], output: Path) -> Table | None:
-    measured = read_measured(plan, output)
-    if not measured or not measured.seconds:
-        return None
-    from diffres_cli.comparison.figures import draw_speed
-
-    draw_speed(speeds(cells, measured), measured, output / plan.name)
-    return table_of_speed(plan, cells, measured)
-
-
-def _steps_report(plan: Plan, cells: Sequence[Cell], output: Path) -> Table | None:
-    curves = curves_of(plan, cells, output)
-    if not curves:
-        return None
-    from diffres_cli.comparison.figures import draw_steps
-
-    draw_steps(curves, QUANTITIES[plan.kind][1], output / plan.name)
-    return table_of_steps(plan, cells, curves)
-
-
-def _scores_report(plan: Plan, cells: Sequence[Cell], output: Path) -> Table | None:
-    results = results_of(cells, output)
-    if not results:
-        return None
-    table = table_of(plan, cells, results)
-    if plan.kind == "figure8" and any(row.values[-1] for row in table.rows):
-        from diffres_cli.comparison.figures import draw_variants
-
-        draw_variants(table, output / plan.name)
     return table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,8 +15,8 @@ from diffres_cli.comparison.cells import Cell, merge_rates
 from diffres_cli.comparison.checks import and_more, check_data
 from diffres_cli.comparison.folder import CellFolder, result_of
 from diffres_cli.comparison.plan import SPEED, Plan, count_of
-from diffres_cli.comparison.throughput import measured_path, prepare_measuring, read_measured, speed_key
-from diffres_cli.comparison.work import prepare_cells
+from diffres_cli.comparison.throughput import measure, measured_path, read_measured, speed_key
+from diffres_cli.comparison.work import run_cell
 from diffres_cli.errors import UsageError
 from diffres_cli.files import make_folder, read_json, write_json
 from diffres_cli.locks import locked
@@ -127,9 +126,8 @@ def _run_cells(cells: Sequence[Cell], options: RunOptions, summary: Summary) -> 
         options.show("; ".join(running.values()), summary.done + len(summary.failures), len(todo))
 
     roots = {name: root.resolve() for name, root in options.roots.items()}
-    arguments = (options.output.resolve(), roots, options.device)
-    waiting = _unlocked_first(todo, options.output)
-    for cell, failure in _failures(waiting, prepare_cells, arguments, options, show):
+    work = partial(run_cell, options.output.resolve(), roots, options.device)
+    for cell, failure in _failures(_unlocked_first(todo, options.output), work, options, show):
         folder = CellFolder(cell, options.output)
         running.pop(cell.label, None)
         if failure:
@@ -172,7 +170,7 @@ def _measure(plan: Plan, cells: Sequence[Cell], options: RunOptions, summary: Su
         options.show(progress, 0, len(cells))
 
     one = replace(options, workers=options.workers[:1])
-    ((_, failure),) = _failures([tuple(cells)], prepare_measuring, (path, options.device), one, show)
+    ((_, failure),) = _failures([cells], partial(measure, path, options.device), one, show)
     found = read_measured(plan, options.output)
     for cell in cells:
         if found and speed_key(cell) in found.seconds:
@@ -183,19 +181,17 @@ def _measure(plan: Plan, cells: Sequence[Cell], options: RunOptions, summary: Su
 
 def _failures(
     tasks: Iterable[T],
-    prepare: Callable[..., Callable[[T, Report], str]],
-    arguments: tuple[Any, ...],
+    work: Callable[[T, Report], str],
     options: RunOptions,
     on_progress: Callable[[T, Any], None],
 ) -> Iterator[tuple[T, str]]:
     """Each task, when it is finished, with why it failed, "" when it did not."""
     if not options.workers:
-        work = prepare(*arguments)
         for task in tasks:
             yield task, work(task, partial(on_progress, task))
         return
     pool: WorkerPool[T, str] = WorkerPool(
-        len(options.workers), _prepare_worker, (prepare, *arguments),
+        len(options.workers), partial, (work,),
         on_progress=on_progress,
         is_stuck=bool,  # after a failure, a new process: the GPU may be in any state
         environments=options.workers,
@@ -205,13 +201,6 @@ def _failures(
     with pool:
         for task, result in pool.run(tasks):
             yield task, _death(result) if isinstance(result, Died) else result
-
-
-def _prepare_worker(
-    prepare: Callable[..., Callable[[T, Report], str]], *arguments: Any
-) -> Callable[[T, Report], str]:
-    multiprocessing.current_process().daemon = False  # clips are decoded in processes of its own
-    return prepare(*arguments)
 
 
 def _death(died: Died) -> str:

@@ -72,22 +72,16 @@ def read_measured(plan: Plan, output: Path) -> Measured | None:
         return None
 
 
-def prepare_measuring(path: Path, device: str) -> Callable[[Sequence[Cell], Report], str]:
-    """What a worker does with cells: see `measure`. It gives why that failed, "" when it did not."""
-    return lambda cells, report: failure_of(
-        lambda: measure(cells, path, device, report), path.with_suffix(".log")
-    )
-
-
-def measure(cells: Sequence[Cell], path: Path, device: str, report: Report) -> None:
-    """Measure cells by turns, and write what was `Measured` to a file.
+def measure(path: Path, device: str, cells: Sequence[Cell], report: Report) -> str:
+    """Measure cells by turns, and write what was `Measured` to a file. Gives why that failed, or "".
 
     Args:
         device: auto, cpu or cuda. report: called with what is going on.
-
-    Raises:
-        UsageError: no such device. TrainingError: not one network could be run.
     """
+    return failure_of(lambda: _measure(path, device, cells, report), path.with_suffix(".log"))
+
+
+def _measure(path: Path, device: str, cells: Sequence[Cell], report: Report) -> None:
     import torch
 
     from diffres_cli.evaluation.provenance import machine
@@ -95,69 +89,53 @@ def measure(cells: Sequence[Cell], path: Path, device: str, report: Report) -> N
 
     device = resolve_device(device)
     failures: dict[str, str] = {}
-    networks: dict[str, _TimedNetwork] = {}
+    timers: dict[str, Callable[[], float]] = {}
     for cell in cells:
         try:
-            network = _TimedNetwork(cell.recipe.changed(_IRRELEVANT, ""), cell.rates[0], device)
-            network.seconds()
-            networks[speed_key(cell)] = network
+            timer = _timer(cell.recipe.changed(_IRRELEVANT, ""), cell.rates[0], device)
+            timer()  # the first time takes longer, or fails
+            timers[speed_key(cell)] = timer
         except Exception as error:
             failures[speed_key(cell)] = f"{type(error).__name__}: {error}".splitlines()[0]
-    seconds: dict[str, list[float]] = {key: [] for key in networks}
+    seconds: dict[str, list[float]] = {key: [] for key in timers}
     for number in range(_ROUNDS):
         report(f"round {number + 1} of {_ROUNDS}")
-        for key in random.Random(number).sample(
-            list(networks), len(networks)
-        ):  # each after another every time
-            seconds[key].append(networks[key].seconds())
+        for key in random.Random(number).sample(list(timers), len(timers)):  # another order each time
+            seconds[key].append(timers[key]())
     measured = Measured(machine(), device, torch.get_num_threads(), seconds, failures)
     write_json(path, vars(measured))
-    if failures and not networks:
+    if failures and not timers:
         raise TrainingError(next(iter(failures.values())))
 
 
-class _TimedNetwork:
-    """A network with random weights, and a batch of noise for it to classify."""
+def _timer(recipe: Recipe, fps: float, device: str) -> Callable[[], float]:
+    """A function that runs a network with random weights on a batch of noise: seconds a clip."""
+    import torch
 
-    def __init__(self, recipe: Recipe, fps: float, device: str) -> None:
-        import torch
+    from diffres_cli.training.start import initial_network
 
-        from diffres_cli.training.start import initial_network
-
-        self.network = initial_network(recipe, _dataset(recipe), "throughput").eval().to(device)
-        mel = self.network.card.mel
-        samples = round(recipe.data.seconds * mel.sample_rate)
-        self.frames = mel.frames(samples)
-        self.fps = fps
-        noise = torch.randn(recipe.training.batch_size, samples, generator=torch.Generator().manual_seed(0))
-        self.waveform = (0.1 * noise).to(device)
-
-    def seconds(self) -> float:
-        """A clip's time, of one batch."""
-        import torch
-
-        self._synchronize()
-        began = time.perf_counter()
-        with torch.inference_mode():  # not by `forward`, which after a change of hop makes all T frames, too
-            power = self.network.spectrogram(self.waveform, self.fps)
-            self.network.from_spectrogram(power, self.fps, frames=self.frames)
-        self._synchronize()
-        return (time.perf_counter() - began) / len(self.waveform)
-
-    def _synchronize(self) -> None:
-        if self.waveform.is_cuda:
-            import torch
-
-            torch.cuda.synchronize()
-
-
-def _dataset(recipe: Recipe) -> Dataset:
-    """As many classes as the recipe's dataset has, and no clips."""
     source = find_source(recipe.data.dataset)
     classes = tuple(map(str, range(max(2, source.classes))))
-    return Dataset(
+    dataset = Dataset(
         source.name, Path(), classes, classes, source.multi_label, source.seconds, source.licence, "", ()
     )
+    network = initial_network(recipe, dataset, "throughput").eval().to(device)
+    samples = round(recipe.data.seconds * network.card.mel.sample_rate)
+    frames = network.card.mel.frames(samples)
+    noise = torch.randn(recipe.training.batch_size, samples, generator=torch.Generator().manual_seed(0))
+    waveform = (0.1 * noise).to(device)
+    synchronize: Callable[[], object] = torch.cuda.synchronize if waveform.is_cuda else lambda: None
+
+    def seconds() -> float:
+        synchronize()
+        began = time.perf_counter()
+        with torch.inference_mode():  # not by `forward`, which after a change of hop makes all T frames, too
+            power = network.spectrogram(waveform, fps)
+            network.from_spectrogram(power, fps, frames=frames)
+        synchronize()
+        return (time.perf_counter() - began) / len(waveform)
+
+    return seconds
 
 
 def speeds(cells: Sequence[Cell], measured: Measured) -> dict[str, dict[float, str]]:

@@ -25,27 +25,33 @@ from diffres_cli.locks import locked
 from diffres_cli.pool import Report
 
 
-def prepare_cells(output: Path, roots: Mapping[str, Path], device: str) -> Callable[[Cell, Report], str]:
-    """What a worker does with a cell: see `run_cell`. It gives why that failed, "" when it did not.
+def run_cell(output: Path, roots: Mapping[str, Path], device: str, cell: Cell, report: Report) -> str:
+    """Do what remains to be done of a cell. Gives why that failed, "" when it did not.
 
     Args:
         output: the folder of comparisons. roots: dataset -> its folder; others lie in the usual place.
+        device: auto, cpu or cuda. report: called with what is going on.
+
+    Raises:
+        SystemExit: the process was told to stop.
     """
+    folder, root = CellFolder(cell, output), roots.get(cell.recipe.data.dataset)
 
-    def work(cell: Cell, report: Report) -> str:
-        report("starting")
-        folder, root = CellFolder(cell, output), roots.get(cell.recipe.data.dataset)
-        return failure_of(lambda: run_cell(folder, root, device, report), folder.log)
+    def work() -> None:
+        with locked(folder.lock):
+            if not folder.is_trained():
+                _train(folder, root, device, report)
+            if not folder.parameters():
+                _count_parameters(folder)
+            if not folder.is_done():
+                _evaluate(folder, root, device)
 
-    return work
+    report("starting")
+    return failure_of(work, folder.log)
 
 
 def failure_of(work: Callable[[], None], log: Path) -> str:
-    """Do some work, what it says going to a file; why it failed, "" when it did not.
-
-    Raises:
-        SystemExit: it was told to stop.
-    """
+    """Do some work, what it says going to a file; why it failed, "" when it did not. Raises SystemExit."""
     with _logging_to(log):
         try:
             with required("diffres compare", "diffres[train]"):
@@ -59,25 +65,6 @@ def failure_of(work: Callable[[], None], log: Path) -> str:
             print_exc()
             return f"{type(error).__name__}: {error}".splitlines()[0]
     return ""
-
-
-def run_cell(folder: CellFolder, root: Path | None, device: str, report: Report) -> None:
-    """Do what remains to be done of a cell.
-
-    Args:
-        root: its dataset's folder; None: the usual one. device: auto, cpu or cuda.
-        report: called with what is going on.
-
-    Raises:
-        DiffresError: it cannot be trained or tested.
-    """
-    with locked(folder.lock):
-        if not folder.is_trained():
-            _train(folder, root, device, report)
-        if not folder.parameters():
-            _count_parameters(folder)
-        if not folder.is_done():
-            _evaluate(folder, root, device)
 
 
 def _train(folder: CellFolder, root: Path | None, device: str, report: Report) -> None:
@@ -128,13 +115,14 @@ def _evaluate(folder: CellFolder, root: Path | None, device: str) -> None:
 
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
-    """Standard error goes to a file; from a worker process, what native libraries say, too."""
+    """Standard error goes to a file; in a worker process, what native libraries say, too."""
     try:
         log = path.open("a", encoding="utf-8", buffering=1)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {reason(error)}") from error
     with log, redirect_stderr(log):
         if multiprocessing.parent_process() is not None:
+            multiprocessing.current_process().daemon = False  # clips are decoded in processes of its own
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         yield
