@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -80,17 +79,11 @@ def load_dataset(name: str, root: Path | None = None, *, unfinished: bool = Fals
         raise DataError(official if source.splits else f"{root}: no such folder or table")
     if not unfinished and is_unfinished(root):
         raise DataError(f"{root}: its download was cut off: `diffres data download {name}` resumes it")
-    with _no_garbage_collection():
-        return replace(source.read(root), name=source.name)
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
     # Two million clips are objects that stay: going through them again and again takes a third of the time.
-    enabled = gc.isenabled()
+    collects = gc.isenabled()
     gc.disable()
     try:
-        yield
+        return replace(source.read(root), name=source.name)
     finally:
-        if enabled:
+        if collects:
             gc.enable()

@@ -23,7 +23,6 @@ _SPLITS = {
 }
 _SPLIT_NAMES = {alias: split for split, aliases in _SPLITS.items() for alias in aliases}
 _FOLD = re.compile(r"(?:fold)?[ _-]?(\d+)")
-_SEPARATOR = re.compile(r"[;|]")
 _REQUIRED, _OPTIONAL = ("path", "labels"), ("start", "end", "split")
 
 
@@ -38,7 +37,7 @@ def read_table(table: Path) -> list[Listed]:
     """
     is_parquet = table.suffix.lower() == ".parquet"
     rows = _read_parquet(table) if is_parquet else read_columns(table, *_REQUIRED, optional=_OPTIONAL)
-    clips = [_clip(place, *cells) for place, cells in rows]
+    clips = [_clip(place, *(None if cell == "" else cell for cell in cells)) for place, cells in rows]
     if not clips:
         raise DataError(f"{table}: no rows")
     return clips
@@ -83,7 +82,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, list[Any]]]:
 
 
 def _clip(place: str, path: Any, labels: Any, start: Any, end: Any, split: Any) -> Listed:
-    """The clip of a row; None and "" stand for what it leaves open."""
+    """The clip of a row; None stands for what it leaves open."""
     file = relative(str(path or ""), place)
     first, last = _seconds(place, "start", start), _seconds(place, "end", end)
     if last is not None and last <= (first or 0.0):
@@ -91,17 +90,20 @@ def _clip(place: str, path: Any, labels: Any, start: Any, end: Any, split: Any) 
     name = file
     if first is not None or last is not None:  # as media fragments name excerpts
         name = f"{file}#t={first or 0:g},{'' if last is None else f'{last:g}'}"
-    chosen = _split(place, split) or split_of(file)
+    chosen = split_of(file) if split is None else split_name(str(split))
+    if chosen is None:
+        allowed = "train, validation, test, or fold1, fold2, ..."
+        raise DataError(f"{place}: expected the split {allowed}; found {split!r}")
     return Listed(name, _labels(labels), chosen, place, first or 0.0, last, file)
 
 
 def _labels(cell: Any) -> tuple[str, ...]:
-    parts = cell if isinstance(cell, list) else _SEPARATOR.split(str(cell)) if cell is not None else []
+    parts = cell if isinstance(cell, list) else [] if cell is None else re.split("[;|]", str(cell))
     return tuple(dict.fromkeys(label for part in parts if (label := str(part).strip())))
 
 
 def _seconds(place: str, column: str, cell: Any) -> float | None:
-    if cell is None or cell == "":
+    if cell is None:
         return None
     try:
         seconds = float(cell)
@@ -110,13 +112,3 @@ def _seconds(place: str, column: str, cell: Any) -> float | None:
     if not 0 <= seconds < float("inf"):
         raise DataError(f"{place}: expected {column} in seconds from 0, found {cell!r}")
     return seconds
-
-
-def _split(place: str, cell: Any) -> str:
-    if cell is None or cell == "":
-        return ""
-    name = split_name(str(cell))
-    if name is None:
-        allowed = "train, validation, test, or fold1, fold2, ..."
-        raise DataError(f"{place}: expected the split {allowed}; found {cell!r}")
-    return name

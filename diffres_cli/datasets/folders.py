@@ -52,15 +52,7 @@ def is_audio(name: str) -> bool:
 
 
 class Listing:
-    """The files below a folder, looked up by name, with any audio extension.
-
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> (folder / "rain.ogg").touch()
-    >>> listing = Listing(folder)
-    >>> listing.find("rain.wav").name, listing.find("snow.wav")
-    ('rain.ogg', None)
-    """
+    """The files below a folder, looked up by name with any audio extension: rain.ogg will do for rain.wav."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
