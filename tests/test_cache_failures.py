@@ -9,14 +9,7 @@ from audio_files import ffmpeg, noise, write
 from cache_builds import assert_holds, build, clip_of, shards, some
 from places import open_to_all, small_disk, unprivileged
 
-from diffres_cli.datasets.waveforms.decoding import (
-    Progress,
-    ShardJob,
-    ShardResult,
-    WaveformFormat,
-    clip_key,
-    write_shard,
-)
+from diffres_cli.datasets.waveforms.decoding import Progress, ShardJob, WaveformFormat, clip_key, write_shard
 from diffres_cli.errors import DataError, OutputError
 
 
@@ -82,7 +75,7 @@ def test_a_file_out_of_reach_is_tried_again(tmp_path):
         done = write_shard(
             ShardJob(folder, WaveformFormat(8000, None), tuple(clips), tuple(keys)), lambda progress: None
         )
-    assert done == ShardResult(failures={keys[1]: "no permission to read it"})
+    assert done == {keys[1]: "no permission to read it"}
     clips[1].path.chmod(0o644)
     cache, decoded = build(clips, tmp_path / "cache")
     assert decoded == 1
@@ -100,7 +93,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_part_of_the_cache(tmp_path):
     folder = tmp_path / "cache" / "8000hz-whole-v1"
     folder.mkdir(parents=True)
     done = write_shard(ShardJob(folder, WaveformFormat(8000, None), tuple(clips), tuple(keys)), report)
-    assert done == ShardResult(failures={keys[1]: "it changed or went away while it was read: run again"})
+    assert done == {keys[1]: "it changed or went away while it was read: run again"}
     cache, decoded = build(clips, tmp_path / "cache")
     assert decoded == 1
     assert_holds(cache, clips)

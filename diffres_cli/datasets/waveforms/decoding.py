@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,20 +73,6 @@ class Progress(NamedTuple):
     decoded: int
 
 
-@dataclass
-class ShardResult:
-    """What became of a job.
-
-    Attributes:
-        busy: another process does the same job.
-        failures: by key, why clips are not in the shard although they may be another time. Permanent
-            failures are noted in the shard.
-    """
-
-    busy: bool = False
-    failures: dict[bytes, str] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Failure:
     """Why there are no samples, in one line; `permanent` when that will not change unless the file does."""
@@ -108,8 +94,12 @@ def clip_key(clip: Clip) -> bytes:
     return _digest(os.fsencode(text)).encode()
 
 
-def write_shard(job: ShardJob, report: Callable[[Progress], object]) -> ShardResult:
+def write_shard(job: ShardJob, report: Callable[[Progress], object]) -> dict[bytes, str] | None:
     """Make the shard of a job, whole or not at all, unless another process makes it or has made it.
+
+    Returns:
+        By key, why clips are not in the shard although they may be another time: permanent failures are noted
+        in the shard. None: another process does the same job.
 
     Raises:
         OutputError: it cannot be written.
@@ -118,10 +108,10 @@ def write_shard(job: ShardJob, report: Callable[[Progress], object]) -> ShardRes
     try:
         with locked(lock_file, wait=job.wait) as held:
             if not held:
-                return ShardResult(busy=True)
+                return None
             try:
                 path = _next_path(job)
-                return ShardResult() if path is None else _decode_into(job, path, report)
+                return {} if path is None else _decode_into(job, path, report)
             finally:
                 lock_file.unlink(missing_ok=True)
     except OutputError as error:
@@ -148,8 +138,8 @@ def _next_path(job: ShardJob) -> Path | None:
     return path
 
 
-def _decode_into(job: ShardJob, path: Path, report: Callable[[Progress], object]) -> ShardResult:
-    result = ShardResult(failures=dict.fromkeys(job.skip, DIED))
+def _decode_into(job: ShardJob, path: Path, report: Callable[[Progress], object]) -> dict[bytes, str]:
+    failures = dict.fromkeys(job.skip, DIED)
     decoded = 0
     with atomic_file(path) as file:
         shard = ShardWriter(file)
@@ -161,16 +151,16 @@ def _decode_into(job: ShardJob, path: Path, report: Callable[[Progress], object]
                 if first == end:
                     shard.fail(key, f"from {clip.start} s to {clip.end} s is not a stretch of time")
                 elif clip_key(clip) != key:
-                    result.failures[key] = CHANGED
+                    failures[key] = CHANGED
                 elif not isinstance(excerpt, Failure):
                     shard.add(key, excerpt)
                 elif excerpt.permanent:
                     shard.fail(key, excerpt.reason)
                 else:
-                    result.failures[key] = excerpt.reason
+                    failures[key] = excerpt.reason
             decoded += len(keys)
         shard.finish()
-    return result
+    return failures
 
 
 def _recordings(job: ShardJob) -> Iterator[tuple[tuple[Clip, ...], tuple[bytes, ...]]]:

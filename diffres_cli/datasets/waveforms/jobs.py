@@ -12,13 +12,7 @@ import numpy as np
 
 from diffres_cli.audio import open_recording
 from diffres_cli.datasets.clip import Clip
-from diffres_cli.datasets.waveforms.decoding import (
-    Progress,
-    ShardJob,
-    ShardResult,
-    WaveformFormat,
-    write_shard,
-)
+from diffres_cli.datasets.waveforms.decoding import Progress, ShardJob, WaveformFormat, write_shard
 from diffres_cli.datasets.waveforms.shards import NO_SHARD, Locations
 from diffres_cli.errors import OutputError
 from diffres_cli.pool import Died, Report, WorkerPool
@@ -116,13 +110,13 @@ def write_shards(
             if isinstance(result, Died):
                 fatal = result.progress.keys if result.progress else ()
                 pool.submit(replace(job, skip=job.skip.union(fatal)))
-            elif result.busy:  # the others first, then wait for that process: it may die
+            elif result is None:  # the others first, then wait for that process: it may die
                 pool.submit(replace(job, wait=True))
             else:
                 update(job, Progress((), len(job.keys)))
-                failures |= result.failures
+                failures |= result
     return failures
 
 
-def _prepare() -> Callable[[ShardJob, Report], ShardResult]:
+def _prepare() -> Callable[[ShardJob, Report], dict[bytes, str] | None]:
     return write_shard
