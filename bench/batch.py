@@ -50,7 +50,7 @@ model, clips, threads, sessions = sys.argv[1], *map(int, sys.argv[2:])
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = threads
 noise = numpy.random.default_rng(0).normal(0, 0.1, (1, 320_000)).astype(numpy.float32)
-feed = {"waveform": noise, "slots": numpy.zeros(500, numpy.float32)}
+feed = {"waveform": noise, "fps": numpy.array(50, numpy.float32)}
 def serve(count):
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     for _ in range(count):

@@ -25,6 +25,7 @@ from processor import processor
 
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.frontend import AUDIOSET_SMALL, PAPER, MelConfig
+from diffres_cli.inference.graph import with_fixed_rate
 from diffres_cli.nn.export import to_onnx_bytes
 from diffres_cli.nn.network import DiffResNetwork
 
@@ -56,15 +57,18 @@ def times(model: bytes, sample_rate: int, threads: int, rounds: int) -> dict[str
     """Milliseconds a round, at each rate."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    waveform = np.random.default_rng(0).normal(0, 0.1, (1, SECONDS * sample_rate)).astype(np.float32)
-    feeds = {
-        f"{fps} fps": {"waveform": waveform, "slots": np.zeros(SECONDS * fps, np.float32)} for fps in RATES
+    sessions = {
+        f"{fps} fps": onnxruntime.InferenceSession(
+            with_fixed_rate(model, fps), options, providers=["CPUExecutionProvider"]
+        )
+        for fps in RATES
     }
+    waveform = np.random.default_rng(0).normal(0, 0.1, (1, SECONDS * sample_rate)).astype(np.float32)
+    feed = {"waveform": waveform}
     clock = time.process_time if threads == 1 else time.perf_counter
-    spent: dict[str, list[float]] = {name: [] for name in feeds}
+    spent: dict[str, list[float]] = {name: [] for name in sessions}
     for _ in range(rounds):
-        for name, feed in feeds.items():
+        for name, session in sessions.items():
             session.run(["probabilities"], feed)  # the one before it left the caches full of other things
             start = clock()
             session.run(["probabilities"], feed)

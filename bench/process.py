@@ -42,7 +42,7 @@ import soundfile
 
 samples, _ = soundfile.read(sys.argv[2], dtype="float32")
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
-feed = {"waveform": samples[None], "slots": numpy.zeros(500, numpy.float32)}
+feed = {"waveform": samples[None], "fps": numpy.array(50, numpy.float32)}
 (scores,) = session.run(["probabilities"], feed)
 print(scores[0].argmax())
 """

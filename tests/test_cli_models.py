@@ -137,7 +137,7 @@ def test_a_graph_that_is_not_ours_under_our_facts(tmp_path: Path) -> None:
     model = identity()
     helper.set_model_props(model, facts(onnx.load(SHIPPED / "model.onnx")))
     onnx.save(model, tmp_path / "disguised.onnx")
-    expected = "disguised.onnx: not a diffres graph: it must take waveform, slots and give probabilities"
+    expected = "disguised.onnx: not a diffres graph: it must take waveform and fps and give probabilities"
     assert refused(tmp_path / "disguised.onnx").startswith(expected)
 
 

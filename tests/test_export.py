@@ -12,13 +12,13 @@ import onnxruntime
 import pytest
 import references as slow
 import torch
-from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
+from exported_networks import CARD, Twins, bursts, session_of
+from torch import Tensor
 
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import find_model, read_model
 from diffres_cli.checkpoint.frontend import PAPER
-from diffres_cli.errors import ModelError, OutputError
+from diffres_cli.errors import ModelError, OutputError, UsageError
 from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.nn.export import OUTPUTS, TOLERANCE, export_onnx, largest_difference
 from diffres_cli.nn.network import DiffResNetwork, NetworkOutput
@@ -29,58 +29,6 @@ from diffres_cli.tagging.tagger import load_tagger
 FIXTURE = np.load(Path(__file__).parent / "fixtures" / "parity.npz")
 CASES = [tuple(key.split("_")[1:]) for key in FIXTURE if key.startswith("prob_")]
 SHIPPED = find_model("audioset-small")
-CARD = ModelCard(
-    name="untrained", architecture="efficientnet_b0", classes=("Dog", "Rain, heavy", "Пение птиц"),
-    class_ids=("/m/1", "/m/2", "/m/3"), mel=PAPER, license="CC-BY-4.0", trained_on="nothing",
-    derived_from="chance", sample_duration=4.0, minimum_fps=12.5, maximum_fps=100.0, default_fps=25.0,
-)  # fmt: skip
-
-
-def bursts(batch: int, samples: int) -> Tensor:
-    """Noise between silences, at other times in every clip."""
-    generator = torch.Generator().manual_seed(samples)
-    level = (torch.arange(samples) / 1500 + torch.arange(batch)[:, None]).sin().clamp_min(0)
-    return 0.3 * torch.randn(batch, samples, generator=generator) * level
-
-
-def untrained() -> DiffResNetwork:
-    """EfficientNet-B0 behind the paper's front end, with random weights that let sound through.
-
-    As initialised it damps every sound to 1e-14: its normalisations have to see some sound first. Then
-    it is chaotic: the last ones tame it, or float32's rounding alone would come near the tolerance.
-    """
-    torch.manual_seed(0)
-    network = DiffResNetwork(CARD)
-    for module in network.modules():
-        if isinstance(module, (StochasticDepth, nn.Dropout)):
-            module.p = 0.0
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.momentum = None  # keep what one batch has
-    with torch.no_grad():
-        network.train()(bursts(2, 160_000), 25)
-        network.reduction.importance[-1].bn1.weight *= 0.3
-        network.reduction.importance[-1].bn2.weight *= 0.3
-        network.backbone.features[-1][1].weight *= 0.05
-    return network.eval()
-
-
-class Twins:
-    """A network and the graph exported from it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.network = untrained()
-        self.path = folder / "model.onnx"
-        self.difference = export_onnx(self.network, self.path)
-        self.session = onnxruntime.InferenceSession(self.path, providers=["CPUExecutionProvider"])
-
-    def torch(self, waveform: Tensor, fps: float) -> dict[str, np.ndarray]:
-        with torch.no_grad():
-            found = self.network(waveform, fps)._asdict()
-        return {name: value.numpy() for name, value in found.items() if value is not None}
-
-    def onnx(self, waveform: Tensor, output_frames: int) -> dict[str, np.ndarray]:
-        feed = {"waveform": waveform.numpy(), "slots": np.zeros(output_frames, np.float32)}
-        return dict(zip(OUTPUTS, self.session.run(list(OUTPUTS), feed), strict=True))
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +39,7 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
 
 @pytest.fixture(scope="module")
 def shipped() -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(SHIPPED, providers=["CPUExecutionProvider"])
+    return session_of(SHIPPED)
 
 
 # --- one chain, four ways
@@ -102,7 +50,7 @@ def shipped() -> onnxruntime.InferenceSession:
 def test_loop_dense_torch_and_onnx_agree(twins: Twins, samples: int, fps: float) -> None:
     waveform = bursts(1, samples)
     output_frames = output_frames_at(fps, PAPER.frames(samples), 100.0)
-    by_torch, by_onnx = twins.torch(waveform, fps), twins.onnx(waveform, output_frames)
+    by_torch, by_onnx = twins.torch(waveform, fps), twins.onnx(waveform, fps)
     # float32 sums in another order; the issue allows 1e-4.
     for name in ("probabilities", "framewise", "embedding", "importance"):
         np.testing.assert_allclose(by_onnx[name], by_torch[name], atol=TOLERANCE, rtol=0, err_msg=name)
@@ -134,14 +82,21 @@ def test_any_batch_runs_and_none_of_its_clips_knows(twins: Twins) -> None:
             )
 
 
-def test_only_the_length_of_slots_is_read(twins: Twins) -> None:
-    waveform = bursts(1, 10_000).numpy()
-    zeros, noise = np.zeros(20, np.float32), np.random.default_rng(0).normal(size=20).astype(np.float32)
-    first, second = (
-        twins.session.run(["probabilities"], {"waveform": waveform, "slots": output_frames})[0]
-        for output_frames in (zeros, noise)
-    )
-    assert np.array_equal(first, second)
+@pytest.mark.parametrize("fps", [12.5, 33.3, 100.0])
+@pytest.mark.parametrize("samples", [2, 8_001, 20_161, 80_000])
+def test_a_fixed_rate_computes_what_the_input_does(twins: Twins, samples: int, fps: float) -> None:
+    waveform = bursts(2, samples)
+    live = twins.onnx(waveform, fps)
+    fixed = twins.fixed[fps].run(list(OUTPUTS), {"waveform": waveform.numpy()})
+    for name, values in zip(OUTPUTS, fixed, strict=True):
+        scale = max(1, np.abs(live[name]).max())
+        np.testing.assert_allclose(values / scale, live[name] / scale, atol=1e-5, rtol=0, err_msg=name)
+
+
+def test_a_rate_left_out_is_the_default(twins: Twins) -> None:
+    waveform = bursts(1, 20_000)
+    (merged,) = twins.session.run(["merged"], {"waveform": waveform.numpy()})
+    np.testing.assert_array_equal(merged, twins.onnx(waveform, CARD.default_fps)["merged"])
 
 
 @pytest.mark.parametrize(("clip", "fps"), CASES)
@@ -149,8 +104,8 @@ def test_the_shipped_graph_gives_the_released_numbers(
     shipped: onnxruntime.InferenceSession, clip: str, fps: str
 ) -> None:
     waveform, importance = FIXTURE[f"wave_{clip}"][None], FIXTURE[f"importance_{clip}_{fps}"]
-    output_frames = np.zeros(round(importance.sum()), np.float32)
-    got = shipped.run(["probabilities", "importance"], {"waveform": waveform, "slots": output_frames})
+    feed = {"waveform": waveform, "fps": np.array(fps, np.float32)}
+    got = shipped.run(["probabilities", "importance"], feed)
     np.testing.assert_allclose(got[0][0], FIXTURE[f"prob_{clip}_{fps}"], atol=1e-4)
     np.testing.assert_allclose(got[1][0], importance, atol=1e-4)
 
@@ -173,16 +128,26 @@ def test_graphs_are_valid_and_self_contained(twins: Twins) -> None:
     assert list(twins.path.parent.iterdir()) == [twins.path]
 
 
-def test_inputs_and_outputs_are_named_and_of_any_size(twins: Twins) -> None:
-    for graph in graphs(twins):
+def test_inputs_outputs_and_sizes_have_names(twins: Twins) -> None:
+    for graph, classes, features in zip(graphs(twins), (3, 527), (1280, 384), strict=True):
         shapes = {
-            value.name: [dim.dim_value or "any" for dim in value.type.tensor_type.shape.dim]
+            value.name: [dim.dim_value or dim.dim_param for dim in value.type.tensor_type.shape.dim]
             for value in (*graph.graph.input, *graph.graph.output)
         }
-        assert list(shapes) == ["waveform", "slots", *OUTPUTS]
-        assert shapes["waveform"] == ["any", "any"]
-        assert shapes["slots"] == ["any"]
-        assert shapes["mel"] == ["any", 128, "any"]
+        assert shapes == {
+            "waveform": ["batch", "samples"],
+            "fps": [],
+            "probabilities": ["batch", classes],
+            "framewise": ["batch", "columns", classes],
+            "importance": ["batch", "frames"],
+            "mel": ["batch", 128, "frames"],
+            "merged": ["batch", 128, "output_frames"],
+            "embedding": ["batch", features],
+        }
+        inner = {
+            dim.dim_param for value in graph.graph.value_info for dim in value.type.tensor_type.shape.dim
+        }
+        assert inner <= {"", "batch", "samples", "frames", "output_frames", "columns"}
 
 
 def test_no_operator_adds_to_one_place_from_several_threads(twins: Twins) -> None:
@@ -283,6 +248,20 @@ def test_a_published_folder_is_complete_and_checks_out(tmp_path: Path) -> None:
     card = (folder / "README.md").read_text("utf-8")
     assert all(fact in card for fact in ("16000 Hz", "20 to 100 fps", "MIT", "Heard nothing yet."))
     assert load_tagger(folder).card.name == "mine"
+
+
+def test_a_network_of_one_rate_has_no_input_for_it(tmp_path: Path) -> None:
+    network = TwoFaced(0)
+    network.card = network.card.at_rate(25)
+    publish(network, tmp_path)
+    graph = onnx.load(tmp_path / "model.onnx")
+    assert [value.name for value in graph.graph.input] == ["waveform"]
+    metadata = {entry.key: entry.value for entry in graph.metadata_props}
+    assert {metadata[f"{which}_fps"] for which in ("minimum", "maximum", "default")} == {"25.0"}
+    tagger, waveform = load_tagger(tmp_path), bursts(1, 16_000)[0].numpy()
+    assert tagger.tag(waveform, 16_000).windows[0].spectrogram.merged.shape == (128, 25)
+    with pytest.raises(UsageError, match=r"fps 50: .* serves 25 frames per second"):
+        tagger.tag(waveform, 16_000, fps=50)
 
 
 def test_the_notes_of_a_card_can_be_carried_on(tmp_path: Path) -> None:

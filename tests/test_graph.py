@@ -1,4 +1,4 @@
-"""A model that keeps data in other files is refused before ONNX Runtime sees its bytes."""
+"""A model's bytes: refused where they keep data in other files, and changed to serve one frame rate."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import SparseTensorProto, TensorProto, helper
+from onnx import SparseTensorProto, TensorProto, helper, numpy_helper
 
 from diffres_cli.checkpoint.find import find_model, read_model
 from diffres_cli.errors import ModelError
-from diffres_cli.inference.graph import has_external_data
+from diffres_cli.inference.graph import has_external_data, input_names, with_fixed_rate
 from diffres_cli.tagging.tagger import load_tagger
 
 MODEL = read_model(find_model("audioset-small")).data
@@ -147,6 +148,22 @@ def test_a_number_written_at_length_is_the_same_number() -> None:
     assert has_external_data(model)
 
 
+def rated(*, default: float | None = 50.0) -> onnx.ModelProto:
+    """A graph that takes `fps`, between other inputs and constants."""
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["fps", "x"], ["sum"]), helper.make_node("Add", ["sum", "two"], ["y"])],
+        "rated",
+        [value("fps", TensorProto.FLOAT, []), value("x", TensorProto.FLOAT, [])],
+        [value("y", TensorProto.FLOAT, [])],
+        [helper.make_tensor("two", TensorProto.FLOAT, [], [2.0])],
+    )
+    if default is not None:
+        graph.initializer.insert(0, helper.make_tensor("fps", TensorProto.FLOAT, [], [default]))
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+RATED = rated().SerializeToString()
 SMALL = PLACES["subgraph of a list"](tensor()).SerializeToString()
 
 
@@ -155,3 +172,37 @@ def test_a_model_with_some_bytes_changed_is_read_or_refused(place: int, change: 
     data = SMALL[:place] + change + SMALL[place + gone :] + b"location"
     with suppress(ValueError):
         has_external_data(data)
+
+
+@pytest.mark.parametrize(("default", "fps", "expected"), [(50, None, 50), (50, 33.3, 33.3), (None, 25, 25)])
+def test_a_fixed_rate_is_a_constant_and_no_input(
+    default: float | None, fps: float | None, expected: float
+) -> None:
+    model = rated(default=default)
+    fixed = onnx.load_from_string(with_fixed_rate(model.SerializeToString(), fps))
+    onnx.checker.check_model(fixed, full_check=True)
+    assert [each.name for each in fixed.graph.input] == ["x"]
+    constants = {each.name: numpy_helper.to_array(each) for each in fixed.graph.initializer}
+    assert constants.keys() == {"fps", "two"}
+    assert constants["fps"] == np.float32(expected)
+    assert constants["fps"].shape == ()
+    for graph in (model.graph, fixed.graph):  # nothing else changed
+        del graph.input[:], graph.initializer[:]
+    assert fixed == model
+
+
+def test_a_model_without_a_rate_stays_as_it_is() -> None:
+    fixed = with_fixed_rate(RATED, 25)
+    assert input_names(RATED) == ["fps", "x"]
+    assert with_fixed_rate(fixed, 30) is fixed
+
+
+def test_an_older_graph_says_how_to_make_a_new_one(tmp_path: Path) -> None:
+    model = onnx.load_from_string(MODEL)
+    model.graph.input[1].name = "slots"
+    del model.graph.initializer[[each.name for each in model.graph.initializer].index("fps")]
+    for each in model.graph.node:
+        each.input[:] = ["slots" if name == "fps" else name for name in each.input]
+    onnx.save(model, tmp_path / "old.onnx")
+    with pytest.raises(ModelError, match=r"old\.onnx: an older graph, .*slots.*`diffres export`"):
+        load_tagger(tmp_path / "old.onnx")

@@ -41,7 +41,7 @@ def clips(draw: st.DrawFn) -> tuple[Tensor, int]:
 
 @given(clips())
 @settings(max_examples=300)
-def test_importance_fills_the_slots_and_no_frame_more_than_one(clip: tuple[Tensor, int]) -> None:
+def test_importance_fills_the_output_frames_and_no_frame_more_than_one(clip: tuple[Tensor, int]) -> None:
     scores, output_frames = clip
     importance = rescale(scores, output_frames)
     assert (importance >= 0).all()

@@ -22,7 +22,7 @@ from diffres_cli.inference.runtime import check_outputs
 SIREN = EXAMPLES / "siren.ogg"
 BROKEN = {
     "the head": "network.backbone.classifier.3.bias",
-    "the importance": "network.importance.0.conv1.bias",
+    "the importance": "network.reduction.importance.0.conv1.bias",
 }
 
 
@@ -39,7 +39,7 @@ def broken(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
     with safe_open(find_model("audioset-small", weights=True), "pt") as file:
         state, facts = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118 (no dict)
-    state[request.param.removeprefix("network.")][1] = torch.nan
+    state[request.param.removeprefix("network.").removeprefix("reduction.")][1] = torch.nan
     save_file(state, folder / "broken.safetensors", facts)
     return {"onnx": folder / "broken.onnx", "torch": folder / "broken.safetensors"}
 

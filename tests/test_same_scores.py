@@ -30,7 +30,7 @@ def several_threads() -> Iterator[None]:
 
 def test_onnx_runtime_computes_on_one_thread_unless_asked_otherwise() -> None:
     for tagger, threads in ((load_tagger(), 1), (load_tagger(threads=2), 2)):
-        options = tagger._runtime._session.get_session_options()
+        options = tagger._runtime._sessions[50.0].get_session_options()
         assert options.intra_op_num_threads == threads
 
 

@@ -19,7 +19,7 @@ def importance_of(length: int, output_frames: int, seed: int = 0, power: float =
 
 
 @given(st.floats(0.1, 100), st.integers(1, 5000), st.sampled_from([62.5, 100.0, 1000.0]))
-def test_slots_stay_between_eight_and_all_frames(fps: float, frames: int, frame_rate: float) -> None:
+def test_output_frames_stay_between_eight_and_all_frames(fps: float, frames: int, frame_rate: float) -> None:
     output_frames = output_frames_at(fps, frames, frame_rate)
     assert min(8, frames) <= output_frames <= frames
     if 8 < output_frames < frames:

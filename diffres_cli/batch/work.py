@@ -65,7 +65,9 @@ class Setup:
 
     def load(self) -> Tagger:
         """The tagger this describes."""
-        return load_tagger(self.model, backend=self.backend, device=self.device, offline=self.offline)
+        return load_tagger(
+            self.model, backend=self.backend, device=self.device, offline=self.offline, fps=self.settings.fps
+        )
 
 
 class Failure(NamedTuple):

@@ -84,10 +84,34 @@ class ModelCard:
             raise SettingError(
                 "fps",
                 float(fps),
-                f"{self.name} serves {self.minimum_fps:g} to {self.maximum_fps:g} frames per second "
-                f"(default {self.default_fps:g})",
+                f"{self.name} serves {self.rates} frames per second (default {self.default_fps:g})",
             )
         return fps
+
+    @property
+    def has_one_rate(self) -> bool:
+        """Whether it serves a single frame rate: then its graph has no input for it."""
+        return self.minimum_fps == self.maximum_fps
+
+    @property
+    def rates(self) -> str:
+        """The frame rates it serves, in words, fps.
+
+        >>> from diffres_cli.checkpoint.frontend import PAPER
+        >>> card = ModelCard("x", "efficientnet_b0", (), (), PAPER, "MIT", "")
+        >>> card.rates, card.at_rate(25).rates
+        ('20 to 100', '25')
+        """
+        return f"{self.minimum_fps:g}" + ("" if self.has_one_rate else f" to {self.maximum_fps:g}")
+
+    def at_rate(self, fps: float) -> ModelCard:
+        """The same card, serving one of its rates only.
+
+        Raises:
+            UsageError: outside minimum_fps to maximum_fps.
+        """
+        fps = float(self.check_fps(fps))
+        return replace(self, minimum_fps=fps, maximum_fps=fps, default_fps=fps)
 
     def to_metadata(self) -> dict[str, str]:
         """Strings for ONNX or safetensors metadata."""

@@ -28,6 +28,10 @@ def export(
             "--output", "-o", help="An .onnx file, or a folder for graph, weights, card and checksums."
         ),
     ],
+    fps: Annotated[
+        float | None,
+        typer.Option("--fps", help="Serve this frame rate only: a graph without the input fps."),
+    ] = None,
     notes: Annotated[
         Path | None,
         typer.Option(
@@ -41,7 +45,7 @@ def export(
     ] = False,
     debug: options.Debug = False,
 ) -> None:
-    """Write one self-contained ONNX graph: waveform and slots in, scores and spectrograms out.
+    """Write one self-contained ONNX graph: waveform and frame rate in, scores and spectrograms out.
 
     Nothing is written when torch and ONNX Runtime differ by more than 1e-4 at awkward lengths and rates.
     A folder's card keeps what the card beside the checkpoint says below its facts. A training run's folder
@@ -56,6 +60,8 @@ def export(
 
     words = _text(notes) if notes else ""
     network, found = network_and_notes(path, output, unevaluated=unevaluated)
+    if fps is not None:
+        network.card = network.card.at_rate(fps)
     if output.suffix == ".onnx":
         difference = export_onnx(network, output)
     else:

@@ -198,7 +198,7 @@ def _facts(card: ModelCard, path: Path) -> dict[str, str]:
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "architecture": f"DiffRes, then {card.architecture}, width {card.width:g}",
         "classes": f"{len(card.classes)} ({'; '.join(card.classes[:3])}; …)",
-        "fps": f"{card.minimum_fps:g} to {card.maximum_fps:g}, default {card.default_fps:g}",
+        "fps": f"{card.rates}, default {card.default_fps:g}",
         "window": f"{card.sample_duration:g} s",
         "sample rate": f"{card.sample_rate} Hz",
         "mel": f"{mel.mel_bins} bins, {mel.low:g} to {mel.high:g} Hz, {mel.frame_rate:g} frames per second",

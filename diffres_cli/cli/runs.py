@@ -126,7 +126,9 @@ def ray_run(
     _check_format("parquet", setup, 2)
     setup = setup.pinned()
     model = read_model(Path(setup.model))
-    setup.settings.resolve(tagger_of(model, "cpu").card)  # a GPU may be where the workers are
+    setup.settings.resolve(
+        tagger_of(model, "cpu", fps=setup.settings.fps).card
+    )  # a GPU may be where the workers are
     parts = Parts(output, fingerprint(setup, here=False), force=force)
     return TagRun(plan_anywhere(found, inputs), RayEngine(setup, model, parts, address, jobs, loud), parts)
 

@@ -146,10 +146,9 @@ def _overruled(context: typer.Context, format_: str | None, output: Path | None)
 def _print_setup(setup: Setup, count: int) -> None:
     tagger = setup.load()
     card = tagger.card
-    rates = f"{card.minimum_fps:g} to {card.maximum_fps:g} fps"
     print_message(
-        f"{card.name} ({card.architecture}, {len(card.classes)} classes, {rates}), {tagger.backend} on "
-        f"{tagger.device}, {count} {'input' if count == 1 else 'inputs'}"
+        f"{card.name} ({card.architecture}, {len(card.classes)} classes, {card.rates} fps), "
+        f"{tagger.backend} on {tagger.device}, {count} {'input' if count == 1 else 'inputs'}"
     )
 
 

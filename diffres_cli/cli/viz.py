@@ -73,7 +73,7 @@ def viz(
     rates, timeout = _rates(fps), options.check_timeout(timeout)
     in_terminal = terminal or (output is None and sys.stdout.isatty())
     target = None if in_terminal and output is None else _target(input_, output, width)
-    tagger = load_tagger(model, backend=backend, device=device, offline=offline)
+    tagger = load_tagger(model, backend=backend, device=device, offline=offline, fps=rates[0])
     for text in tagger.warnings:
         print_message(f"warning: {text}")
     given = Settings(

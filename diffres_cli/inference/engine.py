@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from diffres_cli.checkpoint.find import ModelFile
 from diffres_cli.errors import ModelError
 from diffres_cli.inference.devices import CUDA, preload_cuda
-from diffres_cli.inference.graph import has_external_data
+from diffres_cli.inference.graph import has_external_data, with_fixed_rate
 from diffres_cli.timeouts import on_cancel, run_with_timeout
 
 if TYPE_CHECKING:
@@ -26,18 +26,21 @@ def message_of(error: BaseException) -> str:
     return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line).rstrip(".")
 
 
-def open_session(model: ModelFile, providers: list[str], threads: int) -> onnxruntime.InferenceSession:
-    """Load a model's graph.
+def open_session(
+    model: ModelFile, providers: list[str], threads: int, fps: float | None = None
+) -> onnxruntime.InferenceSession:
+    """Load a model's graph for one frame rate, so that what follows from the rate is computed here, once.
 
     Args:
         providers: of ONNX Runtime, the best first. threads: 0 for one a core.
+        fps: output frames per second; None: the model's default.
 
     Raises:
         ModelError: not a model that ONNX Runtime can run, or one that reads other files.
     """
     from diffres_cli.inference.ort import onnxruntime
 
-    _check_self_contained(model)
+    graph = _graph_at(model, fps)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _FATAL  # what matters comes back as an exception
@@ -50,7 +53,7 @@ def open_session(model: ModelFile, providers: list[str], threads: int) -> onnxru
     if CUDA in providers:
         onnxruntime.set_default_logger_severity(_FATAL)  # load failures are reported by our own messages
         preload_cuda()
-    load = partial(onnxruntime.InferenceSession, model.data, options, providers=providers)
+    load = partial(onnxruntime.InferenceSession, graph, options, providers=providers)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # where it says that it falls back to the CPU
             session = run_with_timeout(load)
@@ -69,9 +72,10 @@ def stoppable() -> onnxruntime.RunOptions:
     return options
 
 
-def _check_self_contained(model: ModelFile) -> None:
+def _graph_at(model: ModelFile, fps: float | None) -> bytes:
     try:
         external = has_external_data(model.data)
+        graph = with_fixed_rate(model.data, fps)
     except ValueError as error:
         raise ModelError(f"{model.path}: not a model ONNX Runtime can run ({error})") from error
     if external:
@@ -79,3 +83,4 @@ def _check_self_contained(model: ModelFile) -> None:
             f"{model.path}: keeps weights in another file; all must be in one: onnx.save writes it so, "
             "without external data"
         )
+    return graph

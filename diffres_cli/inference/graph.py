@@ -1,13 +1,18 @@
-"""Whether an ONNX model keeps data in other files: read from its bytes, before ONNX Runtime sees them.
+"""The bytes of an ONNX model, read and changed before ONNX Runtime sees them, without the package onnx.
 
-A tensor may name a file, which ONNX Runtime looks for in the working directory when it is given bytes.
+A tensor may name a file, which ONNX Runtime looks for in the working directory when it is given bytes. And
+what follows from an input is computed at every run, from a constant once, at load: hence `with_fixed_rate`.
 Protobuf's wire format, in which an ONNX file is written, is a sequence of fields, each a number and a value.
 Numbers of fields are those of onnx.proto; fields that lead to no tensor are passed over.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
+from typing import NamedTuple
+
+RATE = "fps"  # the input of a graph: output frames per second, a float32 scalar
 
 # What holds a tensor: the kind of message, then the number of a field -> the kind of message in it.
 _INSIDE = {
@@ -20,9 +25,18 @@ _INSIDE = {
     "training": {1: "graph", 2: "graph"},
     "tensor": {13: "elsewhere", 14: "elsewhere"},  # external_data; data_location, where it is not 0
 }
+_GRAPH, _INITIALIZER, _INPUT = 7, 5, 11  # fields of a model, and of its graph
+_NAME = {_INITIALIZER: 8, _INPUT: 1}
 _VARINT, _EIGHT_BYTES, _SIZED, _FOUR_BYTES = 0, 1, 2, 5
 _LONGEST = 10  # bytes of a number
 _LARGEST_KEY = 2**32 - 1  # protobuf drops what is above: another number would hide a field
+_CUT = "it ends in the middle of a field"
+
+
+class _Field(NamedTuple):
+    number: int
+    value: memoryview | int
+    written: memoryview  # the whole field
 
 
 def has_external_data(model: bytes) -> bool:
@@ -34,47 +48,110 @@ def has_external_data(model: bytes) -> bool:
     if b"location" not in model:  # the key under which a file is named
         return False
     waiting = [("model", memoryview(model))]
-    try:
-        while waiting:
-            kind, message = waiting.pop()
-            for number, value in _fields(message):
-                inside = _INSIDE[kind].get(number)
-                if inside == "elsewhere" and value not in (b"", 0):
-                    return True
-                if inside in _INSIDE and not isinstance(value, int):
-                    waiting.append((inside, value))
-    except IndexError:
-        raise ValueError("it ends in the middle of a field") from None
+    while waiting:
+        kind, message = waiting.pop()
+        for number, value, _ in _fields(message):
+            inside = _INSIDE[kind].get(number)
+            if inside == "elsewhere" and value not in (b"", 0):
+                return True
+            if inside in _INSIDE and not isinstance(value, int):
+                waiting.append((inside, value))
     return False
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
-    """The fields of a serialised message: number and value. Raises IndexError where one goes beyond it."""
+def input_names(model: bytes) -> list[str]:
+    """The inputs of a serialised model, those with a default among them.
+
+    Raises:
+        ValueError: not a serialised model.
+    """
+    graphs = (each for each in _fields(memoryview(model)) if each.number == _GRAPH)
+    return [_name(each) for graph in graphs for each in _fields_of(graph) if each.number == _INPUT]
+
+
+def with_fixed_rate(model: bytes, fps: float | None = None) -> bytes:
+    """A serialised model without the input `fps`, which becomes a constant.
+
+    Args:
+        fps: its value; None: the model's default.
+
+    Raises:
+        ValueError: not a serialised model.
+    """
+    if RATE not in input_names(model):
+        return model
+    return b"".join(
+        _with_constant_rate(field, fps) if field.number == _GRAPH else field.written
+        for field in _fields(memoryview(model))
+    )
+
+
+def _with_constant_rate(graph: _Field, fps: float | None) -> bytes:
+    dropped = (_INPUT,) if fps is None else (_INPUT, _INITIALIZER)
+    kept = [
+        field.written for field in _fields_of(graph) if field.number not in dropped or _name(field) != RATE
+    ]
+    if fps is not None:
+        kept.append(memoryview(_sized(_INITIALIZER, _scalar(RATE, fps))))
+    return _sized(_GRAPH, b"".join(kept))
+
+
+def _scalar(name: str, value: float) -> bytes:
+    """A float32 tensor without dimensions: its data_type is 1, its bytes are raw_data."""
+    kind = bytes([2 << 3 | _VARINT, 1])
+    return kind + _sized(_NAME[_INITIALIZER], name.encode()) + _sized(9, struct.pack("<f", value))
+
+
+def _sized(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | _SIZED]) + _encoded(len(content)) + content
+
+
+def _encoded(number: int) -> bytes:
+    """A number, seven bits a byte, the lowest first; all but the last byte have their eighth bit set."""
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + _encoded(rest) if rest else bytes([low])
+
+
+def _name(field: _Field) -> str:
+    """Of an input or an initializer."""
+    names = [each.value for each in _fields_of(field) if each.number == _NAME[field.number]]
+    return bytes(names[-1]).decode("utf-8", "replace") if names and not isinstance(names[-1], int) else ""
+
+
+def _fields_of(field: _Field) -> Iterator[_Field]:
+    return iter(()) if isinstance(field.value, int) else _fields(field.value)
+
+
+def _fields(message: memoryview) -> Iterator[_Field]:
+    """The fields of a serialised message.
+
+    Raises:
+        ValueError: it is none, or ends too soon.
+    """
     position = 0
     while position < len(message):
+        start = position
         key, position = _varint(message, position)
         kind = key & 7
         if key > _LARGEST_KEY or kind not in (_VARINT, _EIGHT_BYTES, _SIZED, _FOUR_BYTES):
             raise ValueError(f"it has a field of kind {kind}, number {key >> 3}")
-        if kind == _VARINT:
-            number, position = _varint(message, position)
-            yield key >> 3, number
-            continue
-        size = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}.get(kind)
-        if size is None:
-            size, position = _varint(message, position)
+        size, value = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}.get(kind), 0
+        if size is None:  # the number itself, or how many bytes follow
+            value, position = _varint(message, position)
+            size = value if kind == _SIZED else 0
         if size > len(message) - position:
-            raise IndexError
-        yield key >> 3, message[position : position + size]
+            raise ValueError(_CUT)
+        held = message[position : position + size]
         position += size
+        yield _Field(key >> 3, value if kind == _VARINT else held, message[start:position])
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    """A number written seven bits a byte, the lowest first, and the position after it."""
+    """A number as `_encoded` writes it, and the position after it."""
     number = 0
-    for place in range(_LONGEST):
-        byte = message[position + place]
+    for place, byte in enumerate(message[position : position + _LONGEST]):
         number |= (byte & 0x7F) << 7 * place
         if byte < 0x80:
             return number, position + place + 1
-    raise ValueError("it has a number that never ends")
+    ended = len(message) - position < _LONGEST
+    raise ValueError(_CUT if ended else "it has a number that never ends")

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import ModelFile, read_model
+from diffres_cli.checkpoint.frontend import FASTEST
 from diffres_cli.errors import ModelError, SettingError
 from diffres_cli.inference.devices import CPU, CUDA, cuda_is_offered, cuda_problem
 from diffres_cli.inference.engine import message_of, open_session, stoppable
-from diffres_cli.inference.timing import output_frames_at
+from diffres_cli.inference.graph import RATE, input_names
+
+if TYPE_CHECKING:
+    from diffres_cli.inference.ort import onnxruntime
 
 __all__ = ["DEVICES", "OUTPUTS", "OnnxRuntime", "Runtime"]
 
 DEVICES = ("auto", "cpu", "cuda")
-INPUTS = ("waveform", "slots")
+INPUTS = ("waveform", RATE)
 OUTPUTS = ("probabilities", "framewise", "importance", "mel", "merged", "embedding")
 _SHARES = ("probabilities", "framewise", "importance")
 _ROUNDING = 1e-3  # how far a share may be outside 0 to 1
+_MOST_RATES = 8  # whose sessions are kept: a few megabytes each
 
 
 class Runtime(Protocol):
@@ -50,6 +56,7 @@ class Runtime(Protocol):
             and merged [B, F, t] (linear power), embedding [B, features].
 
         Raises:
+            UsageError: a rate that the model does not serve.
             ModelError: it fails, for want of memory say, or computes nonsense: see `check_outputs`.
         """
         ...
@@ -87,46 +94,64 @@ class OnnxRuntime(Runtime):
 
     backend = "onnx"
 
-    def __init__(self, model: ModelFile, device: str = "auto", threads: int = 1) -> None:
-        """Load a graph.
+    def __init__(
+        self, model: ModelFile, device: str = "auto", threads: int = 1, fps: float | None = None
+    ) -> None:
+        """Load a graph for one frame rate; for others it is loaded when they are first run.
 
         Args:
             device: "auto" (CUDA where ONNX Runtime offers it and it works), "cpu" or "cuda".
-            threads: 0 for one a core.
+            threads: 0 for one a core. fps: the first rate; None: the model's default.
 
         Raises:
-            UsageError: CUDA was asked for and cannot be used. ModelError: not a graph, or not one of ours.
+            UsageError: CUDA was asked for and cannot be used, or a rate that the model does not serve.
+            ModelError: not a graph, or not one of ours.
         """
         wanted = _providers(device)
-        self._session = open_session(model, wanted, threads)
-        metadata = self._session.get_modelmeta().custom_metadata_map
+        self._open = partial(open_session, model, wanted, threads)
+        session = self._open(fps if fps is not None and 0 < fps <= FASTEST else None)
+        metadata = session.get_modelmeta().custom_metadata_map
         self.card = ModelCard.from_metadata(metadata, str(model.path)).renamed(model.name)
         # ONNX Runtime leaves out a provider that fails to start, and says so only on standard error.
-        self.device = "cuda" if CUDA in self._session.get_providers() else "cpu"
+        self.device = "cuda" if CUDA in session.get_providers() else "cpu"
         self.warnings = _without_cuda(device) if CUDA in wanted and self.device == "cpu" else ()
-        self._check_graph(model)
+        self._check_graph(model, session)
+        self._sessions = {self.card.check_fps(self.card.default_fps if fps is None else fps): session}
 
     def run(self, waveform: Floats, fps: float, outputs: Sequence[str] = OUTPUTS) -> dict[str, Floats]:
         """See `Runtime.run`.
 
         Raises:
+            UsageError: a rate that the model does not serve.
             ModelError: ONNX Runtime fails, for want of memory say, or the graph computes nonsense.
         """
-        mel = self.card.mel
-        output_frames = output_frames_at(fps, mel.frames(waveform.shape[1]), mel.frame_rate)
-        feed = {"waveform": waveform, "slots": np.zeros(output_frames, np.float32)}
+        session = self._session_at(fps)
         try:
-            values = self._session.run(list(outputs), feed, stoppable())
+            values = session.run(list(outputs), {"waveform": waveform}, stoppable())
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise ModelError(f"{self.card.name}: ONNX Runtime failed: {message_of(error)}") from error
         return check_outputs(dict(zip(outputs, values, strict=True)), self.card.name)
 
-    def _check_graph(self, model: ModelFile) -> None:
-        inputs = {node.name for node in self._session.get_inputs()}
-        outputs = {node.name: node.shape for node in self._session.get_outputs()}
-        if inputs != set(INPUTS) or not outputs.keys() >= set(OUTPUTS):
+    def _session_at(self, fps: float) -> onnxruntime.InferenceSession:
+        if fps not in self._sessions:
+            opened = self._open(self.card.check_fps(fps))
+            if len(self._sessions) >= _MOST_RATES:
+                del self._sessions[next(iter(self._sessions))]
+            self._sessions[fps] = opened
+        return self._sessions[fps]
+
+    def _check_graph(self, model: ModelFile, session: onnxruntime.InferenceSession) -> None:
+        inputs = set(input_names(model.data))
+        outputs = {node.name: node.shape for node in session.get_outputs()}
+        fixed = self.card.has_one_rate and inputs == {"waveform"}
+        if "slots" in inputs:
             raise ModelError(
-                f"{model.path}: not a diffres graph: it must take {', '.join(INPUTS)} and give "
+                f"{model.path}: an older graph, which takes slots where now fps is: make it again with "
+                "`diffres export` from the .safetensors file that belongs to it"
+            )
+        if not (inputs == set(INPUTS) or fixed) or not outputs.keys() >= set(OUTPUTS):
+            raise ModelError(
+                f"{model.path}: not a diffres graph: it must take {' and '.join(INPUTS)} and give "
                 f"{', '.join(OUTPUTS)}: export it again"
             )
         classes, bins = len(self.card.classes), self.card.mel.mel_bins

@@ -11,6 +11,7 @@
     conditioning.py  weights and statistics of a backbone that depend on the frame rate
     network.py     the chain: front end, reduction, backbone
     weights.py     network <-> one safetensors file
+    rategraph.py   the inputs of an exported graph: `fps` with a default, t computed inside
     export.py      network -> ONNX; refuses to write when the two disagree
     publish.py     network -> checkpoint folder: graph, weights, labels, card, checksums
     backend.py     runs a network where `runtime.py` would run its graph

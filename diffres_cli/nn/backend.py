@@ -39,8 +39,10 @@ class TorchRuntime(Runtime):
         """See `diffres_cli.inference.runtime.Runtime.run`.
 
         Raises:
+            UsageError: a rate that the model does not serve.
             ModelError: torch fails, for want of memory say, or the network computes nonsense.
         """
+        self.card.check_fps(fps)
         try:
             with torch.inference_mode(), _threads(self._threads):
                 batch = torch.from_numpy(np.ascontiguousarray(waveform)).to(self.device)

@@ -1,8 +1,4 @@
-"""Network -> one self-contained ONNX graph: waveform + slots in, everything out.
-
-t must be a *shape* for the exporter (a value gives "Could not guard on data-dependent expression"),
-so the graph has a second input `slots`, float32 [t], of which only the length is read.
-"""
+"""Network -> one self-contained ONNX graph: waveform and frame rate in, everything out."""
 
 from __future__ import annotations
 
@@ -21,29 +17,31 @@ from torch import Tensor, nn
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.errors import ModelError
 from diffres_cli.files import write_atomically
+from diffres_cli.inference.graph import RATE, input_names, with_fixed_rate
 from diffres_cli.inference.runtime import OUTPUTS
-from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.nn.network import DiffResNetwork
+from diffres_cli.nn.rategraph import give_rate_input
 
 TOLERANCE = 1e-4
 
 
 class _Graph(nn.Module):
-    """The exported signature."""
+    """The exported signature: t as the length of `slots`, until `rategraph` computes it."""
 
     def __init__(self, network: DiffResNetwork) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, waveform: Tensor, slots: Tensor) -> tuple[Tensor, ...]:
-        output = self.network.forward_at(waveform, slots.shape[0], self.network.card.default_fps)
+    def forward(self, waveform: Tensor, slots: Tensor, fps: Tensor) -> tuple[Tensor, ...]:
+        output = self.network.forward_at(waveform, slots.shape[0], fps)
         return tuple(getattr(output, name) for name in OUTPUTS)
 
 
 def export_onnx(network: DiffResNetwork, path: Path) -> float:
     """Write `network` to `path` as ONNX (opset 18) with its card as metadata.
 
-    Inputs: waveform float32 [batch, samples], slots float32 [t]. Outputs: see `NetworkOutput`.
+    Inputs: waveform float32 [batch, samples], and fps, a float32 scalar with a default, where the card
+    states several rates. Outputs: see `NetworkOutput`.
 
     Returns:
         The largest difference between torch and ONNX Runtime that was found.
@@ -76,12 +74,15 @@ def checked_onnx(network: DiffResNetwork) -> tuple[bytes, float]:
 
 def to_onnx_bytes(network: DiffResNetwork) -> bytes:
     """The serialised graph, unchecked."""
-    rate = network.card.sample_rate
-    program = _export(_Graph(network), torch.zeros(2, rate), torch.zeros(50))
-    _clean(program.model, network.card)
+    card = network.card
+    example = (torch.zeros(2, card.sample_rate), torch.zeros(50), torch.tensor(card.default_fps))
+    program = _export(_Graph(network), *example)
+    give_rate_input(program.model.graph, card)
+    _clean(program.model, card)
     buffer = io.BytesIO()
     program.save(buffer)
-    return buffer.getvalue()
+    graph = buffer.getvalue()
+    return with_fixed_rate(graph) if card.has_one_rate else graph
 
 
 def largest_difference(network: DiffResNetwork, graph: bytes) -> float:
@@ -90,27 +91,35 @@ def largest_difference(network: DiffResNetwork, graph: bytes) -> float:
     Scores and importance are compared as they are, the mel spectrogram after the logarithm the classifier
     sees, merged spectrogram and features in shares of their largest; a NaN counts as infinite.
     """
+    cases = _awkward_cases(network.card)
+    sessions = {fps: _session(with_fixed_rate(graph, fps)) for fps in {fps for _, _, fps in cases}}
+    live = _session(graph) if RATE in input_names(graph) else None
+    return max(_difference(network, sessions[case[2]], live, *case) for case in cases)
+
+
+def _session(graph: bytes) -> Any:
     from diffres_cli.inference.ort import onnxruntime
 
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    return max(_difference(network, session, *case) for case in _awkward_cases(network.card))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # it warns of an input with a default
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def _export(graph: _Graph, waveform: Tensor, slots: Tensor) -> Any:
+def _export(graph: _Graph, waveform: Tensor, slots: Tensor, fps: Tensor) -> Any:
     """torch.onnx.export without its running commentary on standard output."""
     # Captured here rather than by torch.onnx, whose stricter settings refuse the padding's maximum.
     dynamic = torch.export.Dim.DYNAMIC
-    shapes = {"waveform": {0: dynamic, 1: dynamic}, "slots": {0: dynamic}}
+    shapes = {"waveform": {0: dynamic, 1: dynamic}, "slots": {0: dynamic}, "fps": {}}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        captured = torch.export.export(graph, (waveform, slots), dynamic_shapes=shapes)
+        captured = torch.export.export(graph, (waveform, slots, fps), dynamic_shapes=shapes)
         return torch.onnx.export(
             captured,
-            (waveform, slots),
+            (waveform, slots, fps),
             dynamo=True,
             opset_version=18,
-            input_names=["waveform", "slots"],
+            input_names=["waveform", "slots", RATE],
             output_names=list(OUTPUTS),
             verbose=False,
         )
@@ -136,15 +145,20 @@ def _awkward_cases(card: ModelCard) -> list[tuple[int, int, float]]:
     ]
 
 
-def _difference(network: DiffResNetwork, session: Any, batch: int, samples: int, fps: float) -> float:
+def _difference(
+    network: DiffResNetwork, session: Any, live: Any, batch: int, samples: int, fps: float
+) -> float:
+    """Of a session that has the rate as a constant, and of one, if any, that takes it."""
     waveform = _test_signal(batch, samples)
-    frames = network.card.mel.frames(samples)
-    output_frames = output_frames_at(fps, frames, network.card.mel.frame_rate)
     with torch.no_grad():
         expected = network(torch.from_numpy(waveform), fps)
-    got = session.run(list(OUTPUTS), {"waveform": waveform, "slots": np.zeros(output_frames, np.float32)})
+    runs = [session.run(list(OUTPUTS), {"waveform": waveform})]
+    if live is not None:
+        runs.append(live.run(list(OUTPUTS), {"waveform": waveform, RATE: np.array(fps, np.float32)}))
     return max(
-        _worst(name, getattr(expected, name), out, network) for name, out in zip(OUTPUTS, got, strict=True)
+        _worst(name, getattr(expected, name), out, network)
+        for got in runs
+        for name, out in zip(OUTPUTS, got, strict=True)
     )
 
 

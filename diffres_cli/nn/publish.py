@@ -71,7 +71,7 @@ def card_markdown(network: DiffResNetwork, notes: str) -> str:
         "architecture": f"{card.variant}, then {card.architecture}, width {card.width:g}",
         "parameters": f"{sum(p.numel() for p in network.parameters()):,}",
         "classes": f"{len(card.classes)}, {'several' if card.multi_label else 'one'} at a time",
-        "frame rate": f"{card.minimum_fps:g} to {card.maximum_fps:g} fps, default {card.default_fps:g}",
+        "frame rate": f"{card.rates} fps, default {card.default_fps:g}",
         "front end": _front_end(card),
         "window": f"made for {card.sample_duration:g} s, any length from {shortest:g} s",
         "trained on": card.trained_on,

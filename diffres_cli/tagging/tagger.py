@@ -254,6 +254,7 @@ def load_tagger(
     device: str = "auto",
     threads: int = 1,
     offline: bool = False,
+    fps: float | None = None,
 ) -> Tagger:
     """Load a model by shipped name, checkpoint folder, .onnx or .safetensors file, or hf:ORG/NAME[@REV].
 
@@ -263,26 +264,27 @@ def load_tagger(
         threads: on a CPU; 0 for one a core. Another number adds in another order, which changes the last
             digits of a score; more than one saves about a tenth of the time.
         offline: never use the network; without it, only a hub model that is not installed does.
+        fps: the first rate to load it for, None for its default; for others it is loaded when they come.
 
     Raises:
-        UsageError: no such model, backend or device. ModelError: a damaged or foreign file.
+        UsageError: no such model, backend, device or rate. ModelError: a damaged or foreign file.
         DependencyError: torch is asked for and not installed, or does not load.
     """
     if backend not in BACKENDS:
         raise SettingError("backend", backend, f"choose {' or '.join(BACKENDS)}")
     check_number("threads", threads, 0, math.inf, "0 (one a core) or more", Integral)
     file = find_model(model, weights=backend == "torch", offline=offline)
-    return tagger_of(read_model(file), device, threads)
+    return tagger_of(read_model(file), device, threads, fps)
 
 
-def tagger_of(model: ModelFile, device: str = "auto", threads: int = 1) -> Tagger:
+def tagger_of(model: ModelFile, device: str = "auto", threads: int = 1, fps: float | None = None) -> Tagger:
     """The same for a model file that has been read.
 
     Raises:
         UsageError, ModelError, DependencyError: see `load_tagger`.
     """
     if model.is_onnx:
-        runtime: Runtime = OnnxRuntime(model, device, threads)
+        runtime: Runtime = OnnxRuntime(model, device, threads, fps)
     else:
         runtime = _torch_runtime(model, device, threads)
     load = partial(

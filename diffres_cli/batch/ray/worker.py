@@ -64,7 +64,7 @@ class Worker:
         try:
             self._store = Store(store)  # what speaks its protocol may be on other machines only
             with required():
-                self._tagger = tagger_of(ray.get(model), setup.device)
+                self._tagger = tagger_of(ray.get(model), setup.device, fps=setup.settings.fps)
         except DiffresError as error:  # raised here, Ray would try for ever
             kind = UsageError if isinstance(error, UsageError) else type(error)
             self._failure = kind(f"{error} (on {socket.gethostname()})")
