@@ -39,11 +39,14 @@ class Died:
 
 
 @dataclass
-class _Busy(Worker, Generic[T]):
+class _Assignment(Generic[T]):
+    """A worker, which is replaced when it dies, and what it does."""
+
+    worker: Worker
+    environment: Mapping[str, str]
     task: T | None = None
     attempts: int = 0
     progress: Any = None
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -69,7 +72,7 @@ class WorkerPool(Generic[T, R]):
     environments: Sequence[Mapping[str, str]] = ({},)
     attempts: int = 2
     patience: float = PATIENCE
-    _workers: list[_Busy[T]] = field(default_factory=list)
+    _workers: list[_Assignment[T]] = field(default_factory=list)
     _submitted: deque[T] = field(default_factory=deque)
     _deaths: int = 0
 
@@ -87,7 +90,7 @@ class WorkerPool(Generic[T, R]):
         source = iter(tasks)
         while True:
             self._fill(source, may_start)
-            busy = {worker.pipe: worker for worker in self._workers if worker.task is not None}
+            busy = {each.worker.pipe: each for each in self._workers if each.task is not None}
             if not busy:
                 return
             for pipe in wait(list(busy)):
@@ -121,7 +124,7 @@ class WorkerPool(Generic[T, R]):
 
     def _fill(self, source: Iterator[T], may_start: Callable[[], bool]) -> None:
         """Give every idle worker a task; processes start as they are needed."""
-        idle = [worker for worker in self._workers if worker.task is None]
+        idle = [each for each in self._workers if each.task is None]
         for number in range(len(idle) + self.count - len(self._workers)):
             if not may_start():
                 return
@@ -129,68 +132,64 @@ class WorkerPool(Generic[T, R]):
             if task is None:
                 return
             if number >= len(idle):
-                idle.append(self._start(self.environments[len(self._workers) % len(self.environments)]))
+                environment = self.environments[len(self._workers) % len(self.environments)]
+                idle.append(_Assignment(self._start(environment), environment))
                 self._workers.append(idle[number])
             self._send(idle[number], task, 1)
 
-    def _send(self, worker: _Busy[T], task: T, attempts: int) -> None:
-        worker.task, worker.attempts, worker.progress = task, attempts, None
+    def _send(self, assigned: _Assignment[T], task: T, attempts: int) -> None:
+        assigned.task, assigned.attempts, assigned.progress = task, attempts, None
         with suppress(OSError):  # it died idle: `_receive` finds its end of the pipe closed
-            worker.pipe.send(task)
+            assigned.worker.pipe.send(task)
 
-    def _receive(self, worker: _Busy[T]) -> Iterator[tuple[T, R | Died]]:
-        task = worker.task
+    def _receive(self, assigned: _Assignment[T]) -> Iterator[tuple[T, R | Died]]:
+        task = assigned.task
         assert task is not None
         try:
-            is_result, content = worker.pipe.recv()
+            is_result, content = assigned.worker.pipe.recv()
         except (EOFError, OSError):
-            yield from self._replace_dead(worker, task)
+            yield from self._replace_dead(assigned, task)
             return
         if isinstance(content, DiffresError):
             raise content
-        if is_result or worker.progress is not None:
+        if is_result or assigned.progress is not None:
             self._deaths = 0
         if not is_result:
-            worker.progress = content
+            assigned.progress = content
             self.on_progress(task, content)
             return
-        worker.task = None
+        assigned.task = None
         if self.is_stuck(content):
-            self._restart(worker)
+            self._restart(assigned)
         yield task, content
 
-    def _replace_dead(self, worker: _Busy[T], task: T) -> Iterator[tuple[T, Died]]:
-        died = Died(worker.death, worker.progress)
+    def _replace_dead(self, assigned: _Assignment[T], task: T) -> Iterator[tuple[T, Died]]:
+        died = Died(assigned.worker.death, assigned.progress)
         self._deaths += 1
         if self._deaths >= _DEATHS:
             raise DiffresError(
                 f"{self._deaths} worker processes died one after the other ({died.reason}): try a single one"
             )
-        self._restart(worker)
-        if worker.attempts < self.attempts:
-            self._send(worker, task, worker.attempts + 1)
+        self._restart(assigned)
+        if assigned.attempts < self.attempts:
+            self._send(assigned, task, assigned.attempts + 1)
         else:
-            worker.task = None
+            assigned.task = None
             yield task, died
 
-    def _restart(self, worker: _Busy[T]) -> None:
-        kill_worker(worker)
-        fresh = self._start(worker.environment)
-        worker.process, worker.pipe = fresh.process, fresh.pipe
+    def _restart(self, assigned: _Assignment[T]) -> None:
+        kill_worker(assigned.worker)
+        assigned.worker = self._start(assigned.environment)
 
-    def _start(self, environment: Mapping[str, str]) -> _Busy[T]:
+    def _start(self, environment: Mapping[str, str]) -> Worker:
         with _environment(environment):
-            return _Busy(*start_worker(_work, self.prepare, self.arguments), environment=environment)
+            return start_worker(_work, self.prepare, self.arguments)
 
     def __enter__(self) -> WorkerPool[T, R]:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Stop all workers, whatever they do."""
-        stop_workers(self._workers, self.patience)
+        stop_workers([each.worker for each in self._workers], self.patience)
 
 
 @contextmanager

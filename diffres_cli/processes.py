@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -41,24 +41,23 @@ class Worker:
             return f"exit code {code}"
 
 
-def start_worker(work: Callable[..., None], *arguments: Any) -> tuple[SpawnProcess, Connection]:
-    """Start a process that calls work(pipe, *arguments), and give it and our end of the pipe."""
+def start_worker(work: Callable[..., None], *arguments: Any) -> Worker:
+    """Start a process that calls work(pipe, *arguments)."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(there, work, arguments), daemon=True)
     with _uninterrupted():
         process.start()
     there.close()  # so that the worker's death closes the pipe
-    return process, here
+    return Worker(process, here)
 
 
-def stop_workers(workers: Iterable[Worker], patience: float = PATIENCE) -> None:
+def stop_workers(workers: Sequence[Worker], patience: float = PATIENCE) -> None:
     """Tell them all to stop, and kill those that have not within `patience` seconds."""
-    stopped = list(workers)
-    for worker in stopped:
+    for worker in workers:
         worker.process.terminate()  # and only then close the pipe: a worker would wonder at that
     deadline = time.monotonic() + patience
-    for worker in stopped:
+    for worker in workers:
         worker.process.join(max(0.0, deadline - time.monotonic()))
         kill_worker(worker)
 
