@@ -63,7 +63,10 @@ def run(arguments: list[str]) -> int:
             from traceback import print_exc
 
             print_exc()
-        return _explain(error, arguments)
+        message, code = _explain(error, arguments)
+        if message:
+            print_message(message)
+        return code
 
 
 def _invoke(arguments: list[str]) -> int:
@@ -77,26 +80,26 @@ def _invoke(arguments: list[str]) -> int:
     return code if isinstance(code, int) else DONE
 
 
-def _explain(error: BaseException, arguments: list[str]) -> int:
-    """Say on standard error, in one line, what went wrong."""
+def _explain(error: BaseException, arguments: list[str]) -> tuple[str, int]:
+    """What went wrong, in one line, "" for nothing to report, and the exit code."""
     if _is_interrupt(error):
-        return _fail("interrupted", INTERRUPTED)
+        return "interrupted", INTERRUPTED
     if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else UNEXPECTED
+        return "", error.code if isinstance(error.code, int) else UNEXPECTED
     error = import_failure(error) or error
     if isinstance(error, SettingError):
-        return _fail(error.describe(f"--{error.setting.replace('_', '-')}"), error.exit_code)
+        return error.describe(f"--{error.setting.replace('_', '-')}"), error.exit_code
     if isinstance(error, DiffresError):
-        return _fail(str(error), error.exit_code)
+        return str(error), error.exit_code
     if hasattr(error, "format_message"):  # the parser's own: whichever package its classes live in
-        return _explain_usage(error, arguments)
+        return _explain_usage(error, arguments), USAGE
     if isinstance(error, MemoryError):
-        return _fail("out of memory: try a shorter --window", UNEXPECTED)
+        return "out of memory: try a shorter --window", UNEXPECTED
     if isinstance(error, BrokenPipeError):
-        return NO_READER
+        return "", NO_READER
     if isinstance(error, OSError) and error.filename is not None:
-        return _fail(f"{error.filename}: {reason(error)} (--debug shows where)", UNEXPECTED)
-    return _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)", UNEXPECTED)
+        return f"{error.filename}: {reason(error)} (--debug shows where)", UNEXPECTED
+    return f"unexpected {type(error).__name__}: {error} (--debug shows where)", UNEXPECTED
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
@@ -106,19 +109,14 @@ def _is_interrupt(error: BaseException | None) -> bool:
     return error is not None
 
 
-def _explain_usage(error: BaseException, arguments: list[str]) -> int:
-    message = error.format_message()  # type: ignore[attr-defined]
+def _explain_usage(error: BaseException, arguments: list[str]) -> str:
+    message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
         print(context.get_help() if context else message, file=sys.stderr)
-        return USAGE
+        return ""
     dashed = next((word for word in arguments if word[:1] == "-" != word and os.path.lexists(word)), None)
     if dashed:
-        return _fail(f"{message.rstrip('.')} (for the file {dashed}, write ./{dashed})", USAGE)
+        return f"{message} (for the file {dashed}, write ./{dashed})"
     command = context.command_path if context else " ".join(["diffres", *arguments[:1]])
-    return _fail(f"{message.rstrip('.')} (see {command} --help)", USAGE)
-
-
-def _fail(message: str, code: int) -> int:
-    print_message(message)
-    return code
+    return f"{message} (see {command} --help)"
