@@ -93,15 +93,9 @@ def is_whole(file: OpenFile, frames: int) -> bool:
 
 def _read_head(file: OpenFile, start: int) -> _Head:
     """The head of the stream that begins at byte `start`."""
-    data = file.peek(_HEAD, start).ljust(_HEAD, b"\0")
-
-    def number(place: int, size: int) -> int:
-        return int.from_bytes(data[place : place + size], "big")
-
-    largest = number(_BLOCK_SIZES + 2, 2) or _LARGEST_BLOCK
-    return _Head(
-        number(_BLOCK_SIZES, 2), largest, number(_RATE, 3) >> 4 or 1, number(_TOTAL, 5) & _TOTAL_BITS
-    )
+    smallest, largest = file.number(2, start + _BLOCK_SIZES), file.number(2, start + _BLOCK_SIZES + 2)
+    rate, total = file.number(3, start + _RATE) >> 4, file.number(5, start + _TOTAL) & _TOTAL_BITS
+    return _Head(smallest, largest or _LARGEST_BLOCK, rate or 1, total)
 
 
 def _tail(file: OpenFile, start: int, end: int) -> tuple[bytes, list[_Frame]]:

@@ -53,7 +53,7 @@ class Mixdown:
     @property
     def warning(self) -> str:
         """What got lost by mixing, so far; "" for nothing."""
-        lost = self.cancelled + (self._count / self._sample_rate if self._is_cancelled() else 0.0)
+        lost = self.cancelled + self._lost()
         if lost < _LEAST:
             return ""
         return (
@@ -68,24 +68,25 @@ class Mixdown:
         self._energy = self._mix_energy = 0.0
 
     def _measure(self, block: Samples, mono: Samples) -> None:
-        position = 0
-        while position < len(block):
-            end = min(len(block), position + self._section - self._count)
-            part, mix = block[position:end].astype(np.float64), mono[position:end].astype(np.float64)
+        while len(block):
+            room = self._section - self._count
+            part, mix = block[:room].astype(np.float64), mono[:room].astype(np.float64)
+            block, mono = block[room:], mono[room:]
             self._count += len(part)
             self._sums += np.einsum("ij->j", part)
             # Not by `dot`, for which OpenBLAS wakes all cores: that takes longer than the sum.
             self._energy += float(np.einsum("ij,ij->", part, part))
             self._mix_energy += float(np.einsum("i,i->", mix, mix))
-            position = end
             if self._count == self._section:
-                self.cancelled += self._section / self._sample_rate if self._is_cancelled() else 0.0
+                self.cancelled += self._lost()
                 self._begin()
 
-    def _is_cancelled(self) -> bool:
+    def _lost(self) -> float:
+        """How many seconds of the section are cancelled: all of them, or none."""
         if not self._count:
-            return False
+            return 0.0
         offsets = self._sums / self._count  # which are no sound
         channels = self._energy / self._count / len(offsets) - np.square(offsets).mean()
         mix = self._mix_energy / self._count - offsets.mean() ** 2
-        return bool(channels > _SILENT and mix < CANCELLED * channels)
+        is_cancelled = channels > _SILENT and mix < CANCELLED * channels
+        return self._count / self._sample_rate if is_cancelled else 0.0
