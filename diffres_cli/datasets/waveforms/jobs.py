@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def check_room(jobs: Sequence[ShardJob]) -> None:
     format_, folder = jobs[0].format, jobs[0].folder
     clips = [clip for job in jobs for clip in job.clips]
     probes = clips[:: -(-len(clips) // _PROBES)]
-    lengths = [length for clip in probes for length in _length(clip, format_)]
+    lengths = [length for clip in probes if (length := _length(clip, format_)) is not None]
     need = round(np.mean(lengths) * len(clips) * _SAMPLE_BYTES) if lengths else 0
     free = shutil.disk_usage(folder).free
     if need > free:
@@ -69,17 +69,17 @@ def check_room(jobs: Sequence[ShardJob]) -> None:
         )
 
 
-def _length(clip: Clip, format_: WaveformFormat) -> Iterator[int]:
-    """How many samples a clip will take; nothing where its header does not state it."""
+def _length(clip: Clip, format_: WaveformFormat) -> int | None:
+    """How many samples a clip will take; None where its header does not state it."""
     first, end = format_.span(clip)
     try:
         with open_recording(clip.path) as recording:
             if recording.frames is None:
-                return
+                return None
             total = round(recording.frames / recording.sample_rate * format_.sample_rate)
     except Exception:  # it will be reported when it is decoded
-        return
-    yield max(0, (total if end is None else min(end, total)) - first)
+        return None
+    return max(0, (total if end is None else min(end, total)) - first)
 
 
 def write_shards(
