@@ -144,18 +144,8 @@ def parse_fps(text: str | None) -> float | None:
 
 
 def parse_channel(text: str) -> Channel:
-    """The channel in a --channel option.
-
-    Raises:
-        SettingError: no channel can be meant.
-    """
-    from diffres_cli.tagging.settings import CHANNELS
-
-    if text in ("mix", "each"):
-        return cast("Channel", text)
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise SettingError("channel", text or "''", CHANNELS)
-    return int(text)
+    """The channel in a --channel option. `Settings.resolve` checks it."""
+    return int(text) if text.isascii() and text.isdigit() else cast("Channel", text)
 
 
 def check_timeout(seconds: float) -> float:

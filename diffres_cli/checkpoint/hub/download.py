@@ -101,10 +101,12 @@ def _state(api: HfApi, reference: Reference, names: Sequence[str]) -> tuple[str,
         )
         files = {file.rfilename: file for file in info.siblings or []}
         blobs = [_blob(files[name]) for name in names if name in files]
+        if not COMMIT.fullmatch(info.sha or ""):
+            raise ValueError("no commit")
     except (KeyError, TypeError, ValueError) as error:
-        raise _no_hub(reference) from error
-    if not COMMIT.fullmatch(info.sha or ""):
-        raise _no_hub(reference)
+        raise ModelError(
+            f"{reference}: {constants.ENDPOINT} does not answer as a hub does: check HF_ENDPOINT and proxies"
+        ) from error
     missing = [name for name in names if name not in files]
     if missing:
         raise ModelError(
@@ -131,14 +133,6 @@ def _blob(file: RepoSibling) -> Blob:
     if not isinstance(size, int) or not _CHECKSUM.fullmatch(checksum or ""):
         raise ValueError(f"{file.rfilename}: no size or checksum")
     return Blob(file.rfilename, size, checksum or "")
-
-
-def _no_hub(reference: Reference) -> ModelError:
-    from huggingface_hub import constants
-
-    return ModelError(
-        f"{reference}: {constants.ENDPOINT} does not answer as a hub does: check HF_ENDPOINT and proxies"
-    )
 
 
 def _place(reference: Reference, blob: Blob, path: Path) -> None:
