@@ -30,7 +30,7 @@ PACKAGE = ROOT / "diffres_cli"
 MAP = re.findall(r"^    (\w+(?:\.py|/))  ", diffres_cli.__doc__, re.MULTILINE)
 ROOMS = [entry.rstrip("/").removesuffix(".py") for entry in MAP]
 TORCH_ROOMS = {"nn", "evaluation", "training"}
-TORCH_FILES = {PACKAGE / "comparison" / "throughput.py"}  # the program of a process, opened by nobody
+TORCH_FILES = {PACKAGE / "comparison" / "throughput.py"}  # inside functions that measure
 # A room imports rooms above it in the map. The torch rooms stand last; these two open them on request,
 # inside a function, and so may not be imported by what they open.
 DOORS = {"tagging": {"nn"}, "cli": {"nn", "evaluation", "training", "comparison"}}

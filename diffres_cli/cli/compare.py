@@ -86,11 +86,13 @@ def compare(
     import diffres_cli.comparison.cells  # noqa: F401 (what it needs may be missing: that comes first)
     from diffres_cli.comparison.checks import load_plan
     from diffres_cli.comparison.markup import FORMATS
+    from diffres_cli.comparison.plan import read_plan, shipped_plans
     from diffres_cli.comparison.run import RunOptions
     from diffres_cli.recipes.files import parse_settings
 
     if plans:
-        _list_plans()
+        found = [(name, read_plan(name)[0]) for name in shipped_plans()]
+        print_table(("name", "kind", "title"), *((name, each.kind, each.title) for name, each in found))
         return 0
     if format_ not in FORMATS:
         raise SettingError("format", format_, f"choose {', '.join(FORMATS)}")
@@ -143,13 +145,6 @@ def _write_tables(plan: Plan, cells: Sequence[Cell], output: Path, form: str) ->
         return 3
     print_result(FORMATS[form][1](table))
     return 0
-
-
-def _list_plans() -> None:
-    from diffres_cli.comparison.plan import read_plan, shipped_plans
-
-    found = [(name, read_plan(name)[0]) for name in shipped_plans()]
-    print_table(("name", "kind", "title"), *((name, plan.kind, plan.title) for name, plan in found))
 
 
 def _list_cells(plan: Plan, cells: Sequence[Cell], output: Path, roots: dict[str, Path]) -> None:

@@ -34,27 +34,15 @@ def load_plan(name: str, settings: Mapping[str, Any] | None = None) -> tuple[Pla
         cells = cells_of(plan, settings)
     except UsageError as error:
         faults = faults or [str(error)]  # what cannot be read leaves cells that cannot be made
-    _raise(name, {fault: [] for fault in faults} | _by_fault(cells, _faults) | _ambiguous(cells))
+    raise_faults(name, {fault: [] for fault in faults} | _by_fault(cells, _faults) | _ambiguous(cells))
     return plan, cells
-
-
-def check_data(name: str, cells: Sequence[Cell], roots: Mapping[str, Path]) -> None:
-    """Check that the data of cells is there, with the splits that their recipes name.
-
-    Args:
-        name: of the plan. roots: dataset -> its folder; others lie in the usual place.
-
-    Raises:
-        UsageError: every fault, with the cells that have it.
-    """
-    _raise(name, data_faults(cells, roots))
 
 
 def data_faults(cells: Sequence[Cell], roots: Mapping[str, Path]) -> dict[str, list[str]]:
     """What is wrong with the data of cells, and the labels of the cells that have each fault.
 
     Args:
-        roots: see `check_data`.
+        roots: dataset -> its folder; others lie in the usual place.
     """
     datasets: dict[str, Dataset | DiffresError] = {}
     for name in {cell.recipe.data.dataset: None for cell in cells}:
@@ -74,6 +62,17 @@ def data_faults(cells: Sequence[Cell], roots: Mapping[str, Path]) -> dict[str, l
             yield str(error)
 
     return _by_fault(cells, faults)
+
+
+def raise_faults(name: str, faults: Mapping[str, Sequence[str]]) -> None:
+    """Raise all faults of a plan, if there are any, each with the labels of the cells that have it.
+
+    Raises:
+        UsageError: there are.
+    """
+    if faults:
+        listed = (f"{fault} [{and_more(labels)}]" if labels else fault for fault, labels in faults.items())
+        raise UsageError(f"{name}: {count_of(len(faults), 'fault')}: {'; '.join(listed)}")
 
 
 def and_more(names: Sequence[str]) -> str:
@@ -138,9 +137,3 @@ def _by_fault(cells: Sequence[Cell], faults: Callable[[Cell], Iterator[str]]) ->
         for fault in faults(cell):
             found.setdefault(fault, []).append(cell.label)
     return found
-
-
-def _raise(name: str, faults: Mapping[str, Sequence[str]]) -> None:
-    if faults:
-        listed = (f"{fault} [{and_more(labels)}]" if labels else fault for fault, labels in faults.items())
-        raise UsageError(f"{name}: {count_of(len(faults), 'fault')}: {'; '.join(listed)}")

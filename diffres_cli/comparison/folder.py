@@ -23,9 +23,8 @@ class CellFolder:
     """A cell on disk.
 
     Attributes:
-        cell: whose it is. path: the folder, in one of comparisons.
-        run: of its training. log: what was said while it was worked on.
-        lock: held by whoever works on it. sizes: holds how many parameters each part of its network has.
+        run: of its training. log: what its run and test print. lock: held by the process that works on it.
+        sizes: holds how many parameters each part of its network has.
     """
 
     def __init__(self, cell: Cell, output: Path) -> None:
@@ -47,7 +46,7 @@ class CellFolder:
             write_atomically(self.recipe, text)
 
     def status(self) -> str:
-        """What its run says of itself; "" before there is one."""
+        """The status of its run; "" before there is one."""
         return str(self.run.known_facts().get("status", ""))
 
     def is_trained(self) -> bool:
@@ -124,9 +123,9 @@ def result_of(folder: CellFolder) -> Result | None:
 
 
 def spreads(
-    results: Iterable[Result], key: Callable[[Result], Key], fps: float | None = None
+    results: Iterable[Result], key: Callable[[Cell], Key], fps: float | None = None
 ) -> dict[Key, Spread]:
-    """Mean and standard deviation over seeds and folds of the results that have the same key.
+    """Mean and standard deviation over seeds and folds of the results whose cells have the same key.
 
     Args:
         fps: at this rate; None: at the lowest each was tested at.
@@ -135,5 +134,5 @@ def spreads(
     for result in results:
         rate = result.cell.rates[0] if fps is None else fps
         if rate in result.scores:
-            groups.setdefault(key(result), []).append(result.scores[rate])
+            groups.setdefault(key(result.cell), []).append(result.scores[rate])
     return {key: spread(values) for key, values in groups.items()}

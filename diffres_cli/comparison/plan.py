@@ -15,7 +15,6 @@ from diffres_cli.recipes.recipe import Recipe
 
 T = TypeVar("T")
 
-PLANS = Path(__file__).parent / "plans"
 KINDS = {
     "table1": "reductions by frame rate",
     "table2": "hop sizes of the front end",
@@ -92,7 +91,7 @@ class Plan:
 
 def shipped_plans() -> dict[str, Path]:
     """The plans that come with the program, by name."""
-    return {path.stem: path for path in sorted(PLANS.glob("*.toml"))}
+    return {path.stem: path for path in sorted((Path(__file__).parent / "plans").glob("*.toml"))}
 
 
 def read_plan(name: str) -> tuple[Plan, list[str]]:
@@ -208,15 +207,13 @@ class _Parser:
             flat |= (
                 {f"{name}.{key}": value[key] for key in value} if isinstance(value, dict) else {name: value}
             )
-        return {name: value for name, value in flat.items() if self.is_field(where, name, value)}
-
-    def is_field(self, where: str, name: str, value: Any) -> bool:
-        try:
-            Recipe().changed({name: value}, where)
-        except UsageError as error:
-            self.faults.append(str(error))
-            return False
-        return True
+        for name in list(flat):
+            try:
+                Recipe().changed({name: flat[name]}, where)
+            except UsageError as error:
+                self.faults.append(str(error))
+                del flat[name]
+        return flat
 
     def is_known(self, where: str, what: str, name: str, known: Iterable[str]) -> bool:
         if name in known:

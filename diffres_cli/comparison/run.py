@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from diffres_cli.comparison.cells import Cell, merge_rates
-from diffres_cli.comparison.checks import and_more, check_data
+from diffres_cli.comparison.checks import and_more, data_faults, raise_faults
 from diffres_cli.comparison.folder import CellFolder, result_of
 from diffres_cli.comparison.plan import SPEED, Plan, count_of
 from diffres_cli.comparison.throughput import measure, measured_path, read_measured, speed_key
@@ -28,7 +28,7 @@ _PATIENCE = 20.0  # seconds for a process to stop by itself: it ends a batch and
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where cells are run, and who hears of it.
+    """Where cells are run, and how progress is shown.
 
     Attributes:
         output: the folder of comparisons. roots: dataset -> its folder; others lie in the usual place.
@@ -87,7 +87,7 @@ def run_plan(plan: Plan, cells: Sequence[Cell], options: RunOptions, summary: Su
             file cannot be written.
     """
     if plan.kind != SPEED:
-        check_data(plan.name, cells, options.roots)
+        raise_faults(plan.name, data_faults(cells, options.roots))
     make_folder(options.output)
     if changed := note_recipes(plan.name, cells, options.output):
         count = count_of(len(changed), "cell")

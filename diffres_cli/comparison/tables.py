@@ -33,8 +33,12 @@ _OMITTED = {"model.width": 1.0, "model.init": ""}
 
 def table_of(plan: Plan, cells: Sequence[Cell], results: Sequence[Result]) -> Table:
     """The plan's table, as far as there are results."""
+    compared = [cell for cell in cells if not cell.baseline]
     make = _TABLES[plan.kind]
-    heads, columns, rows = make([cell for cell in cells if not cell.baseline], results)
+    heads, columns, rows = make(compared, [result for result in results if not result.cell.baseline])
+    if make is _table1:
+        baselines = spreads([result for result in results if result.cell.baseline], dataset_of)
+        rows = [_with_baseline(row, baselines) for row in rows]
     return Table(plan.title, heads, columns, tuple(rows), tuple(_notes(cells, results)))
 
 
@@ -62,21 +66,17 @@ def _notes(cells: Sequence[Cell], results: Sequence[Result]) -> Iterator[str]:
 
 
 def _table1(cells: Sequence[Cell], results: Sequence[Result]) -> Columns:
-    """Rows dataset × reduction, columns fps; the baseline in brackets."""
+    """Rows dataset × reduction, columns fps."""
 
     def labels(cell: Cell) -> Labels:
         return dataset_of(cell), reduction_name(cell)
 
     rates = sorted({rate for cell in cells for rate in cell.rates})
-    found = {fps: spreads(_compared(results), lambda result: labels(result.cell), fps) for fps in rates}
-    baselines = spreads(
-        [result for result in results if result.cell.baseline], lambda result: dataset_of(result.cell)
-    )
-    rows = []
-    for row, cell in _rows(cells, labels).items():
-        values = (_value(found[fps].get(row), paper.published_by_rate(cell, fps)) for fps in rates)
-        dataset = _with_baseline(row[0], baselines.get(row[0]))
-        rows.append(Row((dataset, row[1]), tuple(values)))
+    found = {fps: spreads(results, labels, fps) for fps in rates}
+    rows = [
+        Row(row, tuple(_value(found[fps].get(row), paper.published_by_rate(cell, fps)) for fps in rates))
+        for row, cell in _rows(cells, labels).items()
+    ]
     return ("dataset", "reduction"), tuple(f"{fps:g} fps" for fps in rates), rows
 
 
@@ -87,7 +87,7 @@ def _table2(cells: Sequence[Cell], results: Sequence[Result]) -> Columns:
         return dataset_of(cell), reduction_name(cell, hop=False), f"{cell.rates[0]:g}"
 
     hops = sorted(set(map(hop_of, cells)), reverse=True)
-    found = spreads(_compared(results), lambda result: (labels(result.cell), hop_of(result.cell)))
+    found = spreads(results, lambda cell: (labels(cell), hop_of(cell)))
     rows = [
         Row(row, tuple(_value(found.get((row, hop)), paper.published_by_hop(cell, hop)) for hop in hops))
         for row, cell in _rows(cells, labels).items()
@@ -102,15 +102,13 @@ def _table3(cells: Sequence[Cell], results: Sequence[Result]) -> Columns:
         return front_end_name(cell), f"{cell.rates[0]:g}"
 
     datasets = list(dict.fromkeys(map(dataset_of, cells)))
-    found = spreads(_compared(results), lambda result: (labels(result.cell), dataset_of(result.cell)))
-    sizes = {labels(result.cell): result.learnable for result in _compared(results)}
+    found = spreads(results, lambda cell: (labels(cell), dataset_of(cell)))
+    sizes = {labels(result.cell): Value(result.learnable, digits=0) for result in results}
     rows = []
     for row, cell in _rows(cells, labels).items():
-        size = Value(sizes[row], digits=0) if row in sizes else None
-        scores = (
-            _value(found.get((row, name)), paper.published_by_front_end(cell, name)) for name in datasets
-        )
-        rows.append(Row(row, (size, *scores)))
+        published = {name: paper.published_by_front_end(cell, name) for name in datasets}
+        scores = (_value(found.get((row, name)), published[name]) for name in datasets)
+        rows.append(Row(row, (sizes.get(row), *scores)))
     return ("front end", "fps"), ("parameters", *datasets), rows
 
 
@@ -123,15 +121,14 @@ def _figure8(cells: Sequence[Cell], results: Sequence[Result]) -> Columns:
     def seed_of(cell: Cell) -> tuple[str, float, int, int]:
         return dataset_of(cell), cell.rates[0], cell.recipe.data.fold, cell.recipe.training.seed
 
-    compared = _compared(results)
-    found = spreads(compared, lambda result: labels(result.cell))
-    full = {seed_of(each.cell): each.score for each in compared if each.cell.variant == FULL}
+    full = {seed_of(each.cell): each.score for each in results if each.cell.variant == FULL}
     differences: dict[Labels, list[float]] = {}
-    for each in compared:
+    for each in results:
         if each.cell.variant != FULL and seed_of(each.cell) in full:
             differences.setdefault(labels(each.cell), []).append(each.score - full[seed_of(each.cell)])
-    changes = {row: Value(*spread(values), digits=2, signed=True) for row, values in differences.items()}
-    rows = [Row(row, (_value(found.get(row)), changes.get(row))) for row in _rows(cells, labels)]
+    changes = {row: Value(*spread(found), digits=2, signed=True) for row, found in differences.items()}
+    scores = spreads(results, labels)
+    rows = [Row(row, (_value(scores.get(row)), changes.get(row))) for row in _rows(cells, labels)]
     return ("dataset", "fps", "variant"), ("%", "difference"), rows
 
 
@@ -151,16 +148,13 @@ def _rows(cells: Iterable[Cell], labels: Callable[[Cell], Labels]) -> dict[Label
     return found
 
 
-def _compared(results: Iterable[Result]) -> list[Result]:
-    return [result for result in results if not result.cell.baseline]
-
-
-def _with_baseline(dataset: str, found: Spread | None) -> str:
-    """The dataset's name, then what it reaches without reduction, and in the paper."""
-    if found is None:
-        return dataset
-    published = paper.BASELINE.get(dataset)
-    return f"{dataset} ({Value(*found)}{'' if published is None else f', paper {published}'})"
+def _with_baseline(row: Row, baselines: Mapping[str, Spread]) -> Row:
+    """The row, its dataset with what is reached there without reduction, and in the paper."""
+    dataset, *others = row.labels
+    if dataset not in baselines:
+        return row
+    published = f", paper {paper.BASELINE[dataset]}" if dataset in paper.BASELINE else ""
+    return Row((f"{dataset} ({Value(*baselines[dataset])}{published})", *others), row.values)
 
 
 def _value(found: Spread | None, published: float | None = None) -> Value | None:

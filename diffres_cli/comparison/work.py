@@ -39,6 +39,7 @@ def run_cell(output: Path, roots: Mapping[str, Path], device: str, cell: Cell, r
 
     def work() -> None:
         with locked(folder.lock):
+            report("training")
             if not folder.is_trained():
                 _train(folder, root, device, report)
             if not folder.parameters():
@@ -46,12 +47,12 @@ def run_cell(output: Path, roots: Mapping[str, Path], device: str, cell: Cell, r
             if not folder.is_done():
                 _evaluate(folder, root, device)
 
-    report("starting")
+    report("waiting for its lock")
     return failure_of(work, folder.log)
 
 
 def failure_of(work: Callable[[], None], log: Path) -> str:
-    """Do some work, what it says going to a file; why it failed, "" when it did not. Raises SystemExit."""
+    """Do some work whose standard error goes to a file. Gives why it failed, "" when it did not."""
     with _logging_to(log):
         try:
             with required("diffres compare", "diffres[train]"):
@@ -115,7 +116,7 @@ def _evaluate(folder: CellFolder, root: Path | None, device: str) -> None:
 
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
-    """Standard error goes to a file; in a worker process, what native libraries say, too."""
+    """Send standard error to a file; in a worker process, also what native libraries print."""
     try:
         log = path.open("a", encoding="utf-8", buffering=1)
     except OSError as error:
