@@ -3,11 +3,11 @@
 The map, in the order the data flows:
 
     errors.py       DiffresError and its children: what was received, what is allowed, what to do
-    imports.py      packages that are not installed or do not load, told apart
+    imports.py      objects by import path; packages that are missing, and those that do not load
     arrays.py       types of arrays
     text.py         text from outside: made fit to print, read in any encoding
     locks.py        locks between processes, released when they end
-    files.py        files written whole or not at all
+    files.py        files written whole or not at all; TOML and JSON read
     timeouts.py     work in a thread: cancelled when it makes no progress, or a signal comes
     cores.py        how many cores this process may keep busy
     processes.py    worker processes that end with their parent
