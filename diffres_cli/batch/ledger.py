@@ -1,4 +1,4 @@
-"""What is done: append-only JSON Lines, so that a killed run goes on where it stopped.
+"""What is done: append-only JSON Lines, so that a killed run can be resumed.
 
 Every run appends to a file of its own in the ledger's folder and reads all of them, so two runs, or the
 shards of a job array on a network drive, never write to one file. A line cut short by a kill is not JSON
@@ -56,7 +56,7 @@ class Ledger:
         self.read()
 
     def read(self) -> None:
-        """Take in what all runs have done, those that still go on among them.
+        """Read what all runs have done, those still at work among them.
 
         Raises:
             OutputError: the folder cannot be read.

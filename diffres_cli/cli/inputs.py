@@ -46,9 +46,9 @@ def _read_list(files_from: str) -> list[str]:
     if files_from == "-" and sys.stdin is None:
         raise SettingError("files_from", "-", "standard input is closed; send the list through a pipe")
     listed = paths_from(files_from)
-    odd = next((path for path in listed if _BINARY.search(path) and not os.path.lexists(path)), None)
-    if odd is not None:
-        problem = f"not a list of paths, one a line: {odd[:40]!r} is none"
+    wrong = next((path for path in listed if _BINARY.search(path) and not os.path.lexists(path)), None)
+    if wrong is not None:
+        problem = f"not a list of paths, one a line: {wrong[:40]!r} is none"
         raise SettingError("files_from", files_from, problem)
     return listed
 

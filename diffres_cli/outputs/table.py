@@ -35,17 +35,13 @@ class TableWriter(Writer):
 
     def _heading(self, record: Record) -> str:
         settings = (
-            f"{printable(record['model'])}, {_rate(record['fps'])} fps, labels scoring at least "
+            f"{printable(record['model'])}, {record['fps']:g} fps, labels scoring at least "
             f"{record['min_confidence']:g}\n"
         )
         if settings == self._settings:
             return "\n"
         self._settings = settings
         return settings + "\n"
-
-
-def _rate(fps: float | str) -> str:
-    return fps if isinstance(fps, str) else f"{fps:g}"
 
 
 def clock(seconds: float) -> str:

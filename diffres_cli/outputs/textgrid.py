@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from heapq import heappop, heappush
 from itertools import groupby, pairwise
 from operator import itemgetter
 
@@ -77,14 +76,13 @@ def _pieces(
     """Between any two neighbouring starts or ends: (start, end, (score, end) of the best span there)."""
     points = sorted({0.0, duration, *(point for span in spans for point in span[:2])})
     waiting = deque(spans)
-    active: list[tuple[float, float]] = []  # a heap: (-score, end), the best first
+    active: list[tuple[float, float]] = []  # (score, end)
     for start, end in pairwise(points):
+        active = [span for span in active if span[1] > start]
         while waiting and waiting[0][0] <= start:
             _, until, score = waiting.popleft()
-            heappush(active, (-score, until))
-        while active and active[0][1] <= start:
-            heappop(active)
-        yield start, end, (-active[0][0], active[0][1]) if active else None
+            active.append((score, until))
+        yield start, end, max(active, key=lambda span: (span[0], -span[1]), default=None)
 
 
 def _tier(label: str, found: list[tuple[float, float, float | None]], duration: float) -> Iterator[str]:
