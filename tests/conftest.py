@@ -37,6 +37,14 @@ def one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     patch.undo()
 
 
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips to train on; see `write_clips`."""
+    from training_runs import write_clips  # loads torch
+
+    return write_clips(tmp_path_factory.mktemp("data") / "clips")
+
+
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     """Where the hub's models go, empty."""

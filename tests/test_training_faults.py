@@ -16,11 +16,6 @@ from diffres_cli.training.fit import _out_of_memory
 pytestmark = pytest.mark.usefixtures("one_cache")
 
 
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clips(tmp_path_factory.mktemp("data") / "clips")
-
-
 def test_a_loss_that_is_no_number_stops_the_run_and_says_where(clips: Path, tmp_path: Path) -> None:
     result = invoke(*options(clips, tmp_path / "run", optimizer__lr=1e30, training__epochs=4))
     assert result.code == 3

@@ -7,13 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from command import PROGRAM, ROOT, invoke
+from command import ROOT, invoke, start
 from patience import PATIENCE
-from training_runs import differing, facts, options, write_clips
+from training_runs import differing, facts, options, wait_for
 
 SLURM = {
     "SLURM_JOB_ID": "4321",
@@ -34,32 +33,16 @@ LIGHTNING = {
     "PL_GLOBAL_SEED": "5",
 }
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals"),
+    pytest.mark.usefixtures("one_cache"),
+]
 
 
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clips(tmp_path_factory.mktemp("data") / "clips")
-
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DIFFRES_DATA", str(tmp_path / "home"))
-
-
-def start(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+def launch(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.Popen[bytes]:
     cwd.mkdir(exist_ok=True)
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.Popen(
-        [*PROGRAM, *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd,
-        env=os.environ | environment | {"PYTHONPATH": paths},
-    )  # fmt: skip
-
-
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    while process.poll() is None and not path.exists():
-        time.sleep(0.002)
+    return start(*arguments, cwd=cwd, env=os.environ | environment | {"PYTHONPATH": paths})
 
 
 def test_what_is_around_a_run_does_not_change_it(clips: Path, tmp_path: Path) -> None:
@@ -68,7 +51,7 @@ def test_what_is_around_a_run_does_not_change_it(clips: Path, tmp_path: Path) ->
     cwd = tmp_path / "cwd"
     cwd.mkdir()
     shutil.copy(tmp_path / "other" / "last.safetensors", cwd / "hpc_ckpt_1.ckpt")
-    process = start(*options(clips, tmp_path / "run", training__epochs=1), cwd=cwd, **SLURM, **LIGHTNING)
+    process = launch(*options(clips, tmp_path / "run", training__epochs=1), cwd=cwd, **SLURM, **LIGHTNING)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert not differing(tmp_path / "alone", tmp_path / "run")
@@ -77,25 +60,25 @@ def test_what_is_around_a_run_does_not_change_it(clips: Path, tmp_path: Path) ->
 
 def test_slurms_signal_stops_a_run_as_sigterm_does(clips: Path, tmp_path: Path) -> None:
     run, cwd = tmp_path / "run", tmp_path / "cwd"
-    process = start(*options(clips, run, training__epochs=500), cwd=cwd, **SLURM)
+    process = launch(*options(clips, run, training__epochs=500), cwd=cwd, **SLURM)
     wait_for(run / "last.safetensors", process)
     process.send_signal(signal.SIGUSR1)
     _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, facts(run)["status"]) == (3, "stopped")
-    assert f"told to stop: `diffres train --resume {run}`" in err.splitlines()[-1]
+    assert f"told to stop: `diffres train --resume {run}`" in err.decode().splitlines()[-1]
     assert not list(cwd.iterdir())
     assert not list(run.glob("*.ckpt"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_stopped_while_it_decodes_it_says_how_to_go_on(number: int, clips: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    process = start(*options(clips, run), cwd=tmp_path / "cwd")
+    run, elsewhere = tmp_path / "run", str(tmp_path / "home")  # where nothing is decoded yet
+    process = launch(*options(clips, run), cwd=tmp_path / "cwd", DIFFRES_DATA=elsewhere)
     wait_for(run / "run.json", process)
     process.send_signal(number)
     _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, facts(run)["status"]) == (3, "decoding")
-    assert f"--resume {run}`" in err.splitlines()[-1]
+    assert f"--resume {run}`" in err.decode().splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -6,40 +6,19 @@ import csv
 import os
 import random
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command import PROGRAM, invoke, spawn
+from command import invoke, spawn, start
 from patience import PATIENCE
-from training_runs import differing, facts, options, write_clips
+from training_runs import differing, facts, fork, kill, options, wait_for
 
 from diffres_cli.nn.weights import load_network
 
+pytestmark = pytest.mark.usefixtures("one_cache")
 SEED = int(os.environ.get("TEST_SEED", time.time()))
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clips(tmp_path_factory.mktemp("data") / "clips")
-
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DIFFRES_DATA", str(tmp_path / "home"))
-
-
-def begin(*arguments: str | Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def wait_for_a_newer(path: Path, than: int, process: subprocess.Popen[str]) -> None:
-    while process.poll() is None and (not path.exists() or path.stat().st_mtime_ns <= than):
-        time.sleep(0.002)
 
 
 def test_killed_three_times_it_ends_where_an_uninterrupted_run_ends(clips: Path, tmp_path: Path) -> None:
@@ -55,16 +34,13 @@ def test_killed_three_times_it_ends_where_an_uninterrupted_run_ends(clips: Path,
     command, state = options(clips, tmp_path / "cut", **more), tmp_path / "cut" / "last.safetensors"
     for _ in range(3):
         stood = state.stat().st_mtime_ns if state.exists() else 0
-        process = begin(*command)
-        wait_for_a_newer(state, stood, process)
-        time.sleep(chance.uniform(0.0, 0.3))
-        process.kill()
-        assert process.wait() == -signal.SIGKILL, process.communicate()
+        process = fork(*command)
+        wait_for(state, process, stood)
+        kill(process, chance.uniform(0.0, 0.3))
         command = ["train", "--resume", str(tmp_path / "cut")]
     assert facts(tmp_path / "cut")["status"] == "running"
-    process = begin(*command)
-    _, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, err
+    result = invoke(*command)
+    assert result.code == 0, result.err
     assert not differing(tmp_path / "whole", tmp_path / "cut")
     assert facts(tmp_path / "cut")["best"] == facts(tmp_path / "whole")["best"]
     assert [len(facts(tmp_path / run)["sessions"]) for run in ("whole", "cut")] == [1, 4]
@@ -83,13 +59,11 @@ def test_killed_where_each_epoch_is_one_part_it_trains_each_epoch_once(
     more = {"training__checkpoint_every": 500, "training__epochs": 5, **more}
     assert invoke(*options(clips, tmp_path / "whole", **more)).code == 0
     state = tmp_path / "cut" / "last.safetensors"
-    process, stood = begin(*options(clips, tmp_path / "cut", **more)), 0
+    process, stood = fork(*options(clips, tmp_path / "cut", **more)), 0
     for _ in range(checkpoints):
-        wait_for_a_newer(state, stood, process)
+        wait_for(state, process, stood)
         stood = state.stat().st_mtime_ns
-    time.sleep(delay)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL, process.communicate()
+    kill(process, delay)
     result = invoke("train", "--resume", tmp_path / "cut")
     assert result.code == 0, result.err
     assert not differing(tmp_path / "whole", tmp_path / "cut")
@@ -113,10 +87,9 @@ def test_killed_while_it_decodes_it_goes_on(
     assert invoke(*options(clips, tmp_path / "whole")).code == 0
     run = tmp_path / "cut"
     monkeypatch.setenv("DIFFRES_DATA", str(tmp_path / "elsewhere"))  # where nothing is decoded yet
-    process = begin(*options(clips, run))
-    wait_for_a_newer(run / "run.json", 0, process)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL, process.communicate()
+    process = fork(*options(clips, run))
+    wait_for(run / "run.json", process)
+    kill(process)
     assert not any((tmp_path / "elsewhere").rglob("*.shard"))
     assert facts(run)["sessions"] == []
     (run / "recipe.toml").unlink(missing_ok=True)  # as if killed still earlier
@@ -130,10 +103,9 @@ def test_killed_while_it_decodes_it_goes_on(
 
 def test_a_full_disk_leaves_the_checkpoint_that_stood(clips: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = begin(*options(clips, run, training__epochs=50))
-    wait_for_a_newer(run / "last.safetensors", 0, process)
-    process.kill()
-    process.wait()
+    process = fork(*options(clips, run, training__epochs=50))
+    wait_for(run / "last.safetensors", process)
+    kill(process)
     stood = (run / "last.safetensors").read_bytes()
     # Room for weights and logs, not for a checkpoint, which holds Adam's moments too.
     size = len(stood) * 2 // 3
@@ -153,10 +125,9 @@ def test_a_full_disk_leaves_the_checkpoint_that_stood(clips: Path, tmp_path: Pat
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_a_full_disk_at_a_log_is_said_and_the_run_goes_on_later(clips: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = begin(*options(clips, run))
-    wait_for_a_newer(run / "last.safetensors", 0, process)
-    process.kill()
-    process.wait()
+    process = fork(*options(clips, run))
+    wait_for(run / "last.safetensors", process)
+    kill(process)
     (run / "logs" / "1").mkdir(parents=True)
     (run / "logs" / "1" / "metrics.csv").symlink_to("/dev/full")
     result = invoke("train", "--resume", run)
@@ -170,25 +141,25 @@ def test_a_full_disk_at_a_log_is_said_and_the_run_goes_on_later(clips: Path, tmp
 
 def test_told_to_stop_it_says_how_to_go_on(clips: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = begin(*options(clips, run, training__epochs=500))
-    wait_for_a_newer(run / "last.safetensors", 0, process)
+    process = start(*options(clips, run, training__epochs=500))
+    wait_for(run / "last.safetensors", process)
     other = invoke("train", "--resume", run)
     assert (other.code, "another process is at work on this run" in other.err) == (2, True)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=PATIENCE)
-    assert err.splitlines()[-1] == f"diffres: told to stop: `diffres train --resume {run}` goes on"
+    assert err.decode().splitlines()[-1] == f"diffres: told to stop: `diffres train --resume {run}` goes on"
     assert process.returncode == 3
     assert facts(run)["status"] == "stopped"
 
 
 def test_interrupted_it_is_said_in_one_line(clips: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = begin(*options(clips, run, training__epochs=500))
-    wait_for_a_newer(run / "last.safetensors", 0, process)
+    process = start(*options(clips, run, training__epochs=500))
+    wait_for(run / "last.safetensors", process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, err.splitlines()[-1]) == (130, "diffres: interrupted")
-    assert "Traceback" not in err
+    assert (process.returncode, err.decode().splitlines()[-1]) == (130, "diffres: interrupted")
+    assert b"Traceback" not in err
 
 
 def test_two_processes_give_what_one_gives(clips: Path, tmp_path: Path) -> None:
@@ -202,11 +173,11 @@ def test_two_processes_give_what_one_gives(clips: Path, tmp_path: Path) -> None:
         "training__batch_size": 6,
     }
     for name, devices in (("one", "1"), ("two", "2")):
-        process = begin(*options(clips, tmp_path / name, **more), "--devices", devices)
+        process = start(*options(clips, tmp_path / name, **more), "--devices", devices)
         out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err
-        assert out == f"{tmp_path / name}\n"
-        assert len([line for line in err.splitlines() if "epoch 2" in line]) == 1
+        assert out.decode() == f"{tmp_path / name}\n"
+        assert len([line for line in err.decode().splitlines() if "epoch 2" in line]) == 1
     one, two = (facts(tmp_path / name) for name in ("one", "two"))
     assert one["best"] == pytest.approx(two["best"], abs=1e-4)
     assert [held["sessions"][0]["devices"] for held in (one, two)] == [1, 2]

@@ -29,11 +29,6 @@ SAME = {"training__ema": 0.5, "training__clip_norm": 1.0, "optimizer__warmup": 4
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clips(tmp_path_factory.mktemp("data") / "clips")
-
-
-@pytest.fixture(scope="module")
 def run(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run."""
     folder = tmp_path_factory.mktemp("runs") / "done"

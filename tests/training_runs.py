@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import csv
 import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import torch
 from command import EXAMPLES
 from safetensors.torch import load_file
+
+from diffres_cli.cli.main import run
 
 SOUNDS = {"bell": "church_bell.ogg", "bird": "birdsong.flac", "phone": "telephone.ogg", "rain": "rain.ogg"}
 TINY = {
@@ -49,6 +58,38 @@ def options(data: Path, run: Path, **changes: Any) -> list[str]:
     fields = TINY | {name.replace("__", "."): value for name, value in changes.items()}
     settings = [word for name, value in fields.items() for word in ("--set", f"{name}={_toml(value)}")]
     return ["train", "--dataset", "folder", "--data", str(data), "-o", str(run), "--device", "cpu", *settings]
+
+
+def fork(*arguments: str) -> BaseProcess:
+    """Start a command line in a process forked from one that has loaded torch, which takes seconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["diffres_cli.training.fit"])
+    process = context.Process(target=_run, args=(arguments, dict(os.environ)))
+    process.start()
+    return process
+
+
+def _run(arguments: Sequence[str], environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+    sys.exit(run(list(arguments)))
+
+
+def kill(process: BaseProcess, delay: float = 0.0) -> None:
+    """Kill a process that is at work still after `delay` seconds."""
+    time.sleep(delay)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def wait_for(path: Path, process: subprocess.Popen[bytes] | BaseProcess, than: int = 0) -> None:
+    """Until there is a file that is newer than `than`, in ns, or the process has ended."""
+
+    def ended() -> bool:
+        return not process.is_alive() if isinstance(process, BaseProcess) else process.poll() is not None
+
+    while not ended() and (not path.exists() or path.stat().st_mtime_ns <= than):
+        time.sleep(0.002)
 
 
 def facts(run: Path) -> dict[str, Any]:
