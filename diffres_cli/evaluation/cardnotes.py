@@ -86,8 +86,8 @@ def _table(rates: list[Mapping[str, Any]]) -> str:
 
 
 def _conditions(found: Mapping[str, Any]) -> str:
-    unheard = len(found["undecodable"])
-    without = f", {unheard} more could not be decoded" if unheard else ""
+    undecodable = len(found["undecodable"])
+    without = f", {undecodable} more could not be decoded" if undecodable else ""
     lost = len(found["missing"])
     without += f", {lost} of the dataset's clips were missing" if lost else ""
     absent = len(found["absent"])
@@ -116,7 +116,7 @@ def _facts(facts: Mapping[str, Any]) -> str:
     lines = {
         "clips": _counts(data.get("clips")),
         "data's SHA-256": data.get("sha256"),
-        "command": f"`{shlex.join(_without_places(command))}`" if isinstance(command, list) else command,
+        "command": f"`{shlex.join(_without_folders(command))}`" if isinstance(command, list) else command,
         "code": git.get("commit") and f"commit {git['commit']}{', changed' if git.get('changed') else ''}",
         "machine": facts.get("machine"),
         "versions": ", ".join(f"{name} {number}" for name, number in (facts.get("versions") or {}).items()),
@@ -125,10 +125,10 @@ def _facts(facts: Mapping[str, Any]) -> str:
     return f"{stated}\n" if stated else ""
 
 
-def _without_places(command: list[str]) -> list[str]:
+def _without_folders(command: list[str]) -> list[str]:
     """The command without the folders its paths lie in, as for the recipe.
 
-    >>> _without_places(["diffres", "train", "data=/home/me/birds", "-o", "/home/me/1", "hf:org/name"])
+    >>> _without_folders(["diffres", "train", "data=/home/me/birds", "-o", "/home/me/1", "hf:org/name"])
     ['diffres', 'train', 'data=birds', '-o', '1', 'hf:org/name']
     """
     parts = [word.rpartition("=") for word in command]

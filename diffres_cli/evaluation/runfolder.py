@@ -115,13 +115,13 @@ class RunFolder:
         changed = [f"{name} is {now[name]!r}, was {old!r}" for name, old in then.items() if now[name] != old]
         if changed:
             raise TrainingError(
-                f"{self.recipe} was changed since the run began: {'; '.join(changed)}: undo that, or begin "
+                f"{self.recipe} was changed since the run began: {'; '.join(changed)}: undo that, or start "
                 f"another run with this recipe"
             )
         return recipe
 
     def check_same_data(self, data: Mapping[str, Any]) -> None:
-        """Compare fingerprints of what the run began with and what it would go on with.
+        """Compare fingerprints of what the run began with and what it would resume with.
 
         Raises:
             TrainingError: they differ.
@@ -130,7 +130,7 @@ class RunFolder:
             raise TrainingError(
                 f"the data changed since the run began: other clips or labels, or files of other sizes or "
                 f"dates, in {data['root']}; put the old files back (copied ones with their dates, as cp -p "
-                "does), or begin another run"
+                "does), or start another run"
             )
 
     def disk_full(self, why: str) -> TrainingError:

@@ -105,7 +105,7 @@ def eval_tasks(request: EvalRequest) -> list[EvalTask]:
 
 
 def clip_sets(dataset: Dataset, split: str | None, fold: str | None) -> list[tuple[str, ...]]:
-    """The splits of each set of clips to test: the test split, or every fold, unless told otherwise.
+    """The splits of each set of clips to test: the test split, or every fold, unless others are chosen.
 
     Raises:
         UsageError: a fold of a dataset without. DataError: an empty split.

@@ -70,9 +70,8 @@ class TrainingModule(lightning.LightningModule):
         output = self.network.from_spectrogram(
             power, batch.fps, _mixed_lengths(batch), self._frames(waveform)
         )
-        self._check_finite(
-            output.probabilities, "scores"
-        )  # which the cross entropy would refuse in its words
+        # Checked here, since cross entropy would refuse them with a message of its own.
+        self._check_finite(output.probabilities, "scores")
         terms = training_loss(output, self._empty(waveform), targets, self.recipe.loss)
         self._check_finite(terms.total, "loss")
         logged = {f"train/{name}": value for name, value in terms._asdict().items()}
@@ -149,7 +148,7 @@ class TrainingModule(lightning.LightningModule):
         if not torch.isfinite(values).all():
             raise TrainingError(
                 f"the {what} became {values.detach().sum().item()} in epoch {self.epoch}, update "
-                f"{self.global_step + 1}, and no checkpoint was made of it: begin another run, with a "
+                f"{self.global_step + 1}, and no checkpoint was made of it: start another run, with a "
                 "smaller optimizer.lr or training.clip_norm=1"
             )
 

@@ -121,7 +121,7 @@ def _copy_weights(network: DiffResNetwork, source: DiffResNetwork, name: str, tr
     ours, theirs = network.card, source.card
     if transfer == "all" and (ours.mel, ours.variant.front_end) != (theirs.mel, theirs.variant.front_end):
         raise UsageError(
-            f"model.init {name}: it hears through another front end; set model.front_end to its own, or "
+            f"model.init {name}: it has another front end; set model.front_end to its own, or "
             "model.transfer=backbone"
         )
     if (ours.architecture, ours.width) != (theirs.architecture, theirs.width):
