@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from diffres_cli.errors import DataError
@@ -36,3 +37,8 @@ def prepare_nothing() -> Callable[[str, Report], int]:
 
 def prepare_variable(name: str) -> Callable[[str, Report], str]:
     return lambda task, report: os.environ[name]
+
+
+def prepare_import(name: str) -> Callable[[str, Report], bool]:
+    """Whether a module can be imported."""
+    return lambda task, report: find_spec(name) is not None

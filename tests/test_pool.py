@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pool_tasks import PARTS, prepare, prepare_nothing, prepare_variable
+from pool_tasks import PARTS, prepare, prepare_import, prepare_nothing, prepare_variable
 
 from diffres_cli.errors import DataError, DiffresError
 from diffres_cli.pool import Died, WorkerPool
@@ -47,6 +47,18 @@ def test_workers_have_their_own_environments_also_those_that_replace_others(tmp_
         results = [result for _, result in pool.run("abcd")]
     assert set(results) == {"0", "1"}
     assert "GPU" not in os.environ
+
+
+def test_a_worker_imports_nothing_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stranger.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    for path, found in ((None, False), (tmp_path, True)):
+        if path:
+            monkeypatch.syspath_prepend(path)
+        with WorkerPool(1, prepare_import, ("stranger",)) as pool:
+            assert dict(pool.run(["a"])) == {"a": found}
 
 
 def test_a_submitted_task_comes_after_the_others(tmp_path: Path) -> None:

@@ -38,13 +38,8 @@ AXES: Mapping[str, tuple[str, type]] = {
 SPEED = "figure5"  # measured, not trained
 FULL = "full"  # the variant that changes nothing
 _ENTRIES = ("title", "kind", "recipe", "fields", "axes", "grid", "baseline", "variants")
-_TYPES = {
-    dict: "a table",
-    str: "text",
-    bool: "true or false",
-    float: "a number above 0",
-    int: "a whole number, 0 or more",
-}
+_TYPES = {dict: "a table", str: "text", bool: "true or false"}
+_TYPES |= {float: "a number above 0", int: "a whole number, 0 or more"}
 _IN_RANGE: Mapping[type, Callable[[Any], bool]] = {
     str: lambda value: True,
     float: lambda value: value > 0,
