@@ -78,8 +78,8 @@ def test_a_map_takes_the_largest_of_several(dataset: Dataset, audioset: ModelCar
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "expected label,model_label as first line, found an empty file"),
-        ("rain,Rain\n", "expected label,model_label as first line, found rain,Rain"),
+        ("", "expected the columns label, model_label; found an empty file"),
+        ("rain,Rain\n", "expected the columns label, model_label; found rain, Rain"),
         ("label,model_label\nrane,Rain\n", "line 2: folder has no label 'rane' (nearest: 'rain')"),
         (
             "label,model_label\n\nrain,Rains\n",
@@ -97,17 +97,17 @@ def test_a_map_that_is_wrong(
 ) -> None:
     path = tmp_path / "map.csv"
     path.write_text(text)
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises((DataError, UsageError)) as refused:
         read_map(path, audioset, dataset)
     assert told in str(refused.value)
-    assert str(refused.value).startswith(f"map {path}")
+    assert str(refused.value).startswith(str(path))
 
 
 def test_a_map_that_cannot_be_read(dataset: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="No such file"):
+    with pytest.raises(DataError, match="No such file"):
         read_map(tmp_path / "nowhere.csv", CARD, dataset)
     (tmp_path / "latin").write_bytes("label,model_label\nré,x\n".encode("latin-1"))
-    with pytest.raises(UsageError, match="expected a CSV file: not in UTF-8"):
+    with pytest.raises(DataError, match="not in UTF-8"):
         read_map(tmp_path / "latin", CARD, dataset)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,9 +12,9 @@ import numpy as np
 from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.datasets.clip import Dataset
-from diffres_cli.errors import SettingError, UsageError
-from diffres_cli.files import reason
-from diffres_cli.text import NotTextError, first_few, lines_of
+from diffres_cli.datasets.lists import read_columns
+from diffres_cli.errors import UsageError
+from diffres_cli.text import first_few
 
 HEADER = ("label", "model_label")
 
@@ -56,42 +55,22 @@ def read_map(path: Path, card: ModelCard, dataset: Dataset) -> LabelMap:
     A dataset's label may have several rows. Model labels may be given by id.
 
     Raises:
-        UsageError: it cannot be read, a label of it is unknown, or one of the dataset's has no row.
+        DataError: it cannot be read. UsageError: a label is unknown, or one of the dataset's has no row.
     """
     classes = {name: place for place, name in enumerate(dataset.classes)}
     scores = {name: place for place, name in [*enumerate(card.class_ids), *enumerate(card.classes)]}
     columns: list[list[int]] = [[] for _ in classes]
-    for line, (label, model_label) in _rows(path):
+    for line, cells in read_columns(path, *HEADER):
+        label, model_label = (cell.strip() for cell in cells)
         if label not in classes:
-            raise SettingError("map", line, f"{dataset.name} has no label {_suggest(label, classes)}")
+            raise UsageError(f"{line}: {dataset.name} has no label {_suggest(label, classes)}")
         if model_label not in scores:
-            raise SettingError("map", line, f"{card.name} has no label {_suggest(model_label, card.classes)}")
+            raise UsageError(f"{line}: {card.name} has no label {_suggest(model_label, card.classes)}")
         columns[classes[label]].append(scores[model_label])
     bare = [name for name, places in zip(dataset.classes, columns, strict=True) if not places]
     if bare:
-        raise SettingError("map", path, f"no row for {first_few(map(repr, bare))} of {dataset.name}")
+        raise UsageError(f"{path}: no row for {first_few(map(repr, bare))} of {dataset.name}")
     return LabelMap(tuple(map(tuple, columns)))
-
-
-def _rows(path: Path) -> list[tuple[str, tuple[str, str]]]:
-    """Where each pair stands, for messages, and the pair."""
-    try:
-        lines = list(csv.reader(lines_of(path)))
-    except OSError as error:
-        raise SettingError("map", path, reason(error)) from error
-    except (NotTextError, csv.Error) as error:
-        raise SettingError("map", path, f"expected a CSV file: {error}") from error
-    if not lines or tuple(cell.strip() for cell in lines[0]) != HEADER:
-        found = ",".join(lines[0]) if lines else "an empty file"
-        raise SettingError("map", path, f"expected {','.join(HEADER)} as first line, found {found}")
-    pairs: list[tuple[str, tuple[str, str]]] = []
-    for number, cells in enumerate(lines[1:], 2):
-        if not any(cells):
-            continue
-        if len(cells) != 2:
-            raise SettingError("map", f"{path}, line {number}", f"expected 2 cells, found {len(cells)}")
-        pairs.append((f"{path}, line {number}", (cells[0].strip(), cells[1].strip())))
-    return pairs
 
 
 def _difference(card: ModelCard, dataset: Dataset) -> str:

@@ -120,7 +120,7 @@ def as_csv(found: Sequence[Evaluation]) -> str:
     names = metric_names(found)
     header = ["dataset", "split", "fold", "clips", *_HOW, "fps", *names, "seconds_per_clip"]
     rows = [
-        [each.dataset, ",".join(each.splits), _blank(each.fold), each.clips, *_how(each), rate.fps]
+        [each.dataset, ",".join(each.splits), each.fold, each.clips, *_how(each), rate.fps]
         + [rate.metrics[name] for name in names]
         + [rate.seconds]
         for each in found
@@ -133,8 +133,7 @@ def per_class_csv(found: Sequence[Evaluation]) -> str:
     """One row for each evaluation, rate and class."""
     scores = ["count", "average_precision", "auc", "recall", "precision", "f1"]
     rows = [
-        [each.dataset, ",".join(each.splits), each.model, rate.fps, label]
-        + [_blank(value) for value in asdict(held).values()]
+        [each.dataset, ",".join(each.splits), each.model, rate.fps, label, *asdict(held).values()]
         for each in found
         for rate in each.rates
         for label, held in zip(each.classes, rate.classes, strict=True)
@@ -197,10 +196,6 @@ def _clips(count: int) -> str:
 
 def _plain(value: Spread) -> dict[str, float | None]:
     return {key: each if math.isfinite(each) else None for key, each in value._asdict().items()}
-
-
-def _blank(value: object) -> object:
-    return "" if value is None else value
 
 
 def _csv(rows: Iterable[Sequence[object]]) -> str:
