@@ -19,8 +19,8 @@ def prepare(folder: Path) -> Callable[[str, Report], int]:
     def work(task: str, report: Report) -> int:
         for part in PARTS:
             report(part)
-            if task == "dies" or (task == "dies once" and not (folder / "died").exists()):
-                (folder / "died").touch()
+            if task == "dies" or (task == "dies once" and not (folder / task).exists()):
+                (folder / task).touch()
                 os.kill(os.getpid(), signal.SIGKILL)
         if task == "fails":
             raise DataError("not this one")
