@@ -102,16 +102,16 @@ LONG = "[grid]\nfields = { training.epochs = 8, training.checkpoint_every = 1 }\
 
 
 def test_an_interrupted_comparison_goes_on(words: Callable[..., list[str]], tmp_path: Path) -> None:
-    process = start(*words(LONG))
-    _wait_for_progress(process, tmp_path)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130, err
-    assert (
-        err.decode().splitlines()[-1] == "diffres: stopped: 0 cells done; the same command goes on from here"
-    )
-    assert facts(one_run(tmp_path))["status"] == "stopped"
-    _goes_on(words(LONG), tmp_path, sessions=2)
+    for jobs, number, code in (("1", signal.SIGINT, 130), ("0", signal.SIGTERM, 143)):
+        process = start(*words(LONG), "-j", jobs)
+        _wait_for_progress(process, tmp_path)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == code, err
+        last = err.decode().splitlines()[-1]
+        assert last == "diffres: stopped: 0 cells done; the same command goes on from here"
+        assert facts(one_run(tmp_path))["status"] == "stopped"
+    _goes_on(words(LONG), tmp_path, sessions=3)
 
 
 def test_robbed_of_a_process_and_killed_it_goes_on(words: Callable[..., list[str]], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
@@ -59,7 +60,7 @@ def failure_of(work: Callable[[], None], log: Path) -> str:
                 work()
         except DiffresError as error:
             if isinstance(error.__cause__, SystemExit):  # what training makes of SIGTERM
-                raise error.__cause__ from error
+                raise SystemExit(128 + signal.SIGTERM) from error
             _log(f"diffres: {error}")
             return str(error)
         except Exception as error:
