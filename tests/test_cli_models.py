@@ -173,3 +173,9 @@ def test_exporting_what_is_not_there(tmp_path: Path) -> None:
     result = invoke("export", "nope", "-o", tmp_path / "m.onnx")
     assert (result.code, result.out, list(tmp_path.iterdir())) == (2, "", [])
     assert result.complaint.startswith("unknown model 'nope'")
+
+
+def test_exporting_for_a_rate_that_is_not_served(tmp_path: Path) -> None:
+    result = invoke("export", "audioset-small", "-o", tmp_path / "m.onnx", "--fps", "7")
+    assert (result.code, result.out, list(tmp_path.iterdir())) == (2, "", [])
+    assert result.complaint.startswith("--fps 7: audioset-small serves 20 to 100 frames per second")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TypeAlias
 
 RATE = "fps"  # the input of a graph: output frames per second, a float32 scalar
 
@@ -30,13 +30,11 @@ _NAME = {_INITIALIZER: 8, _INPUT: 1}
 _VARINT, _EIGHT_BYTES, _SIZED, _FOUR_BYTES = 0, 1, 2, 5
 _LONGEST = 10  # bytes of a number
 _LARGEST_KEY = 2**32 - 1  # protobuf drops what is above: another number would hide a field
+_LARGEST_SCALAR = 1000  # bytes, its name and description included
 _CUT = "it ends in the middle of a field"
 
 
-class _Field(NamedTuple):
-    number: int
-    value: memoryview | int
-    written: memoryview  # the whole field
+_Field: TypeAlias = tuple[int, "memoryview | int", memoryview]  # number, value, both as they were written
 
 
 def has_external_data(model: bytes) -> bool:
@@ -59,18 +57,8 @@ def has_external_data(model: bytes) -> bool:
     return False
 
 
-def input_names(model: bytes) -> list[str]:
-    """The inputs of a serialised model, those with a default among them.
-
-    Raises:
-        ValueError: not a serialised model.
-    """
-    graphs = (each for each in _fields(memoryview(model)) if each.number == _GRAPH)
-    return [_name(each) for graph in graphs for each in _fields_of(graph) if each.number == _INPUT]
-
-
 def with_fixed_rate(model: bytes, fps: float | None = None) -> bytes:
-    """A serialised model without the input `fps`, which becomes a constant.
+    """A serialised model without the input `fps`, which becomes a constant; the same where it has none.
 
     Args:
         fps: its value; None: the model's default.
@@ -78,22 +66,26 @@ def with_fixed_rate(model: bytes, fps: float | None = None) -> bytes:
     Raises:
         ValueError: not a serialised model.
     """
-    if RATE not in input_names(model):
-        return model
-    return b"".join(
-        _with_constant_rate(field, fps) if field.number == _GRAPH else field.written
-        for field in _fields(memoryview(model))
-    )
+    parts: list[bytes | memoryview] = []  # joined once: a copy of a model takes as long as this walk
+    for number, value, written in _fields(memoryview(model)):
+        fixed = _with_constant_rate(value, fps) if number == _GRAPH and not isinstance(value, int) else None
+        parts += fixed or [written]
+    return b"".join(parts)
 
 
-def _with_constant_rate(graph: _Field, fps: float | None) -> bytes:
-    dropped = (_INPUT,) if fps is None else (_INPUT, _INITIALIZER)
-    kept = [
-        field.written for field in _fields_of(graph) if field.number not in dropped or _name(field) != RATE
-    ]
-    if fps is not None:
-        kept.append(memoryview(_sized(_INITIALIZER, _scalar(RATE, fps))))
-    return _sized(_GRAPH, b"".join(kept))
+def _with_constant_rate(graph: memoryview, fps: float | None) -> list[bytes | memoryview] | None:
+    """The field that holds the graph, in parts; None where it has no rate among its inputs."""
+    parts: list[bytes | memoryview] = []
+    default, is_input = memoryview(b""), False
+    for number, value, written in _fields(graph):
+        if number not in _NAME or isinstance(value, int) or not _is_rate(number, value):
+            parts.append(written)
+        elif number == _INPUT:
+            is_input = True
+        else:
+            default = written
+    parts.append(default if fps is None else _sized(_INITIALIZER, _scalar(RATE, fps)))
+    return [_head(_GRAPH, sum(map(len, parts))), *parts] if is_input else None
 
 
 def _scalar(name: str, value: float) -> bytes:
@@ -103,7 +95,12 @@ def _scalar(name: str, value: float) -> bytes:
 
 
 def _sized(number: int, content: bytes) -> bytes:
-    return bytes([number << 3 | _SIZED]) + _encoded(len(content)) + content
+    return _head(number, len(content)) + content
+
+
+def _head(number: int, size: int) -> bytes:
+    """What stands before so many bytes of a field."""
+    return bytes([number << 3 | _SIZED]) + _encoded(size)
 
 
 def _encoded(number: int) -> bytes:
@@ -112,14 +109,12 @@ def _encoded(number: int) -> bytes:
     return bytes([low | 0x80]) + _encoded(rest) if rest else bytes([low])
 
 
-def _name(field: _Field) -> str:
-    """Of an input or an initializer."""
-    names = [each.value for each in _fields_of(field) if each.number == _NAME[field.number]]
-    return bytes(names[-1]).decode("utf-8", "replace") if names and not isinstance(names[-1], int) else ""
-
-
-def _fields_of(field: _Field) -> Iterator[_Field]:
-    return iter(()) if isinstance(field.value, int) else _fields(field.value)
+def _is_rate(number: int, value: memoryview) -> bool:
+    """Whether an input or an initializer is the rate; a weight is too large to be it."""
+    if len(value) > _LARGEST_SCALAR:
+        return False
+    names = (each for key, each, _ in _fields(value) if key == _NAME[number] and not isinstance(each, int))
+    return RATE.encode() in map(bytes, names)
 
 
 def _fields(message: memoryview) -> Iterator[_Field]:
@@ -143,11 +138,14 @@ def _fields(message: memoryview) -> Iterator[_Field]:
             raise ValueError(_CUT)
         held = message[position : position + size]
         position += size
-        yield _Field(key >> 3, value if kind == _VARINT else held, message[start:position])
+        yield key >> 3, value if kind == _VARINT else held, message[start:position]
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:
     """A number as `_encoded` writes it, and the position after it."""
+    byte = message[position] if position < len(message) else 0x80
+    if byte < 0x80:
+        return byte, position + 1
     number = 0
     for place, byte in enumerate(message[position : position + _LONGEST]):
         number |= (byte & 0x7F) << 7 * place

@@ -16,7 +16,7 @@ from diffres_cli.checkpoint.frontend import FASTEST
 from diffres_cli.errors import ModelError, SettingError
 from diffres_cli.inference.devices import CPU, CUDA, cuda_is_offered, cuda_problem
 from diffres_cli.inference.engine import message_of, open_session, stoppable
-from diffres_cli.inference.graph import RATE, input_names
+from diffres_cli.inference.graph import RATE
 
 if TYPE_CHECKING:
     from diffres_cli.inference.ort import onnxruntime
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["DEVICES", "OUTPUTS", "OnnxRuntime", "Runtime"]
 
 DEVICES = ("auto", "cpu", "cuda")
-INPUTS = ("waveform", RATE)
 OUTPUTS = ("probabilities", "framewise", "importance", "mel", "merged", "embedding")
 _SHARES = ("probabilities", "framewise", "importance")
 _ROUNDING = 1e-3  # how far a share may be outside 0 to 1
@@ -141,17 +140,16 @@ class OnnxRuntime(Runtime):
         return self._sessions[fps]
 
     def _check_graph(self, model: ModelFile, session: onnxruntime.InferenceSession) -> None:
-        inputs = set(input_names(model.data))
+        inputs = {node.name for node in session.get_inputs()}  # the rate is none of them any more
         outputs = {node.name: node.shape for node in session.get_outputs()}
-        fixed = self.card.has_one_rate and inputs == {"waveform"}
         if "slots" in inputs:
             raise ModelError(
                 f"{model.path}: an older graph, which takes slots where now fps is: make it again with "
                 "`diffres export` from the .safetensors file that belongs to it"
             )
-        if not (inputs == set(INPUTS) or fixed) or not outputs.keys() >= set(OUTPUTS):
+        if inputs != {"waveform"} or not outputs.keys() >= set(OUTPUTS):
             raise ModelError(
-                f"{model.path}: not a diffres graph: it must take {' and '.join(INPUTS)} and give "
+                f"{model.path}: not a diffres graph: it must take waveform and {RATE} and give "
                 f"{', '.join(OUTPUTS)}: export it again"
             )
         classes, bins = len(self.card.classes), self.card.mel.mel_bins

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.errors import ModelError
 from diffres_cli.files import write_atomically
-from diffres_cli.inference.graph import RATE, input_names, with_fixed_rate
+from diffres_cli.inference.graph import RATE, with_fixed_rate
 from diffres_cli.inference.runtime import OUTPUTS
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.rategraph import give_rate_input
@@ -93,7 +93,7 @@ def largest_difference(network: DiffResNetwork, graph: bytes) -> float:
     """
     cases = _awkward_cases(network.card)
     sessions = {fps: _session(with_fixed_rate(graph, fps)) for fps in {fps for _, _, fps in cases}}
-    live = _session(graph) if RATE in input_names(graph) else None
+    live = None if network.card.has_one_rate else _session(graph)
     return max(_difference(network, sessions[case[2]], live, *case) for case in cases)
 
 
