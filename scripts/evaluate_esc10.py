@@ -23,6 +23,7 @@ import numpy as np
 import onnxruntime
 
 from diffres_cli import __version__, load_tagger
+from diffres_cli.checkpoint.find import DEFAULT_MODEL
 from diffres_cli.tagging.tagger import Tagger
 
 RATES = (100, 75, 50, 33, 25, 20)
@@ -34,9 +35,10 @@ TARGET = Path(__file__).parent.parent / "docs" / "results.md"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?", default=Path("../shared/data/esc-50-part"))
+    parser.add_argument("-m", "--model", default=DEFAULT_MODEL, help="another model, or weights of one")
     parser.add_argument("--write", action="store_true", help=f"write {TARGET.name}")
     options = parser.parse_args()
-    text = report(load_tagger(), options.data)
+    text = report(tagger(options.model), options.data)
     print(text)
     if options.write:
         TARGET.write_text(text, "utf-8")
@@ -50,6 +52,10 @@ def report(tagger: Tagger, data: Path) -> str:
         for fps in RATES
     ]
     return "\n".join([*heading(tagger, len(held_out), len(clips)), *rows, ""])
+
+
+def tagger(model: str) -> Tagger:
+    return load_tagger(model, backend="torch" if model.endswith(".safetensors") else "onnx")
 
 
 def heading(tagger: Tagger, held_out: int, clips: int) -> list[str]:

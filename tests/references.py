@@ -197,13 +197,11 @@ def warp_edges_loop(
 def novelty_loop(log_mel: Doubles) -> Doubles:
     """How much each frame differs from its neighbours, one frame at a time: [F, T] -> [T]."""
     bins, frames = log_mel.shape
-    column = [
-        [float(log_mel[f, min(max(j, 0), frames - 1)]) for f in range(bins)] for j in range(-1, frames + 1)
+    inner = [
+        sum(abs(float(log_mel[f, j + 1] - log_mel[f, j])) for f in range(bins)) / bins
+        for j in range(frames - 1)
     ]
-    steps = [
-        sum(abs(after - before) for before, after in zip(column[j], column[j + 1], strict=True)) / bins
-        for j in range(frames + 1)
-    ]
+    steps = [inner[0], *inner, inner[-1]]
     change = [(steps[j] + steps[j + 1]) / 2 for j in range(frames)]
     near = [[change[min(max(i, 0), frames - 1)] for i in range(j - 2, j + 3)] for j in range(frames)]
     smooth = [sum(values) / 5 for values in near]

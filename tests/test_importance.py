@@ -182,7 +182,7 @@ def test_a_frame_is_judged_in_its_context_of_41() -> None:
 # --- novelty
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 5, 40])
+@pytest.mark.parametrize("length", [2, 3, 5, 40])
 def test_novelty_equals_its_loop(length: int) -> None:
     log_mel = np.random.default_rng(length).normal(size=(6, length))
     np.testing.assert_allclose(novelty(torch.from_numpy(log_mel)[None])[0], novelty_loop(log_mel), atol=1e-12)

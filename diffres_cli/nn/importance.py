@@ -78,14 +78,15 @@ def novelty(log_mel: Tensor) -> Tensor:
     """How much each frame differs from its neighbours, as clips go: [B, F, T] -> [B, T].
 
     The mean over bins of |L[j] - L[j - 1]| and |L[j + 1] - L[j]|, averaged over five frames, minus its mean
-    over the clip, divided by its deviation. Frames at the edges are repeated. Padding is heard as silence.
+    over the clip, divided by its deviation. What lies beyond an edge is as at the edge. Padding is heard as
+    silence. T is at least 2.
 
     >>> step = torch.cat([torch.zeros(1, 4, 20), torch.ones(1, 4, 20)], 2)
     >>> novelty(step)[0].argmax().item() in range(17, 23), novelty(torch.zeros(1, 4, 9)).abs().max().item()
     (True, 0.0)
     """
     change = (log_mel[:, :, 1:] - log_mel[:, :, :-1]).abs().mean(1, keepdim=True)
-    around = (pad(change, (1, 0)) + pad(change, (0, 1))) / 2  # a frame does not differ from its repetition
+    around = avg_pool1d(pad(change, (1, 1), mode="replicate"), 2, 1)
     reach = _SMOOTHED // 2
     smooth = avg_pool1d(pad(around, (reach, reach), mode="replicate"), _SMOOTHED, 1).squeeze(1)
     centred = smooth - smooth.mean(1, keepdim=True)
