@@ -33,7 +33,7 @@ def train_batch(
     count = len(lengths)
     return TrainBatch(
         torch.randn(count, 8000) * 0.1, torch.tensor(lengths), torch.eye(3)[:count],
-        torch.zeros(count, dtype=torch.int64), torch.tensor(shares), torch.zeros(count, 4), 50.0, 7,
+        torch.zeros(count, dtype=torch.int64), torch.tensor(shares), torch.zeros(count, 4), (50.0,), 7,
     )  # fmt: skip
 
 

@@ -71,6 +71,8 @@ def test_a_model_brings_its_fields_along(tmp_path: Path) -> None:
     whole = inherited_fields(MODEL, "all")
     assert whole.items() >= (classifier | {"model.front_end": MODEL, "model.reduction": "diffres"}).items()
     variant = started(transfer="backbone", reduction="max-pool", hop=5.0, bins=64)
+    assert variant.conditioning is not None
+    variant.conditioning.batches.fill_(1.0)  # as after training
     save_network(variant, tmp_path / "variant.safetensors")
     fields = inherited_fields(str(tmp_path / "variant.safetensors"), "all")
     again = Recipe().changed(fields, "test")

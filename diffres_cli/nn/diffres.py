@@ -144,19 +144,26 @@ class DiffRes(Reduction):
         self.importance = _importance_network(importance, mel_bins, dilation)
         self.encoding, self.maximum, self.algorithm1 = encoding, maximum, algorithm1
 
-    def forward(self, power: Tensor, output_frames: int, mask: Tensor | None = None) -> DiffResOutput:
+    def forward(
+        self,
+        power: Tensor,
+        output_frames: int,
+        mask: Tensor | None = None,
+        logits: Tensor | None = None,
+    ) -> DiffResOutput:
         """Score the frames, then merge them.
 
         Args:
             power: [B, F, T], not negative, not compressed. output_frames: t, 1 to T.
             mask: [B, T], True where a frame is not padding; padding gets no importance, and a clip fills
                 its share of the output frames.
+            logits: [B, T], what `logits` made of the same power, where that is known.
 
         Raises:
             UsageError: a spectrogram of another shape, or t outside 1 to T.
         """
         self._check(power, output_frames)
-        logits = self.logits(power)
+        logits = self.logits(power) if logits is None else logits
         importance = rescale(logits.sigmoid(), output_frames, mask)
         return self.merge(power, importance, output_frames)._replace(importance_logits=logits, mask=mask)
 

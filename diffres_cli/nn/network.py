@@ -15,7 +15,7 @@ from diffres_cli.checkpoint.parts import REDUCTIONS
 from diffres_cli.inference.timing import output_frames_at
 from diffres_cli.nn.classifier import Scores, build_backbone
 from diffres_cli.nn.conditioning import Conditioning, log_rate
-from diffres_cli.nn.diffres import Reduction
+from diffres_cli.nn.diffres import DiffRes, Reduction
 from diffres_cli.nn.frontends import build_front_end
 from diffres_cli.nn.frontends.windowed import WindowedSpectrum
 from diffres_cli.nn.reductions import LargerHop
@@ -103,16 +103,22 @@ class DiffResNetwork(nn.Module):
         return self._spectrogram(waveform, self.output_frames(fps, self.card.mel.frames(waveform.shape[1])))
 
     def from_spectrogram(
-        self, power: Tensor, fps: float, lengths: Tensor | None = None, frames: int | None = None
+        self,
+        power: Tensor,
+        fps: float,
+        lengths: Tensor | None = None,
+        frames: int | None = None,
+        logits: Tensor | None = None,
     ) -> NetworkOutput:
         """The rest of `forward`, from the output of `spectrogram`.
 
         Args:
             lengths: [B], in samples. frames: T, where a change of hop left `power` with t frames.
+            logits: `importance_logits` of the same spectrogram at another rate, which depend on none.
         """
         frames = frames or power.shape[2]
         output_frames = power.shape[2] if self.changes_hop else self.output_frames(fps, frames)
-        return self._classify(power, output_frames, fps, lengths, frames)
+        return self._classify(power, output_frames, fps, lengths, frames, logits)
 
     def _spectrogram(self, waveform: Tensor, output_frames: int) -> Tensor:
         if self.changes_hop:
@@ -122,11 +128,19 @@ class DiffResNetwork(nn.Module):
         return power
 
     def _classify(
-        self, power: Tensor, output_frames: int, fps: float | Tensor, lengths: Tensor | None, frames: int
+        self,
+        power: Tensor,
+        output_frames: int,
+        fps: float | Tensor,
+        lengths: Tensor | None,
+        frames: int,
+        logits: Tensor | None = None,
     ) -> NetworkOutput:
         mask = self._mask(lengths, power)
         if isinstance(self.reduction, LargerHop):
             reduced = self.reduction.reduce(power, output_frames, frames, mask)
+        elif isinstance(self.reduction, DiffRes):
+            reduced = self.reduction(power, output_frames, mask, logits)
         else:
             reduced = self.reduction(power, output_frames, mask)
         scores = self._scores(reduced.features, fps)

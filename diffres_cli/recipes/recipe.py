@@ -80,7 +80,7 @@ class Model:
     freeze_batch_norm: int = 0
     batch_norm_momentum: float = 0.02
     dropout: bool = True
-    conditioning: str = "nothing"
+    conditioning: str = "all"
     anchors: tuple[float, ...] = ()
 
     @property
@@ -99,12 +99,18 @@ class Model:
 
 @dataclass(frozen=True)
 class Rate:
-    """Output frames per second. Each batch is trained at a random rate from `minimum` to `maximum`."""
+    """Output frames per second, from `minimum` to `maximum`.
+
+    Attributes:
+        per_batch: how many rates each batch is trained at: 1, a random one; 2, the highest and the lowest;
+            more, both and random ones between (the sandwich rule, Yu and Huang 2019).
+    """
 
     minimum: float = 25.0
     maximum: float = 100.0
     default: float = 50.0
     validation: tuple[float, ...] = (25.0, 50.0, 100.0)
+    per_batch: int = 3
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,8 @@ class Training:
         validate_every: epochs; the last one is always validated. keep: "best" by validation, or "last".
         checkpoint_every: batches between checkpoints, at most; there is one at each epoch's end too.
         workers: threads that read the cache ahead; 0 reads between steps.
+        statistics_batches: batches, without augmentation, that the statistics of each of `model.anchors` are
+            averaged over before each validation; 0 keeps the moving averages of training.
     """
 
     epochs: int = 30
@@ -150,6 +158,7 @@ class Training:
     keep: str = "best"
     checkpoint_every: int = 500
     workers: int = 0
+    statistics_batches: int = 20
 
 
 @dataclass(frozen=True)
@@ -179,6 +188,8 @@ class Loss:
         empty_db: nor does one so many dB under the clip's loudest frame; 0: `empty_rms` alone decides.
         saturation: weight of the squared mean importance logit. Rescaling is blind to the logits'
             size, so without it they drift until the sigmoid is flat.
+        distillation: the share of a batch's scores at its highest rate, as they are then, in what its lower
+            rates learn; the rest are the labels.
     """
 
     guide: float = 1.0
@@ -186,6 +197,7 @@ class Loss:
     empty_rms: float = 1e-4
     empty_db: float = 50.0
     saturation: float = 1e-3
+    distillation: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ _FIELDS: dict[str, Rule] = {
     "model.batch_norm_momentum": _above(0, 1),
     "rate.minimum": _above(0, 10_000),
     "rate.maximum": _above(0, 10_000),
+    "rate.per_batch": _within(1, 16),
     "rate.validation": (bool, "one rate or more"),
     "optimizer.lr": _above(0),
     "optimizer.weight_decay": _within(0, 10),
@@ -79,6 +80,7 @@ _FIELDS: dict[str, Rule] = {
     "training.validate_every": _COUNT,
     "training.keep": _one_of("best", "last"),
     "training.checkpoint_every": _COUNT,
+    "training.statistics_batches": _within(0, 1e9),
     "training.workers": _within(0, 256),
     "augment.mixup": _SHARE,
     "augment.mixup_alpha": _above(0),
@@ -90,6 +92,7 @@ _FIELDS: dict[str, Rule] = {
     "loss.empty_rms": _SHARE,
     "loss.empty_db": _within(0, 200),
     "loss.saturation": _within(0, 1e6),
+    "loss.distillation": _SHARE,
 }
 
 

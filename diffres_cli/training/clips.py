@@ -14,7 +14,7 @@ from torch import Tensor
 
 from diffres_cli.datasets import Clip, Dataset
 from diffres_cli.datasets.waveforms.cache import WaveformCache
-from diffres_cli.recipes.recipe import Recipe
+from diffres_cli.recipes.recipe import Rate, Recipe
 from diffres_cli.training.augment import mask_edges, mixup_weights
 from diffres_cli.training.batches import BatchIndices, Indices, batch_generator
 from diffres_cli.training.softlabels import SoftLabels
@@ -25,7 +25,8 @@ class TrainBatch(NamedTuple):
 
     Shape:
         waveform: [B, N]. lengths: [B], samples that are sound. targets: [B, classes], 0 to 1.
-        shifts: [B], samples. shares, masks: see `augment`. fps: of the batch. seed: for dropout.
+        shifts: [B], samples. shares, masks: see `augment`. rates: of the batch, fps, from high to low.
+        seed: for dropout.
         weight: of this process's mean loss; the mean over processes is then that over all clips.
     """
 
@@ -35,7 +36,7 @@ class TrainBatch(NamedTuple):
     shifts: Tensor
     shares: Tensor
     masks: Tensor
-    fps: float
+    rates: tuple[float, ...]
     seed: int
     weight: float = 1.0
 
@@ -112,7 +113,7 @@ class TrainBatches(torch.utils.data.Dataset[TrainBatch]):
         """The clips of a batch, and what is to be done to them."""
         recipe, total, rows = self.recipe, batch.total, batch.rows
         random = batch_generator(recipe.training.seed, batch)
-        fps = random_rate(random, recipe.rate.minimum, recipe.rate.maximum)
+        rates = batch_rates(random, recipe.rate)
         positions = random.random(total)[rows]
         shifts = ((random.random(total) * 2 - 1) * recipe.augment.shift * self.samples)[rows]
         shares = mixup_weights(random, total, recipe.augment)[rows]
@@ -125,7 +126,7 @@ class TrainBatches(torch.utils.data.Dataset[TrainBatch]):
             torch.from_numpy(shifts.astype(np.int64)),
             torch.from_numpy(shares),
             torch.from_numpy(masks),
-            fps,
+            rates,
             int(random.integers(2**62)),
             len(batch.clips) * batch.world / total,
         )
@@ -160,6 +161,15 @@ class EvalBatches(torch.utils.data.Dataset[EvalBatch]):
         waveform = self.source.cache.read(members.tolist(), int(lengths.max()))
         targets = self.source.targets.rows(clips)
         return EvalBatch(torch.from_numpy(waveform), torch.from_numpy(lengths), torch.from_numpy(targets))
+
+
+def batch_rates(random: np.random.Generator, rate: Rate) -> tuple[float, ...]:
+    """The frame rates of a batch, from high to low: a random one, or both ends and random ones between."""
+    if rate.minimum == rate.maximum:
+        return (rate.maximum,)
+    between = max(1, rate.per_batch - 2) if rate.per_batch != 2 else 0
+    drawn = sorted((random_rate(random, rate.minimum, rate.maximum) for _ in range(between)), reverse=True)
+    return tuple(drawn) if rate.per_batch == 1 else (rate.maximum, *drawn, rate.minimum)
 
 
 def random_rate(random: np.random.Generator, minimum: float, maximum: float) -> float:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import Any, Generic, TypeVar
 
 import lightning.pytorch as lightning
@@ -71,6 +72,15 @@ class RunDataModule(lightning.LightningDataModule):
         progress = trainer.fit_loop.epoch_progress
         sampler = PartSampler(plan, lambda: progress.current.processed)  # type: ignore[attr-defined]
         return ReadAheadLoader(batches.__getitem__, sampler, self.recipe.training.workers)
+
+    def plain_batches(self, count: int) -> Callable[[], Iterator[TrainBatch]]:
+        """The first batches of the run, at most `count`, without augmentation; the same in every process."""
+        plain = {f"augment.{name}": 0.0 for name in ("mixup", "shift", "frequency_mask", "time_mask")}
+        batches = TrainBatches(self.data.train, self.recipe.changed(plain, ""))
+        plan = replace(self.plan, rank=0, world=1)
+        parts = chain.from_iterable(map(plan.part_batches, range(plan.parts)))
+        indices = list(islice(parts, count))
+        return lambda: map(batches.__getitem__, indices)
 
     def val_dataloader(self) -> ReadAheadLoader[EvalBatch]:
         """The validation clips, in order."""

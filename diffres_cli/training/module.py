@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -23,8 +23,9 @@ from diffres_cli.recipes.recipe import Optimizer, Recipe
 from diffres_cli.training.augment import mask_spectrogram, mix, mixup_partners, shift_waveform
 from diffres_cli.training.batches import BatchPlan
 from diffres_cli.training.clips import EvalBatch, TrainBatch
-from diffres_cli.training.loss import cross_entropy, training_loss
+from diffres_cli.training.loss import LossTerms, cross_entropy, training_loss
 from diffres_cli.training.start import batch_norms
+from diffres_cli.training.statistics import estimate_statistics
 
 MAIN_METRIC = "validation/metric"
 LOSS = "validation/loss"
@@ -62,27 +63,47 @@ class TrainingModule(lightning.LightningModule):
         return self.current_epoch // self.plan.parts + 1
 
     def training_step(self, batch: TrainBatch, index: int) -> Tensor:
-        """Shift, mix and mask a batch, classify it at its frame rate; its loss."""
+        """Shift, mix and mask a batch, classify it at each of its frame rates; the mean loss."""
         torch.manual_seed(batch.seed + self.global_rank)  # dropout: the same after a restart
         waveform = mix(shift_waveform(batch.waveform, batch.shifts), batch.shares)
         targets = mix(batch.targets, batch.shares)
-        power = mask_spectrogram(self.network.spectrogram(waveform, batch.fps), batch.masks)
-        output = self.network.from_spectrogram(
-            power, batch.fps, _mixed_lengths(batch), self._frames(waveform)
-        )
-        # Checked here, since cross entropy would refuse them with a message of its own.
-        self._check_finite(output.probabilities, "scores")
-        terms = training_loss(output, self._empty(waveform), targets, self.recipe.loss)
-        self._check_finite(terms.total, "loss")
-        logged = {f"train/{name}": value for name, value in terms._asdict().items()}
-        self.log_dict(logged, on_step=True, on_epoch=False)
-        self.log("train/fps", batch.fps)
-        return terms.total * batch.weight
+        terms = self._terms(batch, waveform, targets)
+        total = torch.stack([each.total for each in terms]).mean()
+        self._check_finite(total, "loss")
+        below = terms[1:] or terms  # at full rate importance has nothing to choose
+        logged = {f"train/{name}": torch.stack(values).mean() for name, values in _by_name(below)}
+        self.log_dict(logged | {"train/total": total}, on_step=True, on_epoch=False)
+        self.log("train/fps", batch.rates[len(batch.rates) // 2])
+        return total * batch.weight
+
+    def _terms(self, batch: TrainBatch, waveform: Tensor, targets: Tensor) -> list[LossTerms]:
+        """The loss at each rate; the scores at the highest one are targets of the others, too."""
+        lengths, empty = _mixed_lengths(batch), self._empty(waveform)
+        terms: list[LossTerms] = []
+        power = logits = None
+        for fps in batch.rates:
+            if power is None or self.network.changes_hop:
+                power = mask_spectrogram(self.network.spectrogram(waveform, fps), batch.masks)
+            output = self.network.from_spectrogram(power, fps, lengths, self._frames(waveform), logits)
+            # Checked here, since cross entropy would refuse them with a message of its own.
+            self._check_finite(output.probabilities, "scores")
+            terms.append(training_loss(output, empty, targets, self.recipe.loss))
+            if len(terms) == 1:
+                targets = targets.lerp(output.probabilities.detach().float(), self.recipe.loss.distillation)
+                logits = output.importance_logits
+        return terms
 
     def on_train_batch_end(self, outputs: Any, batch: TrainBatch, batch_idx: int) -> None:
         """Update the averaged weights, once an update."""
         if self.average is not None and (batch_idx + 1) % self.plan.accumulate == 0:
             self.average.update_parameters(self.network)
+
+    def on_validation_start(self) -> None:
+        """Estimate the statistics of each anchor anew, if they are still learned."""
+        count = self.recipe.training.statistics_batches
+        frozen = 0 < self.recipe.model.freeze_batch_norm <= self.epoch
+        if count and not frozen and self.best.conditioning:
+            estimate_statistics(self.best, self.trainer.datamodule.plain_batches(count))  # type: ignore[attr-defined]
 
     def validation_step(self, batch: EvalBatch, index: int) -> None:
         """One batch at every rate of `rate.validation`."""
@@ -166,6 +187,10 @@ def lr_factor(optimizer: Optimizer, epochs: int, updates: int, update: int) -> f
     epoch = update // updates + 1
     cuts = (epoch - optimizer.first) // optimizer.every + 1 if epoch >= optimizer.first else 0
     return float(warm * optimizer.factor**cuts)
+
+
+def _by_name(terms: Sequence[LossTerms]) -> Iterator[tuple[str, list[Tensor]]]:
+    yield from ((name, [getattr(each, name) for each in terms]) for name in LossTerms._fields)
 
 
 def _averaged(network: DiffResNetwork, decay: float) -> AveragedModel | None:
