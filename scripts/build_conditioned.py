@@ -19,7 +19,7 @@ from torch import Tensor
 
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import find_model
-from diffres_cli.checkpoint.variant import PLAIN, Variant
+from diffres_cli.checkpoint.variant import PAPER_VARIANT, Variant
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.publish import publish
 from diffres_cli.nn.weights import load_network, network_from
@@ -73,7 +73,7 @@ def state(original: dict[str, Tensor], adapted: dict[str, Tensor]) -> dict[str, 
 
 def difference_at_full_rate(network: DiffResNetwork, original: dict[str, Tensor]) -> float:
     """From the original, which reads nothing but the log spectrogram, on noise that comes and goes."""
-    alone = DiffResNetwork(replace(network.card, variant=PLAIN)).eval()
+    alone = DiffResNetwork(replace(network.card, variant=PAPER_VARIANT)).eval()
     missing, unexpected = alone.load_state_dict(original, strict=False)
     lost = [name for name in missing if name.startswith("backbone.") and "num_batches" not in name]
     if lost or unexpected:

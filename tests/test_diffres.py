@@ -17,7 +17,13 @@ from training_runs import options, write_clips
 
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.frontend import PAPER
-from diffres_cli.checkpoint.parts import BACKBONES, FRONT_ENDS, IMPORTANCE_NETWORKS, KINDS, REDUCTIONS
+from diffres_cli.checkpoint.parts import (
+    BACKBONES,
+    FRONT_END_KINDS,
+    FRONT_ENDS,
+    IMPORTANCE_NETWORKS,
+    REDUCTIONS,
+)
 from diffres_cli.checkpoint.registry import TRUST_VARIABLE
 from diffres_cli.checkpoint.variant import Variant
 from diffres_cli.errors import ModelError, UsageError
@@ -156,10 +162,10 @@ def test_weights_keep_the_names_of_older_files(reduction: str, part: str) -> Non
 
 
 def test_every_registered_part_can_be_imported() -> None:
-    for registry in (KINDS, IMPORTANCE_NETWORKS, REDUCTIONS, BACKBONES):
+    for registry in (FRONT_END_KINDS, IMPORTANCE_NETWORKS, REDUCTIONS, BACKBONES):
         for name in registry:
             assert callable(registry.load(name))
-    assert {spec.kind for spec in FRONT_ENDS.values()} == set(KINDS)
+    assert {spec.kind for spec in FRONT_ENDS.values()} == set(FRONT_END_KINDS)
 
 
 @pytest.mark.usefixtures("package")

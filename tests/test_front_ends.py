@@ -15,12 +15,12 @@ from front_end_cases import CASES, TINY, exported, noise, run, trained
 from torch import Tensor
 
 from diffres_cli.checkpoint.frontend import CQT, LEARNED, STFT
-from diffres_cli.checkpoint.parts import FRONT_ENDS, KINDS, frequencies
+from diffres_cli.checkpoint.parts import FRONT_END_KINDS, FRONT_ENDS, frequencies
 from diffres_cli.errors import UsageError
 from diffres_cli.nn.frontends import build_front_end
 
 LEARNED_KINDS = ("leaf", "sincnet", "td-filterbanks", "trainable-stft")
-RIVALS = [kind for kind in KINDS if kind != "mel"]
+RIVALS = [kind for kind in FRONT_END_KINDS if kind != "mel"]
 
 
 @pytest.mark.parametrize("samples", [0, 1, 7, 8, 9, 20, 21, 29, 30, 31, 40, 57])
@@ -39,7 +39,7 @@ def test_a_front_end_is_its_definition(case: str, samples: int) -> None:
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6 * expected.max() + 1e-12)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FRONT_END_KINDS)
 @pytest.mark.parametrize("hop", [160, 96, 48, 16])
 def test_every_front_end_has_as_many_frames_at_any_hop(kind: str, hop: int) -> None:
     name = "paper" if kind == "mel" else kind
@@ -122,7 +122,7 @@ def test_frame_i_is_centred_on_sample_i_hop(kind: str) -> None:
     assert exact >= early
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FRONT_END_KINDS)
 def test_clips_of_a_batch_do_not_touch_and_mixed_precision_changes_nothing(kind: str) -> None:
     name = "paper" if kind == "mel" else kind
     front_end = build_front_end(*FRONT_ENDS[name][:2]).eval()
@@ -162,7 +162,7 @@ def test_constant_q_is_nnaudios() -> None:
 @pytest.mark.parametrize(
     ("kind", "changes", "message"),
     [
-        ("gammatone", {}, ", ".join(KINDS)),
+        ("gammatone", {}, ", ".join(FRONT_END_KINDS)),
         ("stft", {"mel_bins": 40}, "40 bins of 512 points; it has 256"),
         ("cqt", {"window": 4_485}, "window of 4486"),
         ("cqt", {"minimum_samples": 2_243}, "2243 samples"),

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from diffres_cli.checkpoint.frontend import FASTEST, MelConfig, Range, out_of_range
+from diffres_cli.checkpoint.frontend import MAX_FPS, MelConfig, Range, out_of_range
 from diffres_cli.checkpoint.registry import is_import_path
-from diffres_cli.checkpoint.variant import PLAIN, Variant
+from diffres_cli.checkpoint.variant import PAPER_VARIANT, Variant
 from diffres_cli.errors import ModelError, SettingError
 from diffres_cli.text import UNSAFE, escaped, shortened
 
@@ -51,7 +51,7 @@ class ModelCard:
     default_fps: float = 50.0
     multi_label: bool = True
     width: float = 1.0
-    variant: Variant = PLAIN
+    variant: Variant = PAPER_VARIANT
 
     @property
     def sample_rate(self) -> int:
@@ -60,7 +60,7 @@ class ModelCard:
 
     @property
     def import_paths(self) -> list[str]:
-        """The parts of its network that are named by import path, which is code from elsewhere."""
+        """The parts of its network that are named by import path: code from outside diffres."""
         return [*self.variant.import_paths, *filter(is_import_path, [self.architecture])]
 
     @property
@@ -142,7 +142,7 @@ class ModelCard:
             ) from error
 
     def _faults(self) -> Iterator[str]:
-        """What no model can have, in words."""
+        """A message for each value that no model can have."""
         numbers = {name: getattr(self, name) for name in _RANGES}
         wrong = list(out_of_range(numbers, _RANGES))
         yield from wrong
@@ -166,9 +166,9 @@ _TEXTS = ("name", "architecture", "license", "trained_on", "derived_from")
 _LONGEST, _LONGEST_NAME, _MOST_CLASSES = 2**24, 1000, 100_000  # characters, characters, names
 _RANGES: dict[str, Range] = {
     "sample_duration": (float, 1e-3, 3600),
-    "minimum_fps": (float, 1e-3, FASTEST),
-    "maximum_fps": (float, 1e-3, FASTEST),
-    "default_fps": (float, 1e-3, FASTEST),
+    "minimum_fps": (float, 1e-3, MAX_FPS),
+    "maximum_fps": (float, 1e-3, MAX_FPS),
+    "default_fps": (float, 1e-3, MAX_FPS),
     "width": (float, 1e-3, 10),
 }
 

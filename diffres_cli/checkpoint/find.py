@@ -54,7 +54,7 @@ def shipped_models() -> dict[str, Path]:
     >>> "audioset-small" in shipped_models()
     True
     """
-    # Beside the modules in an installed package, at the top of the repository in a checkout.
+    # Next to the modules in an installed package, at the top of the repository in a checkout.
     roots = (_HERE / "checkpoints", _HERE.parent / "checkpoints")
     parts = (file for root in roots for name in REQUIRED for file in root.glob(f"*/{name}"))
     found = {file.parent.name: file.parent for file in parts}
@@ -156,7 +156,7 @@ def check_folder(folder: Path, *, complete: bool = False) -> list[str]:
 
 
 def read_model(path: Path) -> ModelFile:
-    """Read a model file and check it against the SHA256SUMS beside it, where there is one.
+    """Read a model file and check it against the SHA256SUMS next to it, where there is one.
 
     Raises:
         ModelError: it cannot be read, or its checksum is not the one stated.

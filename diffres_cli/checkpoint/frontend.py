@@ -13,7 +13,7 @@ from diffres_cli.arrays import Floats
 from diffres_cli.text import shortened
 
 Range = tuple[type, float, float]
-"""int or float, the least and the most: what a number read from a file may be."""
+"""(int or float, minimum, maximum) of a number that is read from a file."""
 
 _RANGES: dict[str, Range] = {
     "sample_rate": (int, 100, 1_000_000),
@@ -31,7 +31,7 @@ _RANGES: dict[str, Range] = {
 }
 
 
-FASTEST = 10_000
+MAX_FPS = 10_000
 """Frames per second. A window of as many samples as frames would take gigabytes."""
 
 
@@ -77,7 +77,7 @@ class MelConfig:
     log_scale: float = 5.0
 
     def faults(self) -> Iterator[str]:
-        """What no front end can have, in words, for numbers read from a file."""
+        """A message for each number, read from a file, that no front end can have."""
         wrong = list(out_of_range(asdict(self), _RANGES))
         yield from wrong
         if not isinstance(self.periodic, bool):
@@ -88,8 +88,8 @@ class MelConfig:
             yield f"low and high are {self.low:g} and {self.high:g} Hz, must rise and not pass half the rate"
         if self.minimum_samples > 60 * self.sample_rate:
             yield f"minimum_samples is {self.minimum_samples}, must be at most a minute"
-        if self.frame_rate > FASTEST:
-            yield f"hop is {self.hop}: {self.frame_rate:g} frames per second, at most {FASTEST} are read"
+        if self.frame_rate > MAX_FPS:
+            yield f"hop is {self.hop}: {self.frame_rate:g} frames per second, at most {MAX_FPS} are read"
 
     @property
     def frame_rate(self) -> float:
@@ -189,7 +189,7 @@ CQT = replace(
 A bin holds about a hundredth of a mel bin's power; the logarithm makes up for it.
 """
 
-SINC_LEAST = 50.0
+SINC_MIN_HZ = 50.0
 """Hz that SincNet adds to every low cut-off and to every band's width, so that neither vanishes."""
 
 
@@ -212,9 +212,9 @@ def sinc_bands(config: MelConfig) -> NDArray[np.float64]:
     >>> bands[0].round(1).tolist(), bands[-1].sum().round(1).item()
     ([100.0, 97.2], 8000.0)
     """
-    low, high = _mels(np.array([config.low, config.high - 2 * SINC_LEAST]))
+    low, high = _mels(np.array([config.low, config.high - 2 * SINC_MIN_HZ]))
     edges = _hertz(np.linspace(low, high, config.mel_bins + 1))
-    return np.stack([edges[:-1], np.diff(edges)], axis=1) + SINC_LEAST
+    return np.stack([edges[:-1], np.diff(edges)], axis=1) + SINC_MIN_HZ
 
 
 def stft_faults(config: MelConfig) -> Iterator[str]:

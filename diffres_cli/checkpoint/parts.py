@@ -47,7 +47,7 @@ class FrontEndSpec(NamedTuple):
     Attributes:
         frequencies: the centre of each bin in Hz, [F]; of learned filters, where training starts.
         faults: why this kind cannot work with some numbers.
-        any_hop: it can analyse the waveform anew at any hop (`WindowedSpectrum`).
+        any_hop: it can analyse the waveform at any hop (`WindowedSpectrum`).
     """
 
     kind: str
@@ -102,7 +102,7 @@ BACKBONES = Registry("architecture", {
 })
 # fmt: on
 
-KINDS = Registry("front end", {spec.kind: spec.path for spec in FRONT_ENDS.values()})
+FRONT_END_KINDS = Registry("front end", {spec.kind: spec.path for spec in FRONT_ENDS.values()})
 """What a model can have as its front end."""
 
 
@@ -125,7 +125,7 @@ def spec_of_kind(kind: str) -> FrontEndSpec:
     Raises:
         UsageError: an unknown kind.
     """
-    KINDS.check(kind)
+    FRONT_END_KINDS.check(kind)
     own = (spec for spec in FRONT_ENDS.values() if spec.kind == kind)
     return next(own, FrontEndSpec(kind, PAPER, kind))
 

@@ -12,7 +12,7 @@ import numpy as np
 from diffres_cli.arrays import Floats
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import ModelFile, read_model
-from diffres_cli.checkpoint.frontend import FASTEST
+from diffres_cli.checkpoint.frontend import MAX_FPS
 from diffres_cli.errors import ModelError, SettingError
 from diffres_cli.inference.devices import CPU, CUDA, cuda_is_offered, cuda_problem
 from diffres_cli.inference.engine import message_of, open_session, stoppable
@@ -108,7 +108,7 @@ class OnnxRuntime(Runtime):
         """
         wanted = _providers(device)
         self._open = partial(open_session, model, wanted, threads)
-        session = self._open(fps if fps is not None and 0 < fps <= FASTEST else None)
+        session = self._open(fps if fps is not None and 0 < fps <= MAX_FPS else None)
         metadata = session.get_modelmeta().custom_metadata_map
         self.card = ModelCard.from_metadata(metadata, str(model.path)).renamed(model.name)
         # ONNX Runtime leaves out a provider that fails to start, and says so only on standard error.

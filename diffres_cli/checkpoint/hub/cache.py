@@ -33,7 +33,7 @@ def repo_folder(reference: Reference) -> Path:
 
 
 def find_snapshot(reference: Reference) -> Path | None:
-    """The folder in the cache of the commit a reference means there; a commit may be abbreviated."""
+    """The cached folder of the commit that a reference points to; a commit may be abbreviated."""
     repo = repo_folder(reference)
     commit = _branch(repo, reference.revision or DEFAULT_REVISION) or reference.revision or ""
     if not _SHORT_COMMIT.fullmatch(commit):
@@ -51,7 +51,7 @@ def snapshots() -> Iterator[tuple[Reference, Path]]:
 
 
 def branches(reference: Reference) -> list[str]:
-    """The branches and tags that mean this commit in the cache."""
+    """The cached branches and tags that point to this commit."""
     refs = repo_folder(reference) / "refs"
     files = (path for path in sorted(refs.rglob("*")) if path.is_file() and path.suffix != ".part")
     names = (path.relative_to(refs).as_posix() for path in files)
@@ -59,7 +59,7 @@ def branches(reference: Reference) -> list[str]:
 
 
 def set_branch(reference: Reference, commit: str) -> None:
-    """Let a branch or tag mean a commit from now on.
+    """Point a branch or tag to a commit.
 
     Raises:
         OSError: the cache cannot be written.
@@ -68,7 +68,7 @@ def set_branch(reference: Reference, commit: str) -> None:
     if not commit.startswith(name):
         path = repo_folder(reference) / "refs" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")  # another may install it, too
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")  # another process may install it, too
         temporary.write_text(commit, "ascii")
         temporary.replace(path)
 
@@ -89,7 +89,7 @@ def remove_cached(reference: Reference) -> None:
 
 
 def _remove_commit(reference: Reference) -> None:
-    # Not by the library: it looks a commit up in all models, and copies of a model share commits.
+    # Not with the library: it searches all models for a commit, and copies of a model share commits.
     folder = find_snapshot(reference)
     if folder is None:
         return

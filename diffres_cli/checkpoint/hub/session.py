@@ -26,7 +26,7 @@ _NEVER_CONNECTED = ("ConnectError", "ConnectTimeout", "InvalidURL", "ProxyError"
 
 @contextmanager
 def hub_session(reference: Reference, *, writing: bool = False) -> Iterator[HfApi]:
-    """The API, within a block that turns what the hub library raises into errors of ours.
+    """The API, within a block that turns what the hub library raises into a DiffresError.
 
     Raises:
         UsageError: no such model or revision. ModelError: it cannot be fetched. OutputError: the disk is
@@ -46,7 +46,7 @@ def hub_session(reference: Reference, *, writing: bool = False) -> Iterator[HfAp
 
 @contextmanager
 def _silenced_library() -> Iterator[HfApi]:
-    """Without warnings, since errors of ours repeat them, and with progress bars on a terminal only."""
+    """Without warnings, since our errors repeat them, and with progress bars on a terminal only."""
     from huggingface_hub import HfApi, constants, logging
     from huggingface_hub.utils import (  # type: ignore[attr-defined]
         are_progress_bars_disabled,
@@ -125,5 +125,5 @@ def _no_connection(error: BaseException, writing: bool) -> str:
     why = (str(error) or type(error).__name__).partition("\n")[0].rstrip(".")
     if type(error).__name__ in _NEVER_CONNECTED:
         return f"cannot reach {constants.ENDPOINT or repr('')}: {why}: check the network and HF_ENDPOINT"
-    again = "try again" if writing else "run the same command again, it goes on where this one stopped"
+    again = "try again" if writing else "run the same command again, it resumes where this one stopped"
     return f"the connection to {constants.ENDPOINT} broke ({why}): {again}"

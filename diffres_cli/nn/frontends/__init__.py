@@ -21,7 +21,7 @@ Beyond the signal's ends learned filters see zeros, as leaf-audio's do; the othe
 from __future__ import annotations
 
 from diffres_cli.checkpoint.frontend import MelConfig
-from diffres_cli.checkpoint.parts import KINDS, spec_of_kind
+from diffres_cli.checkpoint.parts import FRONT_END_KINDS, spec_of_kind
 from diffres_cli.errors import UsageError
 from diffres_cli.nn.frontends.base import FrontEnd
 
@@ -29,7 +29,7 @@ __all__ = ["FrontEnd", "build_front_end"]
 
 
 def build_front_end(kind: str, config: MelConfig) -> FrontEnd:
-    """The front end of a kind, untrained: one of `parts.KINDS`, or an import path.
+    """The front end of a kind, untrained: one of `parts.FRONT_END_KINDS`, or an import path.
 
     >>> import torch
     >>> from diffres_cli.checkpoint.frontend import LEARNED
@@ -42,5 +42,5 @@ def build_front_end(kind: str, config: MelConfig) -> FrontEnd:
     """
     for fault in spec_of_kind(kind).faults(config):
         raise UsageError(f"front end {kind}: {fault}")
-    front_end: FrontEnd = KINDS.load(kind)(config)
+    front_end: FrontEnd = FRONT_END_KINDS.load(kind)(config)
     return front_end

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from diffres_cli.checkpoint.frontend import SINC_LEAST, MelConfig, sinc_bands
+from diffres_cli.checkpoint.frontend import SINC_MIN_HZ, MelConfig, sinc_bands
 from diffres_cli.nn.frontends.base import FrontEnd
 from diffres_cli.nn.frontends.filters import largest, respond, taps
 
@@ -36,7 +36,7 @@ class SincNet(FrontEnd):
 
     def __init__(self, config: MelConfig) -> None:
         super().__init__(config)
-        low, band = torch.from_numpy(sinc_bands(config) - SINC_LEAST).float().T.contiguous()
+        low, band = torch.from_numpy(sinc_bands(config) - SINC_MIN_HZ).float().T.contiguous()
         self.low = nn.Parameter(low)
         self.band = nn.Parameter(band)
         self.scale = nn.Parameter(torch.ones(config.mel_bins, 1))
@@ -62,8 +62,8 @@ class SincNet(FrontEnd):
         The difference of two low-pass filters, 2 h sinc(2 h t) - 2 l sinc(2 l t), over its value at
         0, is sinc(b t) cos(2 pi c t) with b = h - l, c = (h + l) / 2 and sinc(x) = sin(pi x) / (pi x).
         """
-        low = SINC_LEAST + self.low.abs()
-        high = (low + SINC_LEAST + self.band.abs()).clamp_max(self.config.sample_rate / 2)
+        low = SINC_MIN_HZ + self.low.abs()
+        high = (low + SINC_MIN_HZ + self.band.abs()).clamp_max(self.config.sample_rate / 2)
         band, centre = (high - low).unsqueeze(1), ((high + low) / 2).unsqueeze(1)
         wave: Tensor = (2 * torch.pi * centre * self.time).cos()
         return torch.sinc(band * self.time) * wave * self.hamming
