@@ -35,7 +35,7 @@ that begin with a dash. Results go to standard output, and everything else to st
 | 2 | the command, a variable or diffres.toml is not right; nothing was done |
 | 3 | nothing succeeded |
 | 130 | interrupted (Ctrl-C) |
-| 141 | the reader of the output has left |
+| 141 | the output pipe was closed (SIGPIPE) |
 | 143 | terminated (SIGTERM) |
 
 ## Settings

@@ -157,7 +157,7 @@ def test_stopped_and_begun_again(tmp_path, jobs, number, code, group):
     process = begin(tmp_path / "in", "-o", out, "-j", jobs)
     wait_until(lambda: len(noted(out / ".diffres")) == 6, process)
     (os.killpg if group else os.kill)(process.pid, number)
-    assert end(process) == (code, ["stopped: 6 tagged; the same command goes on from here"])
+    assert end(process) == (code, ["stopped: 6 tagged; run the same command to resume"])
     assert len(results(out)) == 6
     assert leftovers(out) == []
     silence(tmp_path / "in" / "long.wav", 1)
@@ -175,7 +175,7 @@ def test_stopping_while_workers_start_is_one_line(tmp_path, number, delay):
     os.killpg(process.pid, number)
     code, said = end(process)
     assert (code, len(said)) == (128 + number, 1)
-    assert re.fullmatch(r"stopped: \d tagged; the same command goes on from here", said[0])
+    assert re.fullmatch(r"stopped: \d tagged; run the same command to resume", said[0])
 
 
 # --- the disk

@@ -111,7 +111,7 @@ def test_a_file_without_checksums_cannot_be_checked(tmp_path: Path) -> None:
     alone = shutil.copy(SHIPPED / "model.onnx", tmp_path / "alone.onnx")
     result = invoke("models", "check", alone)
     assert (result.code, result.out) == (2, "")
-    assert "alone.onnx: no SHA256SUMS lies beside it" in result.complaint
+    assert "alone.onnx: no SHA256SUMS next to it" in result.complaint
     assert invoke("models", "check", SHIPPED / "model.onnx").out.endswith("model.onnx  intact\n")
 
 

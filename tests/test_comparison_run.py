@@ -109,7 +109,7 @@ def test_an_interrupted_comparison_goes_on(words: Callable[..., list[str]], tmp_
         _, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == code, err
         last = err.decode().splitlines()[-1]
-        assert last == "diffres: stopped: 0 cells done; the same command goes on from here"
+        assert last == "diffres: stopped: 0 cells done; run the same command to resume"
         assert facts(one_run(tmp_path))["status"] == "stopped"
     _goes_on(words(LONG), tmp_path, sessions=3)
 

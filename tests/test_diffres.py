@@ -172,7 +172,7 @@ def test_every_registered_part_can_be_imported() -> None:
 def test_a_part_is_found_by_its_import_path() -> None:
     assert DiffRes(24, importance=OWN)(spectrogram().float(), 15).mean.shape == (2, 24, 15)
     for name, words in {
-        "resconv2d": "choose resconv1d, or an import path",
+        "resconv2d": "choose resconv1d, resconv1d-novelty, or an import path",
         "nowhere_at_all:Net": "cannot be imported",
         "somebodys_nets:Absent": "cannot be imported",
     }.items():

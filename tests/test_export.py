@@ -1,4 +1,4 @@
-"""The graph against the network: at awkward lengths and rates, in its metadata, and when they disagree."""
+"""The graph against the network: at edge-case lengths and rates, in its metadata, and when they disagree."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def test_a_connection_that_keeps_breaking_is_taken_up_again_while_bytes_come(hub
 def test_a_download_that_is_cut_goes_on_with_the_next_call(hub: Hub, cache: Path, reset: bool) -> None:
     hub.fail("/cdn/", after=PART)
     hub.fail("/cdn/", after=0, reset=reset)
-    with pytest.raises(ModelError, match=r"connection to http.* broke .*goes on where"):
+    with pytest.raises(ModelError, match=r"connection to http.* broke .*resumes where"):
         find_model(NAME)
     assert partial(cache) == PART
     assert_nothing_usable()

@@ -219,7 +219,7 @@ def test_told_to_stop_and_begun_again(tmp_path, cluster, tag):
     process.send_signal(signal.SIGTERM)
     code, (said,) = end(process)
     assert code == 143
-    assert re.fullmatch(r"stopped: \d tagged; the same command goes on from here", said)  # that it heard of
+    assert re.fullmatch(r"stopped: \d tagged; run the same command to resume", said)  # that it heard of
     silence(long, 1)
     again = tag(tmp_path / "in", "-o", tmp_path / "out")
     assert (again.code, again.err.splitlines()[-1]) == (0, "diffres: 1 tagged, 6 done before")

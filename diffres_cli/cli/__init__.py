@@ -7,7 +7,7 @@ options.py   options several commands share
 config.py    where settings come from: flag, variable, diffres.toml or default; `diffres config`
 inputs.py    what was typed -> the recordings to tag
 progress.py  progress bars on a terminal: of recordings, of steps
-report.py    a run of tag as it is seen: progress, stops, failures
+report.py    what a tagging run prints: progress, stops, failures
 runs.py      a plan, an engine and results for diffres tag
 tag.py       diffres tag
 viz.py       diffres viz

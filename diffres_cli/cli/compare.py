@@ -64,9 +64,7 @@ def compare(
     ] = "markdown",
     dry_run: Annotated[
         bool,
-        option(
-            "--dry-run", panel=OUTPUT, help="List the cells, what is done of them and where data is missing."
-        ),
+        option("--dry-run", panel=OUTPUT, help="List the cells, their state and where data is missing."),
     ] = False,
     table_only: Annotated[
         bool, option("--table-only", panel=OUTPUT, help="Only tables, of the cells that are there.")
@@ -79,7 +77,7 @@ def compare(
 ) -> int:
     """Train and test every cell of a plan, and put the results into a table in the shape of the paper's.
 
-    What is done is skipped, what was stopped goes on. A cell that fails is reported, and the others go on.
+    Finished cells are skipped, stopped ones resume. A cell that fails is reported, and the others still run.
     The folder holds a folder for each cell, and PLAN.md, PLAN.csv and PLAN.tex; plans that share cells can
     share it.
     """
@@ -111,7 +109,7 @@ def compare(
 
 
 def _run(plan: Plan, cells: Sequence[Cell], options: RunOptions, quiet: bool) -> int:
-    """Run the cells and report. Stopped by Ctrl-C or SIGTERM, it says how to go on."""
+    """Run the cells and report. When Ctrl-C or SIGTERM stops them, print how to resume."""
     from diffres_cli.comparison.run import Summary, run_plan
 
     bar = ProgressBar(shown=sys.stderr.isatty() and not quiet, remaining=True)
@@ -148,7 +146,7 @@ def _write_tables(plan: Plan, cells: Sequence[Cell], output: Path, form: str) ->
 
 
 def _list_cells(plan: Plan, cells: Sequence[Cell], output: Path, roots: dict[str, Path]) -> None:
-    """Every cell and what is done of it, and on standard error what keeps cells from being run."""
+    """Print each cell and its state, and on standard error why cells cannot run."""
     from diffres_cli.comparison.checks import data_faults
     from diffres_cli.comparison.folder import CellFolder
     from diffres_cli.comparison.plan import SPEED, count_of
@@ -178,7 +176,7 @@ def _roots(data: list[str] | None) -> dict[str, Path]:
 
 
 def _workers(jobs: int | None, devices: str, threads: int | None) -> list[dict[str, str]]:
-    """The environments of the worker processes: one for each device, or as many as asked for, by turns."""
+    """The environments of the worker processes: one per device, or `jobs`, devices in rotation."""
     from diffres_cli.comparison.run import worker_environment
 
     names = [name.strip() for name in devices.split(",")]

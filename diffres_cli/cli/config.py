@@ -23,17 +23,17 @@ from diffres_cli.config import (
 )
 from diffres_cli.errors import DiffresError, SettingError, UsageError
 
-_META = "diffres.config"  # where a context and those below it keep the settings in files
+_META = "diffres.config"  # key in `context.meta` of the settings read from files
 _DEFAULT_COMMAND = "tag"
 
 
-class SettableCommand(TyperCommand):
-    """A command whose errors name what set the wrong value, and whose options stand under headings."""
+class ConfigurableCommand(TyperCommand):
+    """A command whose errors name what set the wrong value, and whose options are grouped under headings."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As any command, with the defaults that files state."""
         _set_defaults(ctx)
-        with _origins_named(ctx):
+        with _origin_in_errors(ctx):
             return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -81,14 +81,14 @@ def load_settings(context: typer.Context) -> None:
     context.meta[_META] = read_config(typer.get_app_dir("diffres"), commands)
 
 
-def is_typed(context: typer.Context, name: str) -> bool:
+def given_on_command_line(context: typer.Context, name: str) -> bool:
     """Whether a parameter was given on the command line, and not by a variable, a file or its default."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
 
 def settings_of(command: Any) -> dict[str, Any]:
-    """The parameters of a command that can be set elsewhere too, by the names of their settings."""
+    """The parameters of a command that variables and files can set too, by the names of their settings."""
     return {_setting(parameter): parameter for parameter in command.params if parameter.envvar}
 
 
@@ -125,7 +125,7 @@ def _rows(context: Any, arguments: list[str]) -> Iterator[tuple[str, ...]]:
     _set_defaults(context)
     given, _, _ = context.command.make_parser(context).parse_args(arguments)
     for setting, parameter in settings_of(context.command).items():
-        with _origins_named(context):
+        with _origin_in_errors(context):
             parameter.handle_parse_result(context, given, [])
         _check_personal(context, setting, parameter)
         value = context.params[parameter.name]
@@ -134,7 +134,7 @@ def _rows(context: Any, arguments: list[str]) -> Iterator[tuple[str, ...]]:
 
 
 @contextmanager
-def _origins_named(context: Any) -> Iterator[None]:
+def _origin_in_errors(context: Any) -> Iterator[None]:
     """Within this block the parser's error about a value that was not typed names what set it."""
     try:
         yield
@@ -153,7 +153,7 @@ def _source(context: Any, parameter: Any) -> tuple[str, str]:
     source = context.get_parameter_source(parameter.name)
     if source is not None and source.name == "ENVIRONMENT":
         return parameter.envvar, f"{parameter.envvar}={os.environ.get(parameter.envvar, '')}"
-    return "flag" if is_typed(context, parameter.name) else "default", ""
+    return "flag" if given_on_command_line(context, parameter.name) else "default", ""
 
 
 def _in_file(context: Any, parameter: Any) -> Value | None:
@@ -176,7 +176,7 @@ def _set_defaults(context: Any) -> None:
 
 
 def _check_found(context: Any) -> None:
-    """Refuse what a file that was found may not set. Name the one that sets anything, and those ignored."""
+    """Raise for what a discovered file may not set. Print which files are used and which are ignored."""
     files: Config = context.meta[_META]
     settings, used = settings_of(context.command), dict[str, Value]()
     if not settings:

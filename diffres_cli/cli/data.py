@@ -65,11 +65,13 @@ def download(
     data: options.Data = None,
     keep_archives: Annotated[
         bool,
-        typer.Option("--keep-archives", help="Keep them, in DIR/.download; else each goes once unpacked."),
+        typer.Option(
+            "--keep-archives", help="Keep them, in DIR/.download. Otherwise each is deleted once unpacked."
+        ),
     ] = False,
     debug: options.Debug = False,
 ) -> int:
-    """Download a dataset, verify it and unpack it. One that was cut off goes on where it stopped.
+    """Download a dataset, verify it and unpack it. An interrupted download resumes where it stopped.
 
     Behind a mirror, set DIFFRES_DATA_MIRROR=http://mirror:port: it takes the place of the scheme and host
     of every archive's address, the paths stay.

@@ -146,14 +146,14 @@ def _evaluate(
             found.append(evaluation)
             if task.run:
                 task.run.write_evaluation(provenance | evaluation.plain())
-            bar.clear(anew=True)
+            bar.clear(restart=True)
             if not quiet:
                 _report(task, evaluation)
     return found
 
 
 def _warn_of_training(tasks: Sequence[EvalTask]) -> None:
-    """Say in a line which models were trained on the clips they are evaluated on."""
+    """Print a warning about models that were trained on the clips they are evaluated on."""
     known: dict[str, dict[str, None]] = {}
     for task in tasks:
         if task.trained:
@@ -164,7 +164,7 @@ def _warn_of_training(tasks: Sequence[EvalTask]) -> None:
 
 
 def _report(task: EvalTask, evaluation: Evaluation) -> None:
-    """Say which clips could not be used, and where the run's result is kept."""
+    """Print which clips could not be used, and where the run's result is stored."""
     dataset, undecodable = task.dataset, evaluation.undecodable
     if missing := len(evaluation.missing):
         total = missing + len(dataset.clips_of(*task.splits))

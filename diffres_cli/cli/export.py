@@ -47,7 +47,7 @@ def export(
 ) -> None:
     """Write one self-contained ONNX graph: waveform and frame rate in, scores and spectrograms out.
 
-    Nothing is written when torch and ONNX Runtime differ by more than 1e-4 at awkward lengths and rates.
+    Nothing is written when torch and ONNX Runtime differ by more than 1e-4 at edge-case lengths and rates.
     A folder's card keeps what the card beside the checkpoint says below its facts. A training run's folder
     is called as it is, and its card has the metrics that `diffres eval RUN` measured, and the recipe.
     """

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 import typer
 from typer.core import TyperGroup
 
-from diffres_cli.cli.config import SettableCommand
+from diffres_cli.cli.config import ConfigurableCommand
 from diffres_cli.imports import import_object
 
 
@@ -69,7 +69,7 @@ def _load(name: str, entry: Entry) -> Any:
     if not isinstance(app, typer.Typer):
         function = app
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command(name, cls=SettableCommand, context_settings=entry.settings)(function)
+        app.command(name, cls=ConfigurableCommand, context_settings=entry.settings)(function)
     command = typer.main.get_command(app)
     command.name, command.short_help = name, entry.help
     return command

@@ -15,7 +15,7 @@ _BINARY = re.compile(r"[\x00-\x08\x0e-\x1f]")
 def find_inputs(
     inputs: list[str], files_from: str | None, recursive: bool, *, urls: bool = False
 ) -> list[str | AudioError]:
-    """The recordings that arguments and list name, and an error for each that comes to nothing.
+    """The recordings that arguments and list name, with an AudioError in place of each that names none.
 
     Args:
         urls: whether inputs may be URLs.

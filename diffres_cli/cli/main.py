@@ -1,7 +1,7 @@
-"""The way in and the only way out: commands are run here, and every failure becomes one line and a code.
+"""Entry point: runs a command and turns every failure into one line and an exit code.
 
 Exit codes: 0 all done, 1 some inputs failed, 2 usage, 3 nothing succeeded, 130 interrupted,
-141 the reader of the output has left.
+141 the output pipe was closed (SIGPIPE).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-DONE, USAGE, UNEXPECTED, INTERRUPTED, NO_READER = 0, 2, 3, 130, 141
+DONE, USAGE, UNEXPECTED, INTERRUPTED, BROKEN_PIPE = 0, 2, 3, 130, 141
 
 
 def _print_version(wanted: bool) -> None:
@@ -51,7 +51,7 @@ def diffres(
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line and give its exit code."""
+    """Run one command line and return its exit code."""
     if "_DIFFRES_COMPLETE" in os.environ:  # set by the shell when Tab is pressed
         app(prog_name="diffres")
     try:
@@ -96,14 +96,14 @@ def _explain(error: BaseException, arguments: list[str]) -> tuple[str, int]:
     if isinstance(error, MemoryError):
         return "out of memory: try a shorter --window", UNEXPECTED
     if isinstance(error, BrokenPipeError):
-        return "", NO_READER
+        return "", BROKEN_PIPE
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {reason(error)} (--debug shows where)", UNEXPECTED
     return f"unexpected {type(error).__name__}: {error} (--debug shows where)", UNEXPECTED
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is behind an error: a library that is being imported makes an ImportError of it."""
+    """Whether Ctrl-C caused an error: a library interrupted while it is imported raises ImportError."""
     while error is not None and not isinstance(error, (KeyboardInterrupt, typer.Abort)):
         error = error.__cause__ or error.__context__
     return error is not None

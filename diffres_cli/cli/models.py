@@ -12,7 +12,7 @@ from diffres_cli.checkpoint.find import ONNX_NAME, SUMS_NAME, find_model
 from diffres_cli.checkpoint.hub.cache import branches, find_snapshot
 from diffres_cli.checkpoint.hub.reference import Reference, is_reference, reference_of
 from diffres_cli.cli import options
-from diffres_cli.cli.config import SettableCommand
+from diffres_cli.cli.config import ConfigurableCommand
 from diffres_cli.cli.console import print_message, print_result, print_table
 from diffres_cli.errors import DiffresError, UsageError
 
@@ -49,7 +49,7 @@ def list_models(debug: options.Debug = False) -> int:
     return 1 if damaged else 0
 
 
-@models_app.command(cls=SettableCommand)
+@models_app.command(cls=ConfigurableCommand)
 def info(
     name: Annotated[
         str,
@@ -76,7 +76,7 @@ def install(
 ) -> None:
     """Download a model from a hub and verify it, or bring it up to date, or repair it.
 
-    Only the files of a checkpoint are fetched, never code. One that was cut off goes on where it stopped.
+    Only the files of a checkpoint are fetched, never code. An interrupted download resumes where it stopped.
     """
     folder = find.install_model(model, weights=weights)
     print_result(f"{find.model_name(folder / ONNX_NAME)}\n")
@@ -154,7 +154,7 @@ def _folder(name: str) -> Path:
         return path
     folder = find_model(path, offline=True).parent
     if not (folder / SUMS_NAME).exists():
-        raise UsageError(f"{name}: no {SUMS_NAME} lies beside it to check it against: name a model's folder")
+        raise UsageError(f"{name}: no {SUMS_NAME} next to it to check against: name a model's folder")
     return folder
 
 

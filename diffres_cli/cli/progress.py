@@ -14,13 +14,13 @@ from diffres_cli.text import escaped, printable
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-_PATIENCE = 0.5  # seconds before a bar appears: a quick run shows none and does not load rich
+_SHOW_AFTER = 0.5  # seconds before a bar appears: a quick run shows none and does not load rich
 _PAUSE = 0.1  # seconds between two steps that are drawn
 _Bar = TypeVar("_Bar", bound="ProgressBar")
 
 
 class ProgressBar:
-    """How much is done, of how much, and of what. A context manager; it is gone when the block ends.
+    """A progress bar: done, total and a description. A context manager; the bar is erased at its end.
 
     Args:
         shown: whether at all. size: bytes are counted, else things. remaining: show the time left.
@@ -32,8 +32,8 @@ class ProgressBar:
         self._live: Progress | None = None
 
     def draw(self, what: str, done: float, total: float | None) -> None:
-        """`done` of `total` are done, None where nobody knows; `what` says of what."""
-        if not self._shown or time.monotonic() - self._began < _PATIENCE:
+        """`done` of `total` are done, None if that is unknown; `what` names them."""
+        if not self._shown or time.monotonic() - self._began < _SHOW_AFTER:
             return
         if self._live is None:
             self._live = _make_bar(self._size, self._remaining)
@@ -41,11 +41,11 @@ class ProgressBar:
             self._live.start()
         self._live.update(self._live.task_ids[0], completed=done, total=total, description=escaped(what))
 
-    def clear(self, *, anew: bool = False) -> None:
-        """Erase the bar; the next `draw` brings it back, or, `anew`, another whose time begins then."""
+    def clear(self, *, restart: bool = False) -> None:
+        """Erase the bar. The next `draw` shows it again; with `restart` a new one, whose time starts then."""
         if self._live is not None and self._live.live.is_started:
             self._live.stop()
-        if anew:
+        if restart:
             self._live = None
 
     def __enter__(self: _Bar) -> _Bar:
@@ -92,7 +92,7 @@ class StepsBar(ProgressBar):
         self._next = 0.0
 
     def show(self, what: str, done: int, total: int) -> None:
-        """`done` of `total` are done of a step; 0 where nobody knows the total."""
+        """`done` of `total` are done of a step; a total of 0 is unknown."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _PAUSE
             self.draw(what[-50:], done, total or None)

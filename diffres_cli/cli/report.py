@@ -1,4 +1,4 @@
-"""A run over recordings as it is seen: progress, how it was stopped, what failed."""
+"""What a tagging run prints: progress, how it was stopped, what failed."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SIGNALLED, INTERRUPTED = 128, 130  # a signal's exit code is 128 and its number
 
 
 def report_stop(stop: KeyboardInterrupt | SystemExit, summary: object) -> int:
-    """Print how far a run came that Ctrl-C or a signal ended, and give its exit code."""
-    print_message(f"stopped: {summary}; the same command goes on from here")
+    """Print how far a run that Ctrl-C or a signal stopped had come, and return its exit code."""
+    print_message(f"stopped: {summary}; run the same command to resume")
     return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else int(stop.code or 0)
 
 

@@ -140,13 +140,13 @@ def _check_format(name: str, setup: Setup, recordings: int = 1) -> None:
 
 
 def _check_replaceable(path: Path) -> None:
-    """What cannot be replaced at the end is refused at the beginning."""
+    """Raise at the start for a file that could not be replaced at the end."""
     if not os.path.exists(path):  # noqa: PTH110 (says no, where Path raises)
         return
     if path.is_dir():
         raise SettingError("combined", path, "this is a folder; name a file, or write there with -o")
     if not path.is_file():
-        problem = "not a regular file, and so nothing to go on with; name one, or write there with -o"
+        problem = "not a regular file, so a run cannot resume from it; name one, or write there with -o"
         raise SettingError("combined", path, problem)
     try:
         path.open("r+b").close()

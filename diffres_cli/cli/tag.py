@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffres_cli.cli import options
-from diffres_cli.cli.config import is_typed
+from diffres_cli.cli.config import given_on_command_line
 from diffres_cli.cli.console import print_message, print_picture, print_result
 from diffres_cli.cli.inputs import find_inputs, is_folder
 from diffres_cli.cli.report import run_and_report
@@ -79,7 +79,7 @@ def tag(
     from diffres_cli.tagging.settings import Settings
 
     output = None if target is None else Path(target)
-    format_ = _overruled(context, format_, combined or output)
+    format_ = _effective_format(context, format_, combined or output)
     on_ray, resumable = engine == "ray", is_folder(output) or combined is not None
     _check_options(context, resumable=resumable)
     found = find_inputs(inputs or [], files_from, recursive, urls=on_ray)
@@ -107,10 +107,10 @@ def tag(
 
 
 def _check_options(context: typer.Context, *, resumable: bool) -> None:
-    """Refuse an option that was typed and means nothing here; set by a variable or a file it waits.
+    """Raise for a flag without effect here; a variable or a file may set such an option.
 
     Raises:
-        UsageError: such an option; an engine or a number of jobs that cannot be.
+        UsageError: such an option; an unknown engine, or jobs below 1.
     """
     engine, jobs, format_ = (context.params[name] for name in ("engine", "jobs", "format_"))
     if engine not in ENGINES:
@@ -118,29 +118,29 @@ def _check_options(context: typer.Context, *, resumable: bool) -> None:
     if jobs is not None and jobs < 1:
         raise SettingError("jobs", jobs, "must be at least 1")
     if not context.params["events"]:
-        _refuse_typed(context, "works on events: add --events", "merge_gap", "min_duration")
+        _check_not_given(context, "works on events: add --events", "merge_gap", "min_duration")
     if engine == "ray":
         why = "works with --engine local; with ray, -o names a folder of Parquet files"
-        _refuse_typed(context, why, "combined", "shard")
-        if is_typed(context, "format_") and format_ != "parquet":
+        _check_not_given(context, why, "combined", "shard")
+        if given_on_command_line(context, "format_") and format_ != "parquet":
             raise SettingError("format", format_, "--engine ray writes parquet")
         return
-    _refuse_typed(context, "works on a cluster: add --engine ray", "ray_address")
+    _check_not_given(context, "works on a cluster: add --engine ray", "ray_address")
     if not resumable:
         why = "works on a folder of results: add -o FOLDER or --combined FILE"
-        _refuse_typed(context, why, "shard", "force")
+        _check_not_given(context, why, "shard", "force")
 
 
-def _refuse_typed(context: typer.Context, why: str, *names: str) -> None:
+def _check_not_given(context: typer.Context, why: str, *names: str) -> None:
     for name in names:
-        if is_typed(context, name):
+        if given_on_command_line(context, name):
             raise UsageError(f"--{name.replace('_', '-')} {why}")
 
 
-def _overruled(context: typer.Context, format_: str | None, output: Path | None) -> str | None:
+def _effective_format(context: typer.Context, format_: str | None, output: Path | None) -> str | None:
     """The format, unless a variable or a file set it and the output that was typed has one by its suffix."""
     by_suffix = output is not None and not is_folder(output) and format_of(output) is not None
-    return None if by_suffix and not is_typed(context, "format_") else format_
+    return None if by_suffix and not given_on_command_line(context, "format_") else format_
 
 
 def _print_setup(setup: Setup, count: int) -> None:

@@ -30,7 +30,7 @@ def train(
         option(
             panel=DATA,
             metavar="PATH",
-            help="Train against probabilities: a table, or a folder of tables beside their audio.",
+            help="Train against probabilities: a table, or a folder of tables next to their audio.",
         ),
     ] = None,
     fold: Annotated[
@@ -101,7 +101,7 @@ def train(
     except DiffresError as error:
         if is_main_process():
             raise
-        raise SystemExit(error.exit_code) from error  # the main process says it
+        raise SystemExit(error.exit_code) from error  # the main process reports it
     if is_main_process():
         print_result(f"{folder.path}\n")
 
@@ -110,7 +110,7 @@ def _fields(
     dataset: str | None, data: Path | None, setting: list[str] | None, fps: str, epochs: int | None,
     init: str, soft_labels: Path | None, fold: int | None, seed: int | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """What was asked for, as fields of a recipe: each option is the shorter way to say a --set."""
+    """What was asked for, as fields of a recipe: each option is short for a --set."""
     from diffres_cli.recipes.files import parse_settings
 
     given = {

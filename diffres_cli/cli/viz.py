@@ -114,7 +114,7 @@ def _target(input_: str, output: Path | None, width: float) -> Path:
 
 
 def _tag_at(tagger: Tagger, input_: str, chosen: list[Settings], timeout: float) -> list[Prediction]:
-    """The predictions of a channel one rate behind the other; standard input is read once.
+    """Predictions ordered by channel, then by rate; standard input is read once.
 
     Raises:
         AudioError: it cannot be read, or was given up.

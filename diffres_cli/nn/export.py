@@ -86,7 +86,7 @@ def to_onnx_bytes(network: DiffResNetwork) -> bytes:
 
 
 def largest_difference(network: DiffResNetwork, graph: bytes) -> float:
-    """Largest difference between torch and ONNX Runtime over awkward lengths, rates and batch sizes.
+    """Largest difference between torch and ONNX Runtime over edge-case lengths, rates and batch sizes.
 
     Scores and importance are compared as they are, the mel spectrogram after the logarithm the classifier
     sees, merged spectrogram and features in shares of their largest; a NaN counts as infinite.

@@ -27,7 +27,7 @@ class Data:
         rebalance: draw clips of rare classes as often as those of common ones.
         maximum_missing: the share of clips that may be missing or undecodable.
         soft_labels: a table of probabilities to train against instead of the labels, or a folder of them
-            beside their audio: see `softlabels`.
+            next to their audio: see `softlabels`.
     """
 
     dataset: str = ""
