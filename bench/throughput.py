@@ -18,7 +18,7 @@ from pathlib import Path
 from diffres_cli.comparison.checks import load_plan
 from diffres_cli.comparison.markup import markdown
 from diffres_cli.comparison.report import write_report
-from diffres_cli.comparison.run import RunOptions, Summary, run_plan, worker_environment
+from diffres_cli.comparison.run import PlanSummary, RunOptions, run_plan, worker_environment
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,7 +37,7 @@ def main() -> None:
         workers=workers,
         log=partial(print, file=sys.stderr),
     )
-    run_plan(plan, cells, where, Summary())
+    run_plan(plan, cells, where, PlanSummary())
     table = write_report(plan, cells, options.out)
     print(markdown(table) if table else "nothing was measured")
 

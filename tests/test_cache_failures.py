@@ -9,7 +9,13 @@ from audio_files import ffmpeg, noise, write
 from cache_builds import assert_holds, build, clip_of, shards, some
 from places import open_to_all, small_disk, unprivileged
 
-from diffres_cli.datasets.waveforms.decoding import Progress, ShardJob, WaveformFormat, clip_key, write_shard
+from diffres_cli.datasets.waveforms.decoding import (
+    ShardJob,
+    ShardProgress,
+    WaveformFormat,
+    clip_key,
+    write_shard,
+)
 from diffres_cli.errors import DataError, OutputError
 
 
@@ -86,7 +92,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_part_of_the_cache(tmp_path):
     clips = some(tmp_path / "in", 3)
     keys = [clip_key(clip) for clip in clips]
 
-    def report(progress: Progress) -> None:
+    def report(progress: ShardProgress) -> None:
         if keys[1] in progress.keys:
             write(clips[1].path, noise(0.4, 8000), 8000)
 

@@ -190,7 +190,7 @@ def test_a_fault_of_many_cells_names_a_few(tmp_path: Path) -> None:
     told = fault(
         'kind = "table1"\n[grid]\ndataset = "nsynth"\nfps = [101, 102]\nseed = [0, 1, 2, 3, 4]', tmp_path
     )
-    assert "nsynth paper diffres 101fps seed2, and 2 more]" in told
+    assert "nsynth paper diffres 101fps seed2 and 2 more]" in told
 
 
 def test_cells_that_no_table_could_tell_apart_are_refused(tmp_path: Path) -> None:

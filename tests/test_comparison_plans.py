@@ -17,7 +17,7 @@ from diffres_cli.comparison.checks import load_plan
 from diffres_cli.comparison.markup import Table
 from diffres_cli.comparison.plan import SPEED, Plan, shipped_plans
 from diffres_cli.comparison.report import write_report
-from diffres_cli.comparison.run import RunOptions, Summary, run_plan, worker_environment
+from diffres_cli.comparison.run import PlanSummary, RunOptions, run_plan, worker_environment
 
 TINY = {
     "model.architecture": "mobilenet_v3_large",
@@ -88,7 +88,7 @@ def test_a_shipped_plan_runs_from_end_to_end(name: str, trees: dict[str, Path], 
     plan, cells = load_plan(name, TINY)
     cells = _few_to_time(cells) if plan.kind == SPEED else few(cells)
     said: list[str] = []
-    summary = Summary()
+    summary = PlanSummary()
     workers = [worker_environment("cpu", 1)] if plan.kind == SPEED else []  # cells share this one's torch
     run_plan(plan, cells, RunOptions(output, trees, workers=workers, log=said.append), summary)
     count = len(cells if plan.kind == SPEED else {cell.key for cell in cells})  # what is timed is timed anew

@@ -164,7 +164,7 @@ def test_a_changed_plan_makes_its_changed_cells_anew_and_says_so(
     assert second.code == 0, second.err
     changed, *_, last = second.err.splitlines()
     assert changed == (
-        "diffres: 1 cell changed since the last run, to be made anew: folder paper average-pool 25fps seed1"
+        "diffres: 1 cell changed since the last run and will run again: folder paper average-pool 25fps seed1"
     )
     assert last == "diffres: 1 cell done, 1 done before"
     assert len(runs(tmp_path)) == 3

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from comparison_runs import spread_out, write_log, write_result
 
-from diffres_cli.comparison.folder import CellFolder, results_of
-from diffres_cli.comparison.markup import Row, Table, Value, as_csv, latex, markdown
+from diffres_cli.comparison.curves import read_log
+from diffres_cli.comparison.folder import CellFolder, read_results
+from diffres_cli.comparison.markup import Row, Table, TableValue, as_csv, latex, markdown
 from diffres_cli.comparison.paper import hop_of
 from diffres_cli.comparison.report import write_report
-from diffres_cli.comparison.steps import read_log
 from diffres_cli.comparison.tables import table_of
 
 TABLE1 = """
@@ -47,7 +47,7 @@ def table1(tmp_path: Path) -> Table:
         gained = 4 * (model.reduction == "diffres") + 2 * seed + (10 if cell.baseline else 0)
         if (model.reduction, cell.rates) != ("diffres", (50.0,)):
             write_result(cell, tmp_path, {cell.rates[0]: (70 + gained) / 100})
-    return table_of(plan, cells, results_of(cells, tmp_path))
+    return table_of(plan, cells, read_results(cells, tmp_path))
 
 
 def test_table_1_in_markdown(table1: Table) -> None:
@@ -82,7 +82,7 @@ def test_table_1_in_latex_and_csv(table1: Table) -> None:
 
 
 def test_what_latex_would_misread_is_escaped() -> None:
-    table = Table("50 % of A&B", ("a_b",), ("#1",), (Row(("{x}~^\\",), (Value(1.0),)),))
+    table = Table("50 % of A&B", ("a_b",), ("#1",), (Row(("{x}~^\\",), (TableValue(1.0),)),))
     text = latex(table)
     for escaped in (
         r"50 \% of A\&B",
@@ -93,7 +93,7 @@ def test_what_latex_would_misread_is_escaped() -> None:
 
 
 def test_a_pipe_in_a_name_does_not_end_a_markdown_cell() -> None:
-    assert "| a\\|b | 1.0 |" in markdown(Table("", ("x",), ("y",), (Row(("a|b",), (Value(1.0),)),)))
+    assert "| a\\|b | 1.0 |" in markdown(Table("", ("x",), ("y",), (Row(("a|b",), (TableValue(1.0),)),)))
 
 
 def test_a_paper_figure_stands_only_beside_the_same_data_and_the_same_method(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_paper_figure_stands_only_beside_the_same_data_and_the_same_method(tmp
     )
     for cell in cells:
         write_result(cell, tmp_path, {25.0: 0.5})
-    table = table_of(plan, cells, results_of(cells, tmp_path))
+    table = table_of(plan, cells, read_results(cells, tmp_path))
     published = {row.labels: row.values[0].paper for row in table.rows if row.values[0]}
     assert published == {
         ("esc10", "Mel (32 kHz) + DiffRes"): None, ("esc50", "DiffRes"): 82.9, ("nsynth", "DiffRes"): 80.5,
@@ -121,7 +121,7 @@ def test_table_2_has_a_column_for_each_hop(tmp_path: Path) -> None:
     )
     for cell in cells:
         write_result(cell, tmp_path, {100.0: hop_of(cell) / 20})
-    lines = markdown(table_of(plan, cells, results_of(cells, tmp_path))).splitlines()
+    lines = markdown(table_of(plan, cells, read_results(cells, tmp_path))).splitlines()
     assert lines[2] == (
         "| dataset | reduction | fps | 10 ms | 10 ms, paper | 6 ms | 6 ms, paper | 3 ms | 3 ms, paper |"
     )
@@ -138,7 +138,7 @@ def test_table_3_counts_what_is_learned_before_the_classifier(tmp_path: Path) ->
         leaf = cell.recipe.model.front_end == "leaf"
         sizes = {"front_end": 448 if leaf else 0, "importance": 82371 if cell.recipe.model.hop else 0}
         write_result(cell, tmp_path, {100.0: 0.9}, parameters={**sizes, "backbone": 5_000_000})
-    lines = markdown(table_of(plan, cells, results_of(cells, tmp_path))).splitlines()
+    lines = markdown(table_of(plan, cells, read_results(cells, tmp_path))).splitlines()
     assert lines[4:7] == [
         "| Mel | 100 | 0 | 90.0 | 93.6 | 90.0 | 70.7 |",
         "| LEAF | 100 | 448 | 90.0 | 93.6 | 90.0 | 70.2 |",
@@ -190,7 +190,7 @@ def test_activeness_is_averaged_over_seeds_by_step(tmp_path: Path) -> None:
     assert text.splitlines()[2] == "| dataset | reduction | fps | 0–25 % | 25–50 % | 50–75 % | 75–100 % |"
     assert "| nsynth | DiffRes | 25 | 0.095 ± 0.071 | 0.195 ± 0.071 | 0.295 ± 0.071 | 0.395 ± 0.071 |" in text
     assert "| nsynth | DiffRes | 50 | 0.045 | 0.145 | 0.245 | 0.345 |" in text
-    assert "1 of 4 cells have not begun." in text
+    assert "1 of 4 cells have not started." in text
     picture = (tmp_path / "mine.svg").read_text()
     assert ("25 fps" in picture, "50 fps" in picture, "Training step" in picture) == (True,) * 3
 
@@ -231,6 +231,6 @@ def test_throughput_is_told_with_the_ratio_of_the_same_round(tmp_path: Path) -> 
 def test_a_cell_of_an_older_network_has_no_result(tmp_path: Path) -> None:
     _, cells = spread_out(TABLE1)
     write_result(cells[0], tmp_path, {25.0: 0.5})
-    assert len(results_of(cells, tmp_path)) == 1
+    assert len(read_results(cells, tmp_path)) == 1
     (CellFolder(cells[0], tmp_path).run.path / "weights.safetensors").write_bytes(b"another")
-    assert results_of(cells, tmp_path) == []
+    assert read_results(cells, tmp_path) == []

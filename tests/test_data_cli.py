@@ -141,7 +141,7 @@ def test_what_is_not_for_download_is_told_with_what_to_do(name, code):
 
 @pytest.mark.parametrize(
     ("fault", "why"),
-    [({"flip": True}, "not the official file"), ({"times": 9, "status": 404}, "not there any more")],
+    [({"flip": True}, "not the official file"), ({"times": 9, "status": 404}, "no longer there")],
     ids=["changed", "gone"],
 )
 def test_a_download_that_fails_ends_with_3_and_one_line_why(server, tmp_path, fault, why):

@@ -194,7 +194,7 @@ def test_a_server_that_states_no_length_cannot_send_less_or_more(server, tmp_pat
 
 @pytest.mark.parametrize(
     ("status", "why"),
-    [(404, f"not there any more .*{MIRROR}"), (403, "not give it to everybody"), (503, "try again later")],
+    [(404, f"no longer there .*{MIRROR}"), (403, "server denies access"), (503, "try again later")],
 )
 def test_a_refusal_is_told_with_what_to_do(server, tmp_path, status, why):
     server.fail("set", times=9, status=status)

@@ -17,11 +17,11 @@ from diffres_cli.recipes.files import recipe_for
 MODULE = """
 from diffres_cli.datasets import Source
 from diffres_cli.datasets.lists import read_columns
-from diffres_cli.datasets.reader import Listed, build
+from diffres_cli.datasets.reader import ListedClip, build
 
 def read(root):
     rows = read_columns(root / "clips.csv", "path", "labels", "start", "end", "split")
-    clips = [Listed(f"{path}#{start}", (label,), split, place, float(start), float(end), path)
+    clips = [ListedClip(f"{path}#{start}", (label,), split, place, float(start), float(end), path)
              for place, (path, label, start, end, split) in rows]
     return build(SOURCE, root, clips)
 

@@ -110,7 +110,7 @@ def compare(
 
 def _run(plan: Plan, cells: Sequence[Cell], options: RunOptions, quiet: bool) -> int:
     """Run the cells and report. When Ctrl-C or SIGTERM stops them, print how to resume."""
-    from diffres_cli.comparison.run import Summary, run_plan
+    from diffres_cli.comparison.run import PlanSummary, run_plan
 
     bar = ProgressBar(shown=sys.stderr.isatty() and not quiet, remaining=True)
 
@@ -119,7 +119,7 @@ def _run(plan: Plan, cells: Sequence[Cell], options: RunOptions, quiet: bool) ->
         if not quiet:
             print_message(line)
 
-    summary = Summary()
+    summary = PlanSummary()
     try:
         with bar:
             run_plan(plan, cells, replace(options, log=log, show=bar.draw), summary)
@@ -149,7 +149,7 @@ def _list_cells(plan: Plan, cells: Sequence[Cell], output: Path, roots: dict[str
     """Print each cell and its state, and on standard error why cells cannot run."""
     from diffres_cli.comparison.checks import data_faults
     from diffres_cli.comparison.folder import CellFolder
-    from diffres_cli.comparison.plan import SPEED, count_of
+    from diffres_cli.comparison.plan import SPEED, pluralize
 
     faults = {} if plan.kind == SPEED else data_faults(cells, roots)
     without = {label for labels in faults.values() for label in labels}
@@ -160,7 +160,7 @@ def _list_cells(plan: Plan, cells: Sequence[Cell], output: Path, roots: dict[str
         rows.append((cell.label, rates, "done" if folder.is_done() else folder.status() or todo, cell.folder))
     print_table(("cell", "fps", "state", "folder"), *rows)
     for fault, labels in faults.items():
-        print_message(f"{fault} (--data NAME=DIR) [{count_of(len(labels), 'cell')}]")
+        print_message(f"{fault} (--data NAME=DIR) [{pluralize(len(labels), 'cell')}]")
 
 
 def _roots(data: list[str] | None) -> dict[str, Path]:

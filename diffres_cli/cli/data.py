@@ -145,10 +145,10 @@ def _print_counts(source: Source, dataset: Dataset) -> bool:
 
 
 def _print_problems(found: Sequence[Problem], output: Path | None) -> None:
-    from diffres_cli.datasets.check import KINDS
+    from diffres_cli.datasets.check import PROBLEM_KINDS
     from diffres_cli.files import write_atomically
 
-    for kind in KINDS:
+    for kind in PROBLEM_KINDS:
         print_result(f"{kind}: {sum(problem.kind == kind for problem in found)}\n")
     if output is not None:
         text = io.StringIO()
@@ -194,7 +194,7 @@ def _state(source: Source) -> str:
 
 def _facts(source: Source) -> list[tuple[str, str]]:
     """Everything worth knowing of a dataset, as text."""
-    from diffres_cli.datasets.download.archive import address
+    from diffres_cli.datasets.download.archive import mirrored_url
 
     facts = [
         ("name", source.name),
@@ -210,5 +210,5 @@ def _facts(source: Source) -> list[tuple[str, str]]:
     for archive in source.archives:
         size = f"{archive.size} bytes" if archive.size else "no stated size"
         checksum = archive.checksum or "no checksum"
-        facts.append(("archive", f"{archive.name}  {size}  {checksum}  {address(archive.url)}"))
+        facts.append(("archive", f"{archive.name}  {size}  {checksum}  {mirrored_url(archive.url)}"))
     return [(key, value) for key, value in [*facts, ("by hand", source.manual)] if value]

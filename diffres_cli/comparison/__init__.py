@@ -8,9 +8,9 @@
     paper.py       what cells are called, and the paper's own figures for them
     markup.py      a table as Markdown, CSV, LaTeX
     tables.py      results -> the paper's tables
-    steps.py       the logs of runs -> activeness and guide loss by training step
+    curves.py      the logs of runs -> activeness and guide loss by training step
     throughput.py  clips a second of a whole plan (the one file here that imports torch)
-    run.py         a plan, run: in this process or in worker processes
+    run.py         runs a plan: in this process or in worker processes
     figures.py     numbers -> the paper's figures
     report.py      a plan's table and figure, as files
 

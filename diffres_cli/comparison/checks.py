@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from diffres_cli.comparison.cells import Cell, cells_of
-from diffres_cli.comparison.plan import Plan, count_of, read_plan
+from diffres_cli.comparison.plan import Plan, pluralize, read_plan
 from diffres_cli.datasets.catalog import find_source, load_dataset
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import DiffresError, UsageError
 from diffres_cli.inference.timing import MINIMUM_OUTPUT_FRAMES
 from diffres_cli.recipes.rules import checked
 from diffres_cli.recipes.splits import split_names
-
-_SHOWN = 3  # cells a message names
+from diffres_cli.text import first_few
 
 
 def load_plan(name: str, settings: Mapping[str, Any] | None = None) -> tuple[Plan, list[Cell]]:
@@ -71,18 +70,8 @@ def raise_faults(name: str, faults: Mapping[str, Sequence[str]]) -> None:
         UsageError: there are.
     """
     if faults:
-        listed = (f"{fault} [{and_more(labels)}]" if labels else fault for fault, labels in faults.items())
-        raise UsageError(f"{name}: {count_of(len(faults), 'fault')}: {'; '.join(listed)}")
-
-
-def and_more(names: Sequence[str]) -> str:
-    """A few names, and how many more there are.
-
-    >>> and_more(["a", "b", "c", "d", "e"])
-    'a, b, c, and 2 more'
-    """
-    more = [f"and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
-    return ", ".join([*names[:_SHOWN], *more])
+        listed = (f"{fault} [{first_few(labels)}]" if labels else fault for fault, labels in faults.items())
+        raise UsageError(f"{name}: {pluralize(len(faults), 'fault')}: {'; '.join(listed)}")
 
 
 def _faults(cell: Cell) -> Iterator[str]:
@@ -121,7 +110,7 @@ def _dataset_faults(dataset: str, fold: int) -> Iterator[str]:
 
 
 def _ambiguous(cells: Sequence[Cell]) -> dict[str, list[str]]:
-    """Cells of different recipes that a table could not tell apart, and would take for seeds of one."""
+    """Cells of different recipes that a table could not distinguish and would take for seeds of one."""
     keys: dict[str, set[str]] = {}
     for cell in cells:
         keys.setdefault(cell.label, set()).add(cell.key)

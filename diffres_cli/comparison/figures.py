@@ -11,8 +11,8 @@ from statistics import mean
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from diffres_cli.comparison.curves import Curve
 from diffres_cli.comparison.markup import Table
-from diffres_cli.comparison.steps import Curve
 from diffres_cli.comparison.throughput import Measured
 from diffres_cli.figure import COLUMN
 from diffres_cli.figure.captions import SMALL

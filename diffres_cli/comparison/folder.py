@@ -101,13 +101,13 @@ class Result:
         return self.scores[min(self.scores)]
 
 
-def results_of(cells: Iterable[Cell], output: Path) -> list[Result]:
+def read_results(cells: Iterable[Cell], output: Path) -> list[Result]:
     """The results of those cells that have any."""
-    found = (result_of(CellFolder(cell, output)) for cell in cells)
+    found = (read_result(CellFolder(cell, output)) for cell in cells)
     return [result for result in found if result]
 
 
-def result_of(folder: CellFolder) -> Result | None:
+def read_result(folder: CellFolder) -> Result | None:
     """What a cell scored at its rates; None before it was trained and tested."""
     found = folder.evaluation() if folder.is_trained() else None
     if not found:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 NOTHING = "–"
 
 
-class Value(NamedTuple):
+class TableValue(NamedTuple):
     """A number of a table: mean, standard deviation (NaN for one run), and the paper's, if there is one."""
 
     mean: float
@@ -24,7 +24,7 @@ class Value(NamedTuple):
     def __str__(self) -> str:
         """As people read it.
 
-        >>> str(Value(94.46, 1.2)), str(Value(-0.31, signed=True)), str(Value(82371, digits=0))
+        >>> str(TableValue(94.46, 1.2)), str(TableValue(-0.31, signed=True)), str(TableValue(82371, digits=0))
         ('94.5 ± 1.2', '-0.3', '82,371')
         """
         if math.isnan(self.mean):
@@ -41,7 +41,7 @@ class Row(NamedTuple):
     """What a row is of, and its values; None where there are none."""
 
     labels: tuple[str, ...]
-    values: tuple[Value | None, ...]
+    values: tuple[TableValue | None, ...]
 
 
 @dataclass(frozen=True)

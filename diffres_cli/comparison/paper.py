@@ -2,7 +2,7 @@
 
 The figures are percent: mAP on AudioSet and FSD50K, accuracy elsewhere; from H. Liu, X. Liu, Q. Kong, W. Wang
 and M. D. Plumbley, Learning Temporal Resolution in Spectrogram for Audio Classification, AAAI 2024, Tables 1
-to 3. They stand beside ours only where the data has the same name and nothing else is changed.
+to 3. They are shown next to ours only where the data has the same name and nothing else is changed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from diffres_cli.comparison.cells import Cell
 from diffres_cli.comparison.plan import FULL
 
-REDUCTIONS: Mapping[str, str] = {
+REDUCTION_TITLES: Mapping[str, str] = {
     "diffres": "DiffRes",
     "hop": "Change hop",
     "frame-picking": "Frame picking",
@@ -21,7 +21,7 @@ REDUCTIONS: Mapping[str, str] = {
     "average-max-pool": "AvgMaxPool",
     "conv-average-pool": "ConvAvgPool",
 }
-FRONT_ENDS: Mapping[str, str] = {
+FRONT_END_TITLES: Mapping[str, str] = {
     "paper": "Mel",
     "audioset-small": "Mel (32 kHz)",
     "leaf": "LEAF",
@@ -80,18 +80,18 @@ def dataset_of(cell: Cell) -> str:
 def reduction_name(cell: Cell, *, hop: bool = True) -> str:
     """Its reduction, and whatever else is not the paper's; another hop only with `hop`."""
     model = cell.recipe.model
-    name = REDUCTIONS.get(model.reduction, model.reduction)
+    name = REDUCTION_TITLES.get(model.reduction, model.reduction)
     if model.front_end != _FRONT_END:
-        name = f"{FRONT_ENDS.get(model.front_end, model.front_end)} + {name}"
+        name = f"{FRONT_END_TITLES.get(model.front_end, model.front_end)} + {name}"
     return ", ".join([name, *_changes(cell, hop)])
 
 
 def front_end_name(cell: Cell, *, plain: bool = True) -> str:
     """Its front end and reduction, the latter also where it reduces nothing unless `plain`."""
     model = cell.recipe.model
-    name = FRONT_ENDS.get(model.front_end, model.front_end)
+    name = FRONT_END_TITLES.get(model.front_end, model.front_end)
     if not (plain and _is_plain(cell)):
-        name += f" + {REDUCTIONS.get(model.reduction, model.reduction)}"
+        name += f" + {REDUCTION_TITLES.get(model.reduction, model.reduction)}"
     return ", ".join([name, *_changes(cell, True)])
 
 

@@ -15,7 +15,7 @@ from diffres_cli.recipes.recipe import Recipe
 
 T = TypeVar("T")
 
-KINDS = {
+PLAN_KINDS = {
     "table1": "reductions by frame rate",
     "table2": "hop sizes of the front end",
     "table3": "front ends",
@@ -71,8 +71,8 @@ class Plan:
     """What is compared.
 
     Attributes:
-        name: of its file. kind: one of KINDS. recipe: a file that its cells start from; None: each dataset's
-            own. fields: of the recipe, for all cells. variants: name -> fields.
+        name: of its file. kind: one of PLAN_KINDS. recipe: a file that its cells start from; None: each
+            dataset's own. fields: of the recipe, for all cells. variants: name -> fields.
     """
 
     name: str
@@ -113,10 +113,10 @@ def parse_plan(tables: Mapping[str, Any], path: Path) -> tuple[Plan, list[str]]:
     return parser.plan(path), parser.faults
 
 
-def count_of(count: int, what: str) -> str:
+def pluralize(count: int, what: str) -> str:
     """A number with its noun.
 
-    >>> count_of(1, "fault"), count_of(2, "fault")
+    >>> pluralize(1, "fault"), pluralize(2, "fault")
     ('1 fault', '2 faults')
     """
     return f"{count} {what}{'' if count == 1 else 's'}"
@@ -137,8 +137,8 @@ class _Parser:
 
     def plan(self, path: Path) -> Plan:
         kind = self.tables.get("kind", "")
-        if kind not in [*KINDS]:
-            self.faults.append(f"kind is {kind!r}, must be {', '.join(KINDS)}")
+        if kind not in [*PLAN_KINDS]:
+            self.faults.append(f"kind is {kind!r}, must be {', '.join(PLAN_KINDS)}")
         if "grid" not in self.tables:
             self.faults.append("there is no [grid]: give one, of axes and their values")
         recipe = self.checked("recipe", self.tables.get("recipe", ""), str)

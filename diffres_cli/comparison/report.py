@@ -7,10 +7,10 @@ from pathlib import Path
 
 from diffres_cli.comparison import figures
 from diffres_cli.comparison.cells import Cell
-from diffres_cli.comparison.folder import results_of
+from diffres_cli.comparison.curves import QUANTITIES, curves_table, read_curves
+from diffres_cli.comparison.folder import read_results
 from diffres_cli.comparison.markup import FORMATS, Table
 from diffres_cli.comparison.plan import SPEED, Plan
-from diffres_cli.comparison.steps import QUANTITIES, curves_of, table_of_steps
 from diffres_cli.comparison.tables import table_of
 from diffres_cli.comparison.throughput import read_measured, speeds, table_of_speed
 from diffres_cli.files import write_atomically
@@ -30,10 +30,10 @@ def write_report(plan: Plan, cells: Sequence[Cell], output: Path) -> Table | Non
             figures.draw_speed(speeds(cells, measured), measured, path)
             table = table_of_speed(plan, cells, measured)
     elif plan.kind in QUANTITIES:
-        if curves := curves_of(plan, cells, output):
+        if curves := read_curves(plan, cells, output):
             figures.draw_steps(curves, QUANTITIES[plan.kind][1], path)
-            table = table_of_steps(plan, cells, curves)
-    elif results := results_of(cells, output):
+            table = curves_table(plan, cells, curves)
+    elif results := read_results(cells, output):
         table = table_of(plan, cells, results)
         if plan.kind == "figure8" and any(row.values[-1] for row in table.rows):
             figures.draw_variants(table, path)

@@ -1,4 +1,4 @@
-"""A plan, run: cell by cell in this process, or in worker processes; failures reported, the rest finished."""
+"""Run a plan: cell by cell in this process or in worker processes. A failed cell does not stop the rest."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from diffres_cli.comparison.cells import Cell, merge_rates
-from diffres_cli.comparison.checks import and_more, data_faults, raise_faults
-from diffres_cli.comparison.folder import CellFolder, result_of
-from diffres_cli.comparison.plan import SPEED, Plan, count_of
+from diffres_cli.comparison.checks import data_faults, raise_faults
+from diffres_cli.comparison.folder import CellFolder, read_result
+from diffres_cli.comparison.plan import SPEED, Plan, pluralize
 from diffres_cli.comparison.throughput import measure, measured_path, read_measured, speed_key
 from diffres_cli.comparison.work import run_cell
 from diffres_cli.errors import UsageError
 from diffres_cli.files import make_folder, read_json, write_json
 from diffres_cli.locks import locked
 from diffres_cli.pool import Died, Report, WorkerPool
+from diffres_cli.text import first_few
 
 T = TypeVar("T")
-_PATIENCE = 20.0  # seconds for a process to stop by itself: it ends a batch and writes a checkpoint
+_PATIENCE = 20.0  # seconds for a process to finish its batch and write a checkpoint
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class RunOptions:
     Attributes:
         output: the folder of comparisons. roots: dataset -> its folder; others lie in the usual place.
         device: auto, cpu or cuda. workers: the environment of each worker process; none: in this process.
-        log: called with a line when a cell is done. show: with what is going on, cells done, and of how many.
+        log: called with a line when a cell is done. show: with the current step, cells done and their total.
     """
 
     output: Path
@@ -45,8 +46,8 @@ class RunOptions:
 
 
 @dataclass
-class Summary:
-    """How it went: cells that are done now, that were before, and why others are not."""
+class PlanSummary:
+    """The outcome: cells finished now, cells finished before, and why others failed."""
 
     done: int = 0
     skipped: int = 0
@@ -60,7 +61,7 @@ class Summary:
     def __str__(self) -> str:
         before = f", {self.skipped} done before" if self.skipped else ""
         failed = f", {len(self.failures)} failed" if self.failures else ""
-        return f"{count_of(self.done, 'cell')} done{before}{failed}"
+        return f"{pluralize(self.done, 'cell')} done{before}{failed}"
 
 
 def worker_environment(device: str, threads: int) -> dict[str, str]:
@@ -79,30 +80,30 @@ def worker_environment(device: str, threads: int) -> dict[str, str]:
     return variables
 
 
-def run_plan(plan: Plan, cells: Sequence[Cell], options: RunOptions, summary: Summary) -> None:
-    """Do what remains to be done of a plan; `summary` always says how far it came.
+def run_plan(plan: Plan, cells: Sequence[Cell], options: RunOptions, summary: PlanSummary) -> None:
+    """Run the unfinished cells of a plan, and keep `summary` up to date.
 
     Raises:
-        UsageError: data is not there, or has not the splits that the cells need. OutputError: a folder or
+        UsageError: data is missing, or lacks splits that the cells need. OutputError: a folder or
             file cannot be written.
     """
     if plan.kind != SPEED:
         raise_faults(plan.name, data_faults(cells, options.roots))
     make_folder(options.output)
-    if changed := note_recipes(plan.name, cells, options.output):
-        count = count_of(len(changed), "cell")
-        options.log(f"{count} changed since the last run, to be made anew: {and_more(changed)}")
+    if changed := record_recipes(plan.name, cells, options.output):
+        count = pluralize(len(changed), "cell")
+        options.log(f"{count} changed since the last run and will run again: {first_few(changed)}")
     if plan.kind == SPEED:
         _measure(plan, cells, options, summary)
     else:
         _run_cells(merge_rates(cells, lambda cell: cell.key), options, summary)
 
 
-def note_recipes(name: str, cells: Sequence[Cell], output: Path) -> list[str]:
-    """Write down which recipes a plan's cells have; the labels of those that had another the last time.
+def record_recipes(name: str, cells: Sequence[Cell], output: Path) -> list[str]:
+    """Record the recipe of each cell; return the labels of cells whose recipe changed since the last run.
 
     Raises:
-        OutputError: the note cannot be written.
+        OutputError: the record cannot be written.
     """
     path = output / f"{name}.json"
     before: dict[str, str] = {}
@@ -114,7 +115,7 @@ def note_recipes(name: str, cells: Sequence[Cell], output: Path) -> list[str]:
     return [label for label, key in now.items() if before.get(label, key) != key]
 
 
-def _run_cells(cells: Sequence[Cell], options: RunOptions, summary: Summary) -> None:
+def _run_cells(cells: Sequence[Cell], options: RunOptions, summary: PlanSummary) -> None:
     todo = [cell for cell in cells if not CellFolder(cell, options.output).is_done()]
     summary.skipped = len(cells) - len(todo)
     for cell in todo:
@@ -139,7 +140,7 @@ def _run_cells(cells: Sequence[Cell], options: RunOptions, summary: Summary) -> 
 
 
 def _unlocked_first(cells: Iterable[Cell], output: Path) -> Iterator[Cell]:
-    """The cells, those that another comparison works on last."""
+    """The cells; those that another process is running come last."""
     waiting = deque(cells)
     while waiting:
         for _ in range(len(waiting)):
@@ -151,14 +152,14 @@ def _unlocked_first(cells: Iterable[Cell], output: Path) -> Iterator[Cell]:
 
 
 def _scores(folder: CellFolder) -> str:
-    result = result_of(folder)
+    result = read_result(folder)
     if not result:
         return "no scores"
     return ", ".join(f"{result.metric} {score:.1f} % at {fps:g} fps" for fps, score in result.scores.items())
 
 
-def _measure(plan: Plan, cells: Sequence[Cell], options: RunOptions, summary: Summary) -> None:
-    """Measure all cells of a plan in one process, unless these very cells were."""
+def _measure(plan: Plan, cells: Sequence[Cell], options: RunOptions, summary: PlanSummary) -> None:
+    """Measure all cells of a plan in one process, unless exactly these were measured before."""
     found = read_measured(plan, options.output)
     if found and set(found.seconds) == set(map(speed_key, cells)):
         summary.skipped = len(cells)
@@ -185,7 +186,7 @@ def _failures(
     options: RunOptions,
     on_progress: Callable[[T, Any], None],
 ) -> Iterator[tuple[T, str]]:
-    """Each task, when it is finished, with why it failed, "" when it did not."""
+    """Yield each task when it ends, with the reason why it failed, "" if it succeeded."""
     if not options.workers:
         for task in tasks:
             yield task, work(task, partial(on_progress, task))
@@ -200,9 +201,9 @@ def _failures(
     )  # fmt: skip
     with pool:
         for task, result in pool.run(tasks):
-            yield task, _death(result) if isinstance(result, Died) else result
+            yield task, _describe_death(result) if isinstance(result, Died) else result
 
 
-def _death(died: Died) -> str:
+def _describe_death(died: Died) -> str:
     reason = died.reason.replace("signal ", "killed by ")
     return f"{reason}: out of memory?" if reason.endswith("SIGKILL") else reason

@@ -9,9 +9,9 @@ from typing import TypeAlias
 from diffres_cli.comparison import paper
 from diffres_cli.comparison.cells import Cell
 from diffres_cli.comparison.folder import Result, spreads
-from diffres_cli.comparison.markup import Row, Table, Value
+from diffres_cli.comparison.markup import Row, Table, TableValue
 from diffres_cli.comparison.paper import dataset_of, front_end_name, hop_of, reduction_name
-from diffres_cli.comparison.plan import FULL, Plan, count_of
+from diffres_cli.comparison.plan import FULL, Plan, pluralize
 from diffres_cli.evaluation.result import Spread, spread
 
 Labels: TypeAlias = tuple[str, ...]
@@ -42,7 +42,7 @@ def table_of(plan: Plan, cells: Sequence[Cell], results: Sequence[Result]) -> Ta
     return Table(plan.title, heads, columns, tuple(rows), tuple(_notes(cells, results)))
 
 
-def budget(cells: Sequence[Cell]) -> str:
+def training_budget(cells: Sequence[Cell]) -> str:
     """On what network and for how long cells are trained; what is not the same for all "differs"."""
     words = []
     recipes = [cell.recipe.flat() for cell in cells]
@@ -60,9 +60,9 @@ def _notes(cells: Sequence[Cell], results: Sequence[Result]) -> Iterator[str]:
     if results:
         metrics = "; ".join(_METRICS[metric] for metric in dict.fromkeys(each.metric for each in results))
         yield f"{metrics}; mean ± standard deviation (n - 1) over seeds and folds, without ± a single run."
-    yield f"Each cell: {budget(cells)}."
+    yield f"Each cell: {training_budget(cells)}."
     if missing := len(cells) - len(results):
-        yield f"{missing} of {count_of(len(cells), 'cell')} have no result yet."
+        yield f"{missing} of {pluralize(len(cells), 'cell')} have no result yet."
 
 
 def _table1(cells: Sequence[Cell], results: Sequence[Result]) -> Columns:
@@ -103,7 +103,7 @@ def _table3(cells: Sequence[Cell], results: Sequence[Result]) -> Columns:
 
     datasets = list(dict.fromkeys(map(dataset_of, cells)))
     found = spreads(results, lambda cell: (labels(cell), dataset_of(cell)))
-    sizes = {labels(result.cell): Value(result.learnable, digits=0) for result in results}
+    sizes = {labels(result.cell): TableValue(result.learnable, digits=0) for result in results}
     rows = []
     for row, cell in _rows(cells, labels).items():
         published = {name: paper.published_by_front_end(cell, name) for name in datasets}
@@ -126,7 +126,7 @@ def _figure8(cells: Sequence[Cell], results: Sequence[Result]) -> Columns:
     for each in results:
         if each.cell.variant != FULL and seed_of(each.cell) in full:
             differences.setdefault(labels(each.cell), []).append(each.score - full[seed_of(each.cell)])
-    changes = {row: Value(*spread(found), digits=2, signed=True) for row, found in differences.items()}
+    changes = {row: TableValue(*spread(found), digits=2, signed=True) for row, found in differences.items()}
     scores = spreads(results, labels)
     rows = [Row(row, (_value(scores.get(row)), changes.get(row))) for row in _rows(cells, labels)]
     return ("dataset", "fps", "variant"), ("%", "difference"), rows
@@ -154,10 +154,10 @@ def _with_baseline(row: Row, baselines: Mapping[str, Spread]) -> Row:
     if dataset not in baselines:
         return row
     published = f", paper {paper.BASELINE[dataset]}" if dataset in paper.BASELINE else ""
-    return Row((f"{dataset} ({Value(*baselines[dataset])}{published})", *others), row.values)
+    return Row((f"{dataset} ({TableValue(*baselines[dataset])}{published})", *others), row.values)
 
 
-def _value(found: Spread | None, published: float | None = None) -> Value | None:
+def _value(found: Spread | None, published: float | None = None) -> TableValue | None:
     if found is not None:
-        return Value(found.mean, found.std, published)
-    return None if published is None else Value(math.nan, paper=published)
+        return TableValue(found.mean, found.std, published)
+    return None if published is None else TableValue(math.nan, paper=published)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diffres_cli.comparison.cells import Cell
-from diffres_cli.comparison.markup import Row, Table, Value
+from diffres_cli.comparison.markup import Row, Table, TableValue
 from diffres_cli.comparison.paper import front_end_name
-from diffres_cli.comparison.plan import Plan, count_of
+from diffres_cli.comparison.plan import Plan, pluralize
 from diffres_cli.comparison.work import failure_of
 from diffres_cli.datasets.catalog import find_source
 from diffres_cli.datasets.clip import Dataset
@@ -48,10 +48,10 @@ class Measured:
         """Clips a second."""
         return 1 / statistics.median(self.seconds[key])
 
-    def ratio(self, key: str, base: str) -> Value:
+    def ratio(self, key: str, base: str) -> TableValue:
         """How many times as fast as another: the median of the rounds, with their standard deviation."""
         rounds = [other / own for own, other in zip(self.seconds[key], self.seconds[base], strict=True)]
-        return Value(statistics.median(rounds), spread(rounds).std, digits=2)
+        return TableValue(statistics.median(rounds), spread(rounds).std, digits=2)
 
 
 def speed_key(cell: Cell) -> str:
@@ -73,10 +73,10 @@ def read_measured(plan: Plan, output: Path) -> Measured | None:
 
 
 def measure(path: Path, device: str, cells: Sequence[Cell], report: Report) -> str:
-    """Measure cells by turns, and write what was `Measured` to a file. Gives why that failed, or "".
+    """Measure cells in rotation, and write a `Measured` to a file. Returns why that failed, or "".
 
     Args:
-        device: auto, cpu or cuda. report: called with what is going on.
+        device: auto, cpu or cuda. report: called with the current step.
     """
     return failure_of(lambda: _measure(path, device, cells, report), path.with_suffix(".log"))
 
@@ -152,9 +152,9 @@ def table_of_speed(plan: Plan, cells: Sequence[Cell], measured: Measured) -> Tab
     rates = sorted({cell.rates[0] for cell in cells if not cell.baseline})
     rows = []
     for name, keys in speeds(cells, measured).items():
-        values: list[Value | None] = []
+        values: list[TableValue | None] = []
         for key in map(keys.get, rates):
-            values.append(Value(measured.rate(key)) if key else None)
+            values.append(TableValue(measured.rate(key)) if key else None)
             if base:
                 values.append(measured.ratio(key, speed_key(base)) if key else None)
         rows.append(Row((name,), tuple(values)))
@@ -167,7 +167,7 @@ def _notes(recipe: Recipe, measured: Measured, base: Cell | None) -> list[str]:
     notes = [
         f"Clips a second from waveform to probabilities, clips of {recipe.data.seconds:g} s in batches of "
         f"{recipe.training.batch_size}, {recipe.model.architecture}, random weights, {measured.device}, "
-        f"{count_of(measured.threads, 'thread')}; {measured.machine}."
+        f"{pluralize(measured.threads, 'thread')}; {measured.machine}."
     ]
     if base:
         notes.append(

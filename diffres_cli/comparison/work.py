@@ -27,14 +27,14 @@ from diffres_cli.pool import Report
 
 
 def run_cell(output: Path, roots: Mapping[str, Path], device: str, cell: Cell, report: Report) -> str:
-    """Do what remains to be done of a cell. Gives why that failed, "" when it did not.
+    """Run the unfinished steps of a cell. Returns why that failed, "" if it succeeded.
 
     Args:
         output: the folder of comparisons. roots: dataset -> its folder; others lie in the usual place.
-        device: auto, cpu or cuda. report: called with what is going on.
+        device: auto, cpu or cuda. report: called with the current step.
 
     Raises:
-        SystemExit: the process was told to stop.
+        SystemExit: the process received a signal to stop.
     """
     folder, root = CellFolder(cell, output), roots.get(cell.recipe.data.dataset)
 
@@ -53,7 +53,7 @@ def run_cell(output: Path, roots: Mapping[str, Path], device: str, cell: Cell, r
 
 
 def failure_of(work: Callable[[], None], log: Path) -> str:
-    """Do some work whose standard error goes to a file. Gives why it failed, "" when it did not."""
+    """Run `work` with its standard error in a file. Returns why it failed, "" if it succeeded."""
     with _logging_to(log):
         try:
             with required("diffres compare", "diffres[train]"):

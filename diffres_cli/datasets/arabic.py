@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from diffres_cli.datasets.clip import Archive, Dataset, Source
-from diffres_cli.datasets.folders import find_home
+from diffres_cli.datasets.folders import find_dataset_folder
 from diffres_cli.datasets.lists import read_columns, relative
-from diffres_cli.datasets.reader import Listed, build
+from diffres_cli.datasets.reader import ListedClip, build
 
 _LISTS = {"train": "train.csv", "validation": "val.csv", "test": "test.csv"}
 
@@ -18,9 +18,9 @@ def read(root: Path) -> Dataset:
     Raises:
         DataError: it is not there, or not what it should be.
     """
-    home = find_home(root, SOURCE, *_LISTS.values())
+    home = find_dataset_folder(root, SOURCE, *_LISTS.values())
     listed = (
-        Listed(relative(file, place), (word,), split, place)
+        ListedClip(relative(file, place), (word,), split, place)
         for split, name in _LISTS.items()
         for place, (file, word) in read_columns(home / name, "file", "class")
     )

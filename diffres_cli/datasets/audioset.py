@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from diffres_cli.datasets.clip import Dataset, Source
-from diffres_cli.datasets.folders import stem, walk, wrong_folder
+from diffres_cli.datasets.folders import stem, walk_folders, wrong_folder_error
 from diffres_cli.datasets.lists import read_columns, read_rows
-from diffres_cli.datasets.reader import Listed, build, numbered_classes
+from diffres_cli.datasets.reader import ListedClip, build, numbered_classes
 from diffres_cli.errors import DataError
 
 _CLASSES = "class_labels_indices.csv"
@@ -25,28 +25,28 @@ _FILE = re.compile(r"Y?([\w-]{11})(?:_\d+(?:\.\d+)?){0,2}", re.ASCII)
 def read(root: Path) -> Dataset:
     """The dataset in a folder with class_labels_indices.csv, segment lists, and audio in any folders below.
 
-    Each file is one excerpt and is called ID or YID, with any audio extension; its start and end may
+    Each file is one excerpt, named ID or YID, with any audio extension; its start and end may
     follow, as in YID_30.000_40.000. A clip's name is its id. Lists that are not there are left out. Train on
     balanced and unbalanced, or on balanced alone.
 
     Raises:
         DataError: it is not there, or not what it should be.
     """
-    lists, audio = _survey(root)
+    lists, audio = _find_lists_and_audio(root)
     present = {split: lists[name] for split, name in _LISTS.items() if name in lists}
     if _CLASSES not in lists or not present:
-        raise wrong_folder(root, SOURCE, _CLASSES, f"one of {', '.join(_LISTS.values())}")
+        raise wrong_folder_error(root, SOURCE, _CLASSES, f"one of {', '.join(_LISTS.values())}")
     path = lists[_CLASSES]
     classes = numbered_classes(path, read_columns(path, "index", "display_name", "mid"))
     return build(SOURCE, root, _listed(present), classes, find=audio.get)
 
 
-def _survey(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Name -> list, id -> audio file, of all folders from `root` down; the first of a kind counts."""
+def _find_lists_and_audio(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Name -> list, id -> audio file, of `root` and all folders below; the first of each name counts."""
     wanted = {_CLASSES, *_LISTS.values()}
     lists: dict[str, Path] = {}
     audio: dict[str, Path] = {}
-    for folder, files in walk(root):
+    for folder, files in walk_folders(root):
         for file in files:
             name = stem(file)
             if name != file:
@@ -57,17 +57,17 @@ def _survey(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     return lists, audio
 
 
-def _listed(lists: Mapping[str, Path]) -> Iterator[Listed]:
+def _listed(lists: Mapping[str, Path]) -> Iterator[ListedClip]:
     for split, path in lists.items():
         for place, row in read_rows(path, skip_space=True):
             if row[0].startswith("#"):
                 continue
             if len(row) != 4:
                 raise DataError(f"{place}: expected ID, start, end, labels; found {len(row)} cells")
-            yield Listed(row[0], tuple(row[3].split(",")), split, place)
+            yield ListedClip(row[0], tuple(row[3].split(",")), split, place)
 
 
-_LISTS_AT = "http://storage.googleapis.com/us_audioset/youtube_corpus/v1/csv"
+_LISTS_URL = "http://storage.googleapis.com/us_audioset/youtube_corpus/v1/csv"
 
 SOURCE = Source(
     name="audioset",
@@ -84,9 +84,9 @@ SOURCE = Source(
     seconds=10.0,
     read=read,
     manual=(
-        f"The audio may not be passed on. Put {_CLASSES}, {', '.join(_LISTS.values())} "
-        f"(from {_LISTS_AT}/) into one folder, and the 10 s excerpts you have into it or any folders below, "
-        "each called after its YouTube id, as -0RWZT-miFs.wav or Y-0RWZT-miFs_30.000_40.000.flac (any audio "
+        f"The audio may not be redistributed. Put {_CLASSES}, {', '.join(_LISTS.values())} "
+        f"(from {_LISTS_URL}/) into one folder, and the 10 s excerpts you have into it or any folders below, "
+        "each named after its YouTube id, as -0RWZT-miFs.wav or Y-0RWZT-miFs_30.000_40.000.flac (any audio "
         "extension)"
     ),
 )

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from diffres_cli.datasets.clip import Dataset, Source
-from diffres_cli.datasets.folders import data_folder, how_to_get
+from diffres_cli.datasets.folders import data_folder, download_hint
 from diffres_cli.errors import DataError, UsageError
 from diffres_cli.imports import import_object
 
@@ -75,7 +75,7 @@ def load_dataset(name: str, root: Path | None = None, *, unfinished: bool = Fals
             raise DataError(f"the dataset {name!r} is yours: name its folder or table as the data")
         root = data_folder(source.folder)
     if not root.exists():
-        official = f"{source.name}: no folder {root}: {how_to_get(source)}"
+        official = f"{source.name}: no folder {root}: {download_hint(source)}"
         raise DataError(official if source.splits else f"{root}: no such folder or table")
     if not unfinished and is_unfinished(root):
         raise DataError(f"{root}: its download was cut off: `diffres data download {name}` resumes it")

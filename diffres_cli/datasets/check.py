@@ -13,13 +13,13 @@ from diffres_cli.errors import AudioError, DependencyError, OverdueError
 from diffres_cli.pool import Died, Report, WorkerPool
 from diffres_cli.timeouts import run_with_timeout
 
-KINDS = ("missing", "undecodable", "damaged", "suspect")
+PROBLEM_KINDS = ("missing", "undecodable", "damaged", "suspect")
 """A suspect clip is whole, and may not sound as it was meant to: its channels cancel each other, say."""
 _CHUNK = 64  # recordings in a task: a header takes no longer to read than a message to another process
 
 
 class Problem(NamedTuple):
-    """A clip that cannot be used as it should be; kind: one of `KINDS`."""
+    """A clip that cannot be used as it should be; kind: one of `PROBLEM_KINDS`."""
 
     name: str
     split: str

@@ -10,7 +10,7 @@ from typing import Any
 
 from diffres_cli.datasets.folders import stem
 from diffres_cli.datasets.lists import check_columns, read_columns, relative
-from diffres_cli.datasets.reader import Listed
+from diffres_cli.datasets.reader import ListedClip
 from diffres_cli.errors import DataError
 from diffres_cli.imports import required
 from diffres_cli.text import composed
@@ -26,7 +26,7 @@ _FOLD = re.compile(r"(?:fold)?[ _-]?(\d+)")
 _REQUIRED, _OPTIONAL = ("path", "labels"), ("start", "end", "split")
 
 
-def read_table(table: Path) -> list[Listed]:
+def read_table(table: Path) -> list[ListedClip]:
     """The clips of a table with the columns path, labels, and optionally start, end (seconds) and split.
 
     The lines of a Parquet table are its rows, from 1. A clip without a split gets one by `split_of`.
@@ -81,7 +81,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, list[Any]]]:
         yield f"{path}, line {line}", [row.get(name) for name in _REQUIRED + _OPTIONAL]
 
 
-def _clip(place: str, path: Any, labels: Any, start: Any, end: Any, split: Any) -> Listed:
+def _clip(place: str, path: Any, labels: Any, start: Any, end: Any, split: Any) -> ListedClip:
     """The clip of a row; None stands for what it leaves open."""
     file = relative(str(path or ""), place)
     first, last = _seconds(place, "start", start), _seconds(place, "end", end)
@@ -94,7 +94,7 @@ def _clip(place: str, path: Any, labels: Any, start: Any, end: Any, split: Any) 
     if chosen is None:
         allowed = "train, validation, test, or fold1, fold2, ..."
         raise DataError(f"{place}: expected the split {allowed}; found {split!r}")
-    return Listed(name, _labels(labels), chosen, place, first or 0.0, last, file)
+    return ListedClip(name, _labels(labels), chosen, place, first or 0.0, last, file)
 
 
 def _labels(cell: Any) -> tuple[str, ...]:

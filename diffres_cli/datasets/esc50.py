@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from diffres_cli.datasets.clip import Archive, Dataset, Source
-from diffres_cli.datasets.folders import find_home
+from diffres_cli.datasets.folders import find_dataset_folder
 from diffres_cli.datasets.lists import read_columns
 from diffres_cli.datasets.reader import FoldRow, build_folds
 
@@ -26,7 +26,7 @@ def read(root: Path, *, esc10: bool = False) -> Dataset:
         DataError: it is not there, or not what it should be.
     """
     source = ESC10 if esc10 else ESC50
-    home = find_home(root, source, "audio", _LIST)
+    home = find_dataset_folder(root, source, "audio", _LIST)
     columns = read_columns(home / _LIST, "filename", "fold", "target", "category", "esc10")
     rows = (
         FoldRow(place, f"audio/{file}", *rest)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from diffres_cli.datasets.clip import Dataset, Source
 from diffres_cli.datasets.cliptable import TABLES, read_table, split_name, split_of
-from diffres_cli.datasets.folders import contents_of, folders_in, is_audio, walk
-from diffres_cli.datasets.reader import Listed, build
+from diffres_cli.datasets.folders import contents_of, folders_in, is_audio, walk_folders
+from diffres_cli.datasets.reader import ListedClip, build
 from diffres_cli.errors import DataError
 
 _NAMED = ("clips.csv", "clips.parquet")  # taken as the table where they lie in the folder
@@ -19,13 +19,13 @@ def read(root: Path) -> Dataset:
     """The clips in a folder, or in a CSV or Parquet table.
 
     A folder with clips.csv or clips.parquet is the table's. In any other, each sub-folder is a label and all
-    audio in it and below bears it; names that start with "." or "_" are passed over. Where the
+    audio in it and below has that label; names that start with "." or "_" are passed over. Where the
     sub-folders are called train, validation (val, valid, dev) and test (eval), theirs are the labels.
 
     A table has the columns path (relative to the table, with any audio extension) and labels (one
     cell; several separated by ";" or "|", or a list), and may have start and end (seconds) and split.
 
-    Without splits, each file goes by a hash of its name without extension into train (80 %),
+    Without splits, a hash of its name without extension puts each file into train (80 %),
     validation (10 %) or test (10 %): the same on every machine, whatever else is there.
     Classes are all labels, sorted. Several may hold at once where a clip of a table has several.
 
@@ -61,13 +61,13 @@ def _read_folders(root: Path) -> Dataset:
     return build(SOURCE, root, clips)
 
 
-def _labelled(root: Path, below: str, split: str | None) -> Iterator[Listed]:
+def _labelled(root: Path, below: str, split: str | None) -> Iterator[ListedClip]:
     """All audio in the label folders of one folder."""
     for label in folders_in(root / below):
-        for folder, files in walk(root / below / label):
+        for folder, files in walk_folders(root / below / label):
             parent = folder.relative_to(root).as_posix()
             names = [f"{parent}/{file}" for file in files if is_audio(file)]
-            yield from (Listed(name, (label,), split or split_of(name)) for name in names)
+            yield from (ListedClip(name, (label,), split or split_of(name)) for name in names)
 
 
 SOURCE = Source(

@@ -1,4 +1,4 @@
-"""Where datasets lie, and which files are there; a folder is read once: two million clips take seconds."""
+"""Where datasets are stored, and their files; a folder is read once: two million clips take seconds."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def stem(name: str) -> str:
 
 
 def is_audio(name: str) -> bool:
-    """Whether a file name ends as audio or video does, and is not hidden."""
+    """Whether a file name has an audio or video extension and is not hidden."""
     return stem(name) != name and not name.startswith(".")
 
 
@@ -99,7 +99,7 @@ def folders_in(folder: Path) -> list[str]:
     return sorted(name for name in folders if name[0] not in "._")
 
 
-def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+def walk_folders(folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """All folders from this one down, each once, with the names of its files, sorted; links are followed."""
     visited: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
@@ -112,7 +112,7 @@ def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
         yield Path(parent), sorted(files)
 
 
-def find_home(root: Path, source: Source, *expected: str, one_of: Sequence[str] = ()) -> Path:
+def find_dataset_folder(root: Path, source: Source, *expected: str, one_of: Sequence[str] = ()) -> Path:
     """The folder that holds all `expected` files and folders: `root`, or one directly in it.
 
     An archive is often unpacked into a folder of its own name.
@@ -127,17 +127,17 @@ def find_home(root: Path, source: Source, *expected: str, one_of: Sequence[str] 
         found = [(folder / name).exists() for name in one_of]
         if all((folder / name).exists() for name in expected) and (any(found) or not one_of):
             return folder
-    raise wrong_folder(root, source, *expected, *([f"one of {', '.join(one_of)}"] if one_of else []))
+    raise wrong_folder_error(root, source, *expected, *([f"one of {', '.join(one_of)}"] if one_of else []))
 
 
-def wrong_folder(root: Path, source: Source, *expected: str) -> DataError:
-    """The error for a folder without the expected: what it has, what to do."""
+def wrong_folder_error(root: Path, source: Source, *expected: str) -> DataError:
+    """The error for a folder without the expected files: what it holds, and what to do."""
     wanted = " and ".join(filter(None, (", ".join(expected[:-1]), expected[-1])))
     found = contents_of(root)
-    return DataError(f"expected {wanted} in {printable(str(root))}, found {found}: {how_to_get(source)}")
+    return DataError(f"expected {wanted} in {printable(str(root))}, found {found}: {download_hint(source)}")
 
 
-def how_to_get(source: Source) -> str:
+def download_hint(source: Source) -> str:
     """What to do where a dataset is not there."""
     verb = "download with `diffres data download" if source.archives else "see `diffres data info"
     return f"{verb} {source.name}`, or choose its data folder"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from diffres_cli.datasets.clip import Archive, Dataset, Source
-from diffres_cli.datasets.folders import find_home
+from diffres_cli.datasets.folders import find_dataset_folder
 from diffres_cli.datasets.lists import read_columns, read_rows, relative
-from diffres_cli.datasets.reader import Listed, build, numbered_classes
+from diffres_cli.datasets.reader import ListedClip, build, numbered_classes
 from diffres_cli.errors import DataError
 
 _TRUTH = "FSD50K.ground_truth"
@@ -25,20 +25,20 @@ def read(root: Path) -> Dataset:
     Raises:
         DataError: it is not there, or not what it should be.
     """
-    home = find_home(root, SOURCE, _VOCABULARY, _DEV, _EVAL)
+    home = find_dataset_folder(root, SOURCE, _VOCABULARY, _DEV, _EVAL)
     classes = numbered_classes(home / _VOCABULARY, read_rows(home / _VOCABULARY))
     return build(SOURCE, home, _listed(home), classes)
 
 
-def _listed(home: Path) -> Iterator[Listed]:
+def _listed(home: Path) -> Iterator[ListedClip]:
     for place, (file, labels, split) in read_columns(home / _DEV, "fname", "labels", "split"):
         if split not in _SPLITS:
             raise DataError(f"{place}: expected the split train or val, found {split!r}")
         name = relative(f"{_DEV_AUDIO}/{file}.wav", place)
-        yield Listed(name, tuple(labels.split(",")), _SPLITS[split], place)
+        yield ListedClip(name, tuple(labels.split(",")), _SPLITS[split], place)
     for place, (file, labels) in read_columns(home / _EVAL, "fname", "labels"):
         name = relative(f"{_EVAL_AUDIO}/{file}.wav", place)
-        yield Listed(name, tuple(labels.split(",")), "test", place)
+        yield ListedClip(name, tuple(labels.split(",")), "test", place)
 
 
 _RECORD = "https://zenodo.org/records/4060432"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from diffres_cli.datasets.clip import Archive, Dataset, Source
-from diffres_cli.datasets.folders import find_home
+from diffres_cli.datasets.folders import find_dataset_folder
 from diffres_cli.datasets.lists import relative
-from diffres_cli.datasets.reader import ClassList, Listed, build
+from diffres_cli.datasets.reader import ClassList, ListedClip, build
 from diffres_cli.errors import DataError
 from diffres_cli.files import read_json
 
@@ -29,13 +29,13 @@ def read(root: Path) -> Dataset:
         DataError: none of them is there, or one is not what it should be.
     """
     lists = {split: f"{folder}/examples.json" for split, folder in _FOLDERS.items()}
-    home = find_home(root, SOURCE, one_of=list(lists.values()))
+    home = find_dataset_folder(root, SOURCE, one_of=list(lists.values()))
     present = {split: home / name for split, name in lists.items() if (home / name).parent.is_dir()}
     listed = (clip for split, path in present.items() for clip in _listed(split, path))
     return build(SOURCE, home, listed, ClassList(home, _FAMILIES))
 
 
-def _listed(split: str, path: Path) -> Iterator[Listed]:
+def _listed(split: str, path: Path) -> Iterator[ListedClip]:
     for note, facts in read_json(path, DataError).items():
         place = f"{path}, note {note!r}"
         name = relative(f"{path.parent.name}/audio/{note}.wav", place)
@@ -43,7 +43,7 @@ def _listed(split: str, path: Path) -> Iterator[Listed]:
             family = str(facts["instrument_family_str"])
         except (KeyError, TypeError):
             raise DataError(f"{place}: it has no instrument_family_str") from None
-        yield Listed(name, (family,), split, place)
+        yield ListedClip(name, (family,), split, place)
 
 
 def _archive(part: str, size: int, md5: str) -> Archive:

@@ -17,11 +17,11 @@ from diffres_cli.text import printable
 USUAL_SECONDS = 10.0  # of a clip whose length is not stated
 
 
-class Listed(NamedTuple):
+class ListedClip(NamedTuple):
     """A clip as a list names it.
 
     Attributes:
-        name: its path below the dataset's folder, with "/", or what `build` is told to find it by.
+        name: its path below the dataset's folder, with "/", or the name that `find` of `build` looks up.
         labels: names or ids. split: see `Clip`. place: where it is listed, for messages.
         start, end: seconds; None is the end of the file.
         file: the path of its file, where that is not its name.
@@ -57,7 +57,7 @@ class FoldRow(NamedTuple):
 def build(
     source: Source,
     root: Path,
-    listed: Iterable[Listed],
+    listed: Iterable[ListedClip],
     classes: ClassList | None = None,
     *,
     find: Callable[[str], Path | None] | None = None,
@@ -72,7 +72,7 @@ def build(
         classes: None for all labels of the clips, sorted.
         find: a clip's name -> its file, None where there is none; by default the file in `root` that has this
             name with any audio extension.
-        allowed: numbers of classes beside the official one.
+        allowed: numbers of classes besides the official one.
 
     Raises:
         DataError: another number of classes, an unknown label, a name listed twice, or no clip has a file.
@@ -125,7 +125,7 @@ def build_folds(
         known = names.setdefault(int(number), label)
         if known != label:
             raise DataError(f"{place}: class {number} is {label}, before it was {known}")
-        listed.append(Listed(relative(file, place), (label,), f"fold{fold}", place))
+        listed.append(ListedClip(relative(file, place), (label,), f"fold{fold}", place))
     listed.sort(key=lambda clip: list(source.splits).index(clip.split))
     classes = ClassList(table, [names[number] for number in sorted(names)])
     return build(source, root, listed, classes, allowed=allowed)
@@ -155,7 +155,7 @@ def _check_count(source: Source, classes: ClassList, allowed: Sequence[int]) -> 
 
 
 def _split_by_file(
-    listed: Iterable[Listed], classes: ClassList, find: Callable[[str], Path | None]
+    listed: Iterable[ListedClip], classes: ClassList, find: Callable[[str], Path | None]
 ) -> tuple[list[Clip], dict[str, list[str]]]:
     """The clips with a file; split -> names of those without."""
     indices = _class_indices(classes)

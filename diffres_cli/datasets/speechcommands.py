@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from diffres_cli.datasets.clip import Archive, Dataset, Source
-from diffres_cli.datasets.folders import files_in, find_home, folders_in, is_audio, stem
+from diffres_cli.datasets.folders import files_in, find_dataset_folder, folders_in, is_audio, stem
 from diffres_cli.datasets.lists import read_lines, relative
-from diffres_cli.datasets.reader import Listed, build
+from diffres_cli.datasets.reader import ListedClip, build
 from diffres_cli.errors import DataError
 
 _LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
@@ -24,28 +24,28 @@ def read(root: Path) -> Dataset:
     Raises:
         DataError: it is not there, or not what it should be.
     """
-    home = find_home(root, SOURCE, *_LISTS.values())
+    home = find_dataset_folder(root, SOURCE, *_LISTS.values())
     held_out = [clip for split, name in _LISTS.items() for clip in _read_list(split, home / name)]
     names = {clip.name for clip in held_out}
     train = [clip for clip in _recorded(home) if clip.name not in names]
     return build(SOURCE, home, [*train, *held_out], allowed=[_WORDS_OF_VERSION_1])
 
 
-def _read_list(split: str, path: Path) -> Iterator[Listed]:
+def _read_list(split: str, path: Path) -> Iterator[ListedClip]:
     """The clip of each line, WORD/FILE.wav."""
     for place, text in read_lines(path):
         name = relative(text, place)
         word, slash, file = name.partition("/")
         if not slash or "/" in file:
             raise DataError(f"{place}: expected WORD/FILE.wav, found {text!r}")
-        yield Listed(name, (word,), split, place)
+        yield ListedClip(name, (word,), split, place)
 
 
-def _recorded(home: Path) -> Iterator[Listed]:
+def _recorded(home: Path) -> Iterator[ListedClip]:
     """What is there; the name is the official one, whatever the format it is kept in."""
     for word in folders_in(home):
         names = {f"{word}/{stem(file)}.wav" for file in files_in(home / word) if is_audio(file)}
-        yield from (Listed(name, (word,), "train") for name in sorted(names))
+        yield from (ListedClip(name, (word,), "train") for name in sorted(names))
 
 
 SOURCE = Source(

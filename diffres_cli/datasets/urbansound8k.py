@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from diffres_cli.datasets.clip import Dataset, Source
-from diffres_cli.datasets.folders import find_home
+from diffres_cli.datasets.folders import find_dataset_folder
 from diffres_cli.datasets.lists import read_columns
 from diffres_cli.datasets.reader import FoldRow, build_folds
 
@@ -21,7 +21,7 @@ def read(root: Path) -> Dataset:
     Raises:
         DataError: it is not there, or not what it should be.
     """
-    home = find_home(root, SOURCE, "audio", _LIST)
+    home = find_dataset_folder(root, SOURCE, "audio", _LIST)
     columns = read_columns(home / _LIST, "slice_file_name", "fold", "classID", "class")
     rows = (FoldRow(place, f"audio/fold{fold}/{file}", fold, *rest) for place, (file, fold, *rest) in columns)
     return build_folds(SOURCE, home, home / _LIST, rows)

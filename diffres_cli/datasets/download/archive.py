@@ -16,7 +16,7 @@ from diffres_cli.files import reason
 from diffres_cli.imports import import_failure
 from diffres_cli.transfer import STALL, OnBytes, Remote, TransferError, is_connection_error
 
-ANOTHER_FOLDER = "make room, or choose another data folder"
+NO_ROOM_ADVICE = "make room, or choose another data folder"
 
 MIRROR = "DIFFRES_DATA_MIRROR"
 """The variable that names another place with the same paths, such as http://mirror.example:8080."""
@@ -26,7 +26,7 @@ class ArchiveError(DiffresError):
     """An archive that cannot be fetched, is not what its source states, or is not safe to unpack."""
 
 
-def address(url: str) -> str:
+def mirrored_url(url: str) -> str:
     """Where a file is fetched from: its own address, or the same path and query on the mirror."""
     mirror = os.environ.get(MIRROR)
     if not mirror:
@@ -36,22 +36,22 @@ def address(url: str) -> str:
 
 
 def part_path(path: Path) -> Path:
-    """Where the bytes of a file stay until all have come."""
+    """Where a file is kept while it is incomplete."""
     return path.with_name(f"{path.name}.part")
 
 
 def fetch(
     archive: Archive, path: Path, on_bytes: OnBytes = lambda count: None, *, timeout: float = STALL
 ) -> None:
-    """Let a verified archive be at `path`; see `diffres_cli.transfer.fetch`. No token is sent along.
+    """Fetch an archive to `path` and verify it; see `diffres_cli.transfer.fetch`. No token is sent.
 
     Raises:
         ArchiveError: it cannot be fetched, or is not what its source states; then nothing of it is kept.
         OutputError: the disk is full, or the folder read-only.
     """
     remote = Remote(
-        address(archive.url), archive.size, archive.checksum, {"User-Agent": f"diffres/{__version__}"},
-        _check_response, "the official file", ANOTHER_FOLDER,
+        mirrored_url(archive.url), archive.size, archive.checksum, {"User-Agent": f"diffres/{__version__}"},
+        _check_response, "the official file", NO_ROOM_ADVICE,
     )  # fmt: skip
     with explain_disk_failures(path):
         try:
@@ -75,20 +75,20 @@ def explain_disk_failures(path: Path) -> Iterator[None]:
     except OSError as error:
         where = error.filename or path
         raise import_failure(error) or OutputError(
-            f"cannot read or write {where}: {reason(error)}: {ANOTHER_FOLDER}; the same command resumes it"
+            f"cannot read or write {where}: {reason(error)}: {NO_ROOM_ADVICE}; the same command resumes it"
         ) from error
 
 
 def _check_response(response: Any) -> None:
     status = response.status_code
     if status in (404, 410):
-        raise TransferError(f"not there any more ({status}): set {MIRROR} to a mirror that has it")
+        raise TransferError(f"no longer there ({status}): set {MIRROR} to a mirror that has it")
     if status in (401, 403):
-        raise TransferError(f"the server does not give it to everybody ({status})")
+        raise TransferError(f"the server denies access ({status})")
 
 
 def _problem_of(error: Exception) -> str:
-    """Why an archive cannot be fetched; "" where neither the network nor the server is to blame."""
+    """Why an archive cannot be fetched; "" for an error that is neither the network's nor the server's."""
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     if isinstance(error, TransferError):

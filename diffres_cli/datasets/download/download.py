@@ -2,7 +2,7 @@
 
 Everything happens in a hidden folder of the dataset's own, so on one disk: ROOT/.download/ holds the archives
 and, in unpacked/, one complete folder for each of them. What is in ROOT itself is moved there at the end, by
-renaming. So a call killed at any moment goes on with the next one, and until the last name is changed
+renaming. So the next call resumes one that was killed at any moment, and until the last name is changed
 `is_unfinished` is true.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from diffres_cli.datasets.clip import Archive, Dataset, Source
 from diffres_cli.datasets.download.archive import (
-    ANOTHER_FOLDER,
+    NO_ROOM_ADVICE,
     ArchiveError,
     explain_disk_failures,
     fetch,
@@ -167,7 +167,7 @@ class _Stage:
                 extract(paths, target, partial(self.on_step, f"unpacking {target.name}"))
             except ArchiveError:
                 for archive, path in zip(group, paths, strict=True):
-                    if not archive.checksum:  # nothing else would show that it must be fetched anew
+                    if not archive.checksum:  # nothing else would show that it must be fetched again
                         path.unlink()
                 raise
         for path in () if self.keep else paths:
@@ -186,7 +186,7 @@ class _Stage:
                 here = sum(map(self._bytes_here, group))
                 peak = max(peak, kept + 2 * size - here)
                 kept += (2 * size if self.keep else size) - here
-        check_free_space(self.folder, peak, ANOTHER_FOLDER)
+        check_free_space(self.folder, peak, NO_ROOM_ADVICE)
 
     def _bytes_here(self, archive: Archive) -> int:
         path = self.folder / archive.name
@@ -201,5 +201,7 @@ class _Stage:
         for path in sorted(self._contents(), key=lambda path: (path.is_file(), path.name)):
             target = self.root / path.name
             if os.path.lexists(target):
-                raise OutputError(f"{target}: came up during the download: move it away and go on")
+                raise OutputError(
+                    f"{target}: appeared during the download: move it away, run the command again"
+                )
             path.rename(target)

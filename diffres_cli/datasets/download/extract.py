@@ -1,8 +1,8 @@
 """A verified archive, zip or tar -> a folder of plain files, complete or not there.
 
-Whatever is neither a regular file nor a folder is refused, and every name that could mean another place, here
-or on another system, before the first byte is written. tarfile's filter "data" and zipfile allow some of it,
-change other names in silence, and do not limit what an archive unfolds to.
+Before it writes the first byte it rejects what is neither a regular file nor a folder, and every name that
+could mean another place, here or on another system. tarfile's filter "data" and zipfile allow some of it,
+silently change other names, and do not limit what an archive unpacks to.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
-from diffres_cli.datasets.download.archive import ANOTHER_FOLDER, ArchiveError, explain_disk_failures
+from diffres_cli.datasets.download.archive import NO_ROOM_ADVICE, ArchiveError, explain_disk_failures
 from diffres_cli.datasets.download.splitzip import open_zip
 from diffres_cli.files import check_free_space
 from diffres_cli.text import composed
@@ -30,7 +30,7 @@ LARGEST_EXPANSION = 100
 OnBytes = Callable[[int, int], object]
 
 _BLOCK = 2**18
-_DAMAGE = (
+_DAMAGE_ERRORS = (
     EOFError, NotImplementedError, UnicodeError, gzip.BadGzipFile, tarfile.TarError, zipfile.BadZipFile,
     zlib.error,
 )  # fmt: skip
@@ -79,13 +79,13 @@ def extract(parts: Sequence[Path], folder: Path, on_bytes: OnBytes = lambda done
             if temporary.exists():
                 shutil.rmtree(temporary)
             total = _check_members(parts)
-            check_free_space(folder.parent, total, ANOTHER_FOLDER)
+            check_free_space(folder.parent, total, NO_ROOM_ADVICE)
             temporary.mkdir()
             _write_files(parts, temporary, total, on_bytes)
             if hasattr(os, "sync"):
                 os.sync()  # the archive is deleted next
             temporary.replace(folder)
-        except _DAMAGE as error:  # before OSError, which some of them are
+        except _DAMAGE_ERRORS as error:  # before OSError, which some of them are
             raise ArchiveError(f"{parts[-1].name}: damaged: {error}") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -113,7 +113,7 @@ def _members(parts: Sequence[Path]) -> Iterator[_Member]:
                 name = info.orig_filename  # `filename` ends at a NUL byte, and on Windows turns "\" into "/"
                 yield _Member(name, info.file_size, _zip_kind(info), partial(archive.open, info))
         return
-    # Not by trying: that explains a damaged archive by every compression it is not.
+    # Not mode "r:*": its error for a damaged archive lists every compression it tried.
     mode: Literal["r:", "r:gz"] = "r:" if parts[-1].suffix.lower() == ".tar" else "r:gz"
     with tarfile.open(parts[-1], mode) as tar:
         for entry in tar:
@@ -156,7 +156,7 @@ def _check_members(parts: Sequence[Path]) -> int:
 
 
 def _problem_of(member: _Member) -> str:
-    """Why a member may not be unpacked, looked at alone; "" where it may."""
+    """Why a member may not be unpacked, regardless of the others; "" if it may."""
     name = member.name
     if member.kind not in ("file", "folder"):
         return f"it is {member.kind}, and only files and folders may be in it"
@@ -169,7 +169,7 @@ def _problem_of(member: _Member) -> str:
     if any(part != part.rstrip(" .") for part in member.parts):
         return "a name may not end with a dot or a space"
     if member.size < 0 or (member.kind == "file" and not member.parts):
-        return "it is no file that can be written"
+        return "it cannot be written as a file"
     return ""
 
 

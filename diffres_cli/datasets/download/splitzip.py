@@ -12,9 +12,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
-_END, _END_SIZE = b"PK\5\6", 22
-_END64, _END64_SIZE, _LOCATOR_SIZE = b"PK\6\6", 56, 20
-_LONGEST_END = _END64_SIZE + _LOCATOR_SIZE + _END_SIZE + 2**16  # bytes, with a comment
+_EOCD, _EOCD_SIZE = b"PK\5\6", 22
+_EOCD64, _EOCD64_SIZE, _LOCATOR_SIZE = b"PK\6\6", 56, 20
+_MAX_EOCD_SIZE = _EOCD64_SIZE + _LOCATOR_SIZE + _EOCD_SIZE + 2**16  # bytes, with a comment
 
 
 @contextmanager
@@ -44,14 +44,14 @@ def open_zip(parts: Sequence[Path]) -> Iterator[zipfile.ZipFile]:
 
 def _find_directory(last: BinaryIO) -> tuple[int, int, int]:
     """Where the list of entries is: the part it begins in, the byte of that part, and its size."""
-    last.seek(-min(last.seek(0, io.SEEK_END), _LONGEST_END), io.SEEK_END)
+    last.seek(-min(last.seek(0, io.SEEK_END), _MAX_EOCD_SIZE), io.SEEK_END)
     tail = last.read()
-    at = tail.rfind(_END)
-    if at < 0 or len(tail) < at + _END_SIZE:
+    at = tail.rfind(_EOCD)
+    if at < 0 or len(tail) < at + _EOCD_SIZE:
         raise zipfile.BadZipFile("it has no end record")
     part, size, offset = struct.unpack_from("<H4xII", tail, at + 6)
-    at64 = at - _LOCATOR_SIZE - _END64_SIZE
-    if at64 >= 0 and tail.startswith(_END64, at64):
+    at64 = at - _LOCATOR_SIZE - _EOCD64_SIZE
+    if at64 >= 0 and tail.startswith(_EOCD64, at64):
         part, size, offset = struct.unpack_from("<I16xQQ", tail, at64 + 20)
     if max(size, offset) >= 2**32:
         raise zipfile.BadZipFile("its parts are too large")
@@ -74,9 +74,9 @@ class _JoinedParts(io.RawIOBase):
         self.starts = [0, *accumulate(sizes)][:-1]
         self.before = self.starts[min(part, len(files) - 1)]
         end = self.before + offset + size
-        if part >= len(files) or not self.starts[-1] <= end <= sum(sizes) - _END_SIZE:
+        if part >= len(files) or not self.starts[-1] <= end <= sum(sizes) - _EOCD_SIZE:
             raise zipfile.BadZipFile("its directory is not where the end record says")
-        record = struct.pack("<4s8xIIH", _END, size, offset, 0)
+        record = struct.pack("<4s8xIIH", _EOCD, size, offset, 0)
         self._files = [*files, io.BytesIO(record)]
         self._starts = [*self.starts, end]
         self._ends = [*self.starts[1:], end, end + len(record)]
@@ -95,7 +95,7 @@ class _JoinedParts(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Bytes of one part: whoever wants more asks again."""
+        """Read from one part; at its end that is fewer bytes than requested."""
         if self._position >= self._ends[-1]:
             return 0
         index = bisect_right(self._starts, self._position) - 1

@@ -66,7 +66,7 @@ class ShardJob:
         return _digest(b"".join(self.keys))
 
 
-class Progress(NamedTuple):
+class ShardProgress(NamedTuple):
     """The keys of the clips that are decoded next, and how many of the job's are decoded."""
 
     keys: tuple[bytes, ...]
@@ -74,7 +74,7 @@ class Progress(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Failure:
+class ClipFailure:
     """Why there are no samples, in one line; `permanent` when that will not change unless the file does."""
 
     reason: str
@@ -94,7 +94,7 @@ def clip_key(clip: Clip) -> bytes:
     return _digest(os.fsencode(text)).encode()
 
 
-def write_shard(job: ShardJob, report: Callable[[Progress], object]) -> dict[bytes, str] | None:
+def write_shard(job: ShardJob, report: Callable[[ShardProgress], object]) -> dict[bytes, str] | None:
     """Make the shard of a job, whole or not at all, unless another process makes it or has made it.
 
     Returns:
@@ -138,13 +138,13 @@ def _next_path(job: ShardJob) -> Path | None:
     return path
 
 
-def _decode_into(job: ShardJob, path: Path, report: Callable[[Progress], object]) -> dict[bytes, str]:
+def _decode_into(job: ShardJob, path: Path, report: Callable[[ShardProgress], object]) -> dict[bytes, str]:
     failures = dict.fromkeys(job.skip, DIED)
     decoded = 0
     with atomic_file(path) as file:
         shard = ShardWriter(file)
         for clips, keys in _recordings(job):
-            report(Progress(keys, decoded))
+            report(ShardProgress(keys, decoded))
             spans = [job.format.span(clip) for clip in clips]
             excerpts = read_excerpts(clips[0].path, spans, job.format.sample_rate)
             for clip, key, (first, end), excerpt in zip(clips, keys, spans, excerpts, strict=True):
@@ -152,7 +152,7 @@ def _decode_into(job: ShardJob, path: Path, report: Callable[[Progress], object]
                     shard.fail(key, f"from {clip.start} s to {clip.end} s is not a stretch of time")
                 elif clip_key(clip) != key:
                     failures[key] = CHANGED
-                elif not isinstance(excerpt, Failure):
+                elif not isinstance(excerpt, ClipFailure):
                     shard.add(key, excerpt)
                 elif excerpt.permanent:
                     shard.fail(key, excerpt.reason)
@@ -171,7 +171,7 @@ def _recordings(job: ShardJob) -> Iterator[tuple[tuple[Clip, ...], tuple[bytes, 
         yield clips, keys
 
 
-def read_excerpts(path: Path, spans: Sequence[Span], sample_rate: int) -> list[Samples | Failure]:
+def read_excerpts(path: Path, spans: Sequence[Span], sample_rate: int) -> list[Samples | ClipFailure]:
     """The samples of each span at `sample_rate` Hz, mono, [n], n > 0, cut from one pass over a recording.
 
     A span that reaches beyond the end is shorter. One that was complete before decoding failed is kept.
@@ -200,15 +200,17 @@ def read_excerpts(path: Path, spans: Sequence[Span], sample_rate: int) -> list[S
     return [_joined(part, span, position, failure) for part, span in zip(parts, spans, strict=True)]
 
 
-def _joined(part: list[Samples], span: Span, decoded: int, failure: Failure | None) -> Samples | Failure:
+def _joined(
+    part: list[Samples], span: Span, decoded: int, failure: ClipFailure | None
+) -> Samples | ClipFailure:
     if failure and (span[1] is None or span[1] > decoded):
         return failure
-    return np.concatenate(part) if part else Failure("the recording ends before this clip begins")
+    return np.concatenate(part) if part else ClipFailure("the recording ends before this clip begins")
 
 
-def _failure(error: Exception, path: Path) -> Failure:
+def _failure(error: Exception, path: Path) -> ClipFailure:
     """A recording that is damaged stays so; one that is out of reach, or too large today, may not."""
     if isinstance(error, AudioError):
         why = str(error).removeprefix(f"{printable(str(path))}: ")
-        return Failure(why, permanent=not isinstance(error.__cause__, OSError))
-    return Failure(" ".join(f"{type(error).__name__}: {error}".split()), permanent=False)
+        return ClipFailure(why, permanent=not isinstance(error.__cause__, OSError))
+    return ClipFailure(" ".join(f"{type(error).__name__}: {error}".split()), permanent=False)

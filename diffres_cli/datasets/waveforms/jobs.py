@@ -12,7 +12,7 @@ import numpy as np
 
 from diffres_cli.audio import open_recording
 from diffres_cli.datasets.clip import Clip
-from diffres_cli.datasets.waveforms.decoding import Progress, ShardJob, WaveformFormat, write_shard
+from diffres_cli.datasets.waveforms.decoding import ShardJob, ShardProgress, WaveformFormat, write_shard
 from diffres_cli.datasets.waveforms.shards import NO_SHARD, Locations
 from diffres_cli.errors import OutputError
 from diffres_cli.pool import Died, Report, WorkerPool
@@ -99,7 +99,7 @@ def write_shards(
     total = 0
     failures: dict[bytes, str] = {}
 
-    def update(job: ShardJob, progress: Progress) -> None:
+    def update(job: ShardJob, progress: ShardProgress) -> None:
         nonlocal total
         total += progress.decoded - decoded[job.name]
         decoded[job.name] = progress.decoded
@@ -113,7 +113,7 @@ def write_shards(
             elif result is None:  # the others first, then wait for that process: it may die
                 pool.submit(replace(job, wait=True))
             else:
-                update(job, Progress((), len(job.keys)))
+                update(job, ShardProgress((), len(job.keys)))
                 failures |= result
     return failures
 

@@ -121,7 +121,7 @@ class Locations(NamedTuple):
         shards: path and checksum of each shard.
         clips: [n] with the fields shard (index into `shards`, NO_SHARD for a clip in none), first and length
             (samples, length 0 for a clip in none) and step (see `quantize`).
-        failures: key -> why a clip cannot be decoded, as noted by whoever tried.
+        failures: key -> why a clip cannot be decoded, as recorded when decoding failed.
     """
 
     shards: tuple[tuple[str, int], ...]

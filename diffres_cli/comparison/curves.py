@@ -1,4 +1,4 @@
-"""What runs logged while they trained -> activeness and guide loss by training step (Figures 6 and 7)."""
+"""Training logs of runs -> activeness and guide loss by training step (Figures 6 and 7)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from statistics import mean
 
 from diffres_cli.comparison.cells import Cell
 from diffres_cli.comparison.folder import CellFolder
-from diffres_cli.comparison.markup import Row, Table, Value
+from diffres_cli.comparison.markup import Row, Table, TableValue
 from diffres_cli.comparison.paper import dataset_of, reduction_name
 from diffres_cli.comparison.plan import Plan
-from diffres_cli.comparison.tables import budget
+from diffres_cli.comparison.tables import training_budget
 from diffres_cli.evaluation.result import spread
 
 QUANTITIES: Mapping[str, tuple[str, str]] = {  # kind -> column of the log, name
@@ -43,17 +43,17 @@ class Curve:
         steps = set(self.runs[0]).intersection(*self.runs[1:])
         return {step: mean(run[step] for run in self.runs) for step in sorted(steps)}
 
-    def part(self, number: int) -> Value | None:
+    def part(self, number: int) -> TableValue | None:
         """The mean of one of `_PARTS` equal parts of the training, with its spread over runs."""
         means = []
         for run in self.runs:
             steps = max(run) + 1
             if values := [value for step, value in run.items() if step * _PARTS // steps == number]:
                 means.append(mean(values))
-        return Value(*spread(means), digits=3) if means else None
+        return TableValue(*spread(means), digits=3) if means else None
 
 
-def curves_of(plan: Plan, cells: Sequence[Cell], output: Path) -> list[Curve]:
+def read_curves(plan: Plan, cells: Sequence[Cell], output: Path) -> list[Curve]:
     """The curves of a plan, in its order, as far as anything was logged."""
     column, _ = QUANTITIES[plan.kind]
     runs: dict[tuple[str, ...], list[Mapping[int, float]]] = {}
@@ -75,13 +75,13 @@ def read_log(run: Path, column: str) -> dict[int, float]:
     return dict(sorted(found.items()))
 
 
-def table_of_steps(plan: Plan, cells: Sequence[Cell], curves: Sequence[Curve]) -> Table:
+def curves_table(plan: Plan, cells: Sequence[Cell], curves: Sequence[Curve]) -> Table:
     """Means over equal parts of the training, with their spread over runs."""
     _, name = QUANTITIES[plan.kind]
     columns = tuple(f"{100 * i // _PARTS}–{100 * (i + 1) // _PARTS} %" for i in range(_PARTS))
     rows = tuple(Row(curve.labels, tuple(map(curve.part, range(_PARTS)))) for curve in curves)
     notes = [f"Mean {name} in each part of the training steps; ± standard deviation over runs."]
-    notes.append(f"Each cell: {budget(cells)}.")
+    notes.append(f"Each cell: {training_budget(cells)}.")
     if missing := len(cells) - sum(len(curve.runs) for curve in curves):
-        notes.append(f"{missing} of {len(cells)} cells have not begun.")
+        notes.append(f"{missing} of {len(cells)} cells have not started.")
     return Table(plan.title, ("dataset", "reduction", "fps"), columns, rows, tuple(notes))
