@@ -20,7 +20,7 @@ import numpy as np
 import onnxruntime
 import soundfile
 import soxr
-from evaluate_esc10 import HELD_OUT, pairs
+from evaluate_zero_shot import HELD_OUT, label_map
 from examples.struck import RINGS
 from numpy.typing import NDArray
 
@@ -246,7 +246,8 @@ def _pieces(tagger: Tagger, tagging: Prediction, rule: Rule) -> Iterator[Event]:
 
 def _by_kind(pieces: Iterable[Event], gap: float = 0.0) -> dict[str, Spans]:
     """Events of the labels that name a kind, as one."""
-    kinds = {label: kind for kind, label in pairs() if kind in KINDS}
+    named = label_map("esc10_audioset.csv")
+    kinds = {label: kind for kind in KINDS for label in named[kind]}
     events = join_events((replace(e, label=kinds[e.label], id="") for e in pieces if e.label in kinds), gap)
     return {kind: [(e.start, e.end) for e in events if e.label == kind] for kind in KINDS}
 
