@@ -1,4 +1,4 @@
-"""Several streams in one file: all of them are read, one behind the other, or it is said what is not."""
+"""Several streams in one file: all of them are read, one after the other, or a warning names what is not."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_what_is_no_ogg_behind_ogg_is_told(tmp_path: Path) -> None:
     ogg, wav = (write(tmp_path / name, noise(0.5)).read_bytes() for name in ("a.ogg", "a.wav"))
     got, recording = read(ogg + wav)
     assert np.array_equal(got, read(ogg)[0])
-    assert f"{len(wav)} bytes behind its last page" in recording.warnings[0]
+    assert f"{len(wav)} bytes after its last page" in recording.warnings[0]
     for harmless in (b"TAG" + bytes(125), bytes(5000), b"stray"):
         assert read(ogg + ogg + harmless)[1].warnings == []
 

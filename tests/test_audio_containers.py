@@ -120,12 +120,12 @@ def test_every_encoding_is_read_to_its_end(tmp_path: Path, extension: str, width
     name = "PCM_S8" if (subtype, extension) == ("PCM_U8", "caf") else subtype
     path = write(tmp_path / f"a.{extension}", noise(0.5, channels=3), subtype=name)
     expected, data = truth(path), bytearray(path.read_bytes())
-    size_at = data.index(b"SSND" if extension == "aiff" else b"data") + 4
+    size_offset = data.index(b"SSND" if extension == "aiff" else b"data") + 4
     skipped = {"wav": 0, "aiff": 8, "caf": 4}[extension]
-    data[size_at : size_at + width] = (2400 + skipped).to_bytes(
+    data[size_offset : size_offset + width] = (2400 + skipped).to_bytes(
         width, "little" if extension == "wav" else "big"
     )
-    got, recording = read(bytes(data[: size_at + width + skipped + _stored(path)]))
+    got, recording = read(bytes(data[: size_offset + width + skipped + _stored(path)]))
     assert np.abs(got - expected).max() < 1e-7
     assert "0.50 s" in recording.warnings[0]
 
@@ -142,8 +142,8 @@ def _stored(path: Path) -> int:
 def test_compressed_samples_are_read_to_their_end(tmp_path: Path, subtype: str) -> None:
     path = write(tmp_path / "a.wav", noise(2), subtype=subtype)
     expected, data = truth(path), bytearray(path.read_bytes())
-    size_at = data.index(b"data") + 4
-    data[size_at : size_at + 4] = (2600).to_bytes(4, "little")
+    size_offset = data.index(b"data") + 4
+    data[size_offset : size_offset + 4] = (2600).to_bytes(4, "little")
     got, recording = read(bytes(data))
     assert len(got) >= len(expected)
     assert np.array_equal(got[: len(expected)], expected)

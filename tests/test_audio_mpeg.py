@@ -1,4 +1,4 @@
-"""MPEG audio whose first frame states too few frames, and what stands before, between and behind frames."""
+"""MPEG audio whose first frame states too few frames, and what is before, between and after frames."""
 
 from __future__ import annotations
 

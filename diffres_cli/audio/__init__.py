@@ -3,14 +3,14 @@
     find.py       what was typed -> the files to read
     sources.py    a path, standard input, bytes or a stream -> an open regular file
     decoder.py    the interface of the decoders below: blocks of samples; and one stream in a file
-    tags.py       what stands around streams: ID3, APE and Lyrics3 tags, other recordings
-    flac.py       the streams of a FLAC file, and where it resumes behind damage
+    tags.py       data around the streams: ID3, APE and Lyrics3 tags, other recordings
+    flac.py       the streams of a FLAC file, and where it resumes after damage
     ogg.py        the streams of an Ogg file
     mpegframe.py  MPEG frames: their headers read, silent ones made
     mpeg.py       the streams of an MP3 file
-    chunks.py     where the samples stand in WAV and its relatives
+    chunks.py     where the samples are in WAV and similar formats
     sndfile.py    a decoder: one stream, by libsndfile
-    pcm.py        a decoder: the plain samples of WAV and its relatives
+    pcm.py        a decoder: uncompressed samples of WAV and similar formats
     resample.py   blocks at one rate -> blocks at another
     streams.py    a decoder: the streams in a file, one after another
     ffmpeg.py     a decoder: everything else, by an ffmpeg on the PATH

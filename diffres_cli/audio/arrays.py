@@ -18,7 +18,7 @@ _MOST_CHANNELS = 1024  # libsndfile's own limit; more is an array laid out as [c
 
 
 class ArrayDecoder(Decoder):
-    """Arrays that follow one another, as from a microphone, or a single one. It waits for the first.
+    """Arrays that follow one another, as from a microphone, or a single one. `__init__` waits for the first.
 
     Args:
         arrays: [n] or [n, channels] each, any n, all with the same channels: float, or PCM as (u)int8,
@@ -65,7 +65,7 @@ class ArrayDecoder(Decoder):
         return columns
 
     def _scale(self, dtype: np.dtype[Any]) -> tuple[int, int]:
-        """(the value of silence, the distance from there to full scale) of a sample type."""
+        """(value of silence, distance from there to full scale) of a sample type."""
         if dtype.kind == "f":
             return 0, 1
         if dtype == np.uint8:  # WAV's 8 bits are unsigned

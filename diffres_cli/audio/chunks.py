@@ -17,8 +17,8 @@ from diffres_cli.audio.tags import W64_RIFF, another_recording, begins_recording
 _MOST_CHUNKS = 10_000
 _STRAY = 1024  # bytes of any kind that may follow a recording and are no samples
 _PADDING = 2**16  # bytes of zeros that may: some recorders fill the last block of a card
-_OFF_BY = 32  # bytes by which a size may be wrong, and a chunk behind the samples still be found
-_KEPT = 2**12  # bytes; a longer chunk does not say how to read the samples
+_OFF_BY = 32  # bytes by which a size may be wrong, and a chunk after the samples still be found
+_KEPT = 2**12  # bytes; a longer chunk does not describe the samples
 _WRAP = 2**32
 # Chunks and tags that many programs append: known even where they are cut short.
 _CHUNKS = b"LIST list id3 bext iXML cue smpl PEAK _PMX JUNK PAD FLLR ANNO APPL info"
@@ -47,23 +47,23 @@ _AU = {b".snd": _Layout("big", align=0), b"dns.": _Layout("little", align=0)}
 
 
 class SampleBytes(NamedTuple):
-    """Where the samples of a recording stand.
+    """Where the samples of a recording are in its file.
 
     Attributes:
-        start, end: their first byte, and the first behind them.
-        stated: how many bytes the header says, None where it says unknown.
-        lead: a header without what is beside the point, in which their size is 0.
-        size_at: where the size stands in `lead`; `layout` says how.
-        more: what follows and holds samples, too, "" for nothing.
+        start, end: their first byte, and the first after them.
+        stated: the number of bytes in the header, None if it states that this is unknown.
+        lead: the header without chunks that do not describe the samples; the size in it is 0.
+        size_offset: offset of the size in `lead`; `layout` gives its format.
+        trailing_note: what follows and holds samples, too, "" for nothing.
     """
 
     start: int
     end: int
     stated: int | None
     lead: bytes
-    size_at: int
+    size_offset: int
     layout: _Layout
-    more: str = ""
+    trailing_note: str = ""
 
     @property
     def length(self) -> int:
@@ -90,13 +90,13 @@ def find_samples(file: OpenFile) -> SampleBytes | None:
 
 
 def with_new_header(file: OpenFile, found: SampleBytes, length: int) -> Stream:
-    """The first `length` bytes of the samples, behind a header that states them."""
+    """The first `length` bytes of the samples, after a header that states that length."""
 
     def pieces() -> Iterator[bytes]:
-        layout, size_at = found.layout, found.size_at
+        layout, size_offset = found.layout, found.size_offset
         stated = min(length + layout.skipped + layout.counted, 256**layout.size - 1)
-        yield found.lead[:size_at] + stated.to_bytes(layout.size, layout.order)
-        yield found.lead[size_at + layout.size :]
+        yield found.lead[:size_offset] + stated.to_bytes(layout.size, layout.order)
+        yield found.lead[size_offset + layout.size :]
         yield from file.pieces(found.start, found.start + length)
 
     return Stream(pieces())
@@ -130,12 +130,12 @@ def _find_in_chunks(file: OpenFile, head: bytes, layout: _Layout) -> SampleBytes
             if long_size is not None and (size == _WRAP - 1 or start + size > file.size):
                 size = long_size
             skipped = layout.skipped
-            if layout is _AIFF:  # states how far behind its head the samples begin
+            if layout is _AIFF:  # states how far after its head the samples begin
                 skipped += min(file.number(4, start), max(0, size - skipped))
-            size_at = len(lead) + layout.id
+            size_offset = len(lead) + layout.id
             lead += id_ + bytes(layout.size + layout.skipped)
             first, stated = start + skipped, max(0, size - skipped)
-            return _measure(file, SampleBytes(first, first + stated, stated, lead, size_at, layout))
+            return _measure(file, SampleBytes(first, first + stated, stated, lead, size_offset, layout))
         if id_ == b"ds64":
             long_size = file.number(8, start + 8, "little")
         elif size <= _KEPT:
@@ -176,14 +176,14 @@ def _padded(file: OpenFile, layout: _Layout, end: int, size: int) -> int:
 
 
 def _measure(file: OpenFile, claim: SampleBytes) -> SampleBytes:
-    """A claim as it is borne out by the file: where the samples end, and what the header says of it."""
+    """Check what the header claims against the file: where the samples really end."""
     start, size = claim.start, claim.length
     wraps = range(0, file.size - start - size + 1, _WRAP) if claim.layout.size == 4 else (0,)
     for wrapped in wraps:
         end = start + size + wrapped
-        more = _what_follows(file, claim, end) if end < file.size else None
-        if more is not None or end == file.size:
-            return claim._replace(end=end, more=more or "")
+        note = _what_follows(file, claim, end) if end < file.size else None
+        if note is not None or end == file.size:
+            return claim._replace(end=end, trailing_note=note or "")
     near = _known_near(file, start + size) if size and claim.layout.align else None
     if near is not None:
         return claim._replace(end=max(start, near), stated=max(0, near - start))
@@ -192,11 +192,11 @@ def _measure(file: OpenFile, claim: SampleBytes) -> SampleBytes:
 
 
 def _what_follows(file: OpenFile, claim: SampleBytes, end: int) -> str | None:
-    """What follows the samples if they end at `end`: see `more`; None for what can only be samples."""
+    """The `trailing_note` if the samples end at `end`; None where what follows can only be samples."""
     if claim.stated and _is_stray(file, end):
         return ""
     position = reached = _padded(file, claim.layout, end, end - claim.start)
-    head, more = file.peek(8, position), ""
+    head, note = file.peek(8, position), ""
     if begins_recording(head):
         return another_recording(position)
     known = head.startswith(_APPENDED)
@@ -204,11 +204,11 @@ def _what_follows(file: OpenFile, claim: SampleBytes, end: int) -> str | None:
         if begins_recording(id_):
             return another_recording(reached)
         if id_ == claim.layout.samples and size:
-            more = "it holds a second chunk of samples, which is not read"
+            note = "it holds a second chunk of samples, which is not read"
         known = known or id_.startswith(_APPENDED)
         if start + size <= file.size:
             reached = start + size
-    return more if known or (reached > position and _is_stray(file, reached)) else None
+    return note if known or (reached > position and _is_stray(file, reached)) else None
 
 
 def _known_near(file: OpenFile, end: int) -> int | None:

@@ -54,5 +54,5 @@ class Decoder(ABC):
             AudioError: the system cannot read the recording, or it is of a kind that is refused.
         """
 
-    def close(self) -> None:  # noqa: B027 (most have nothing to let go of)
-        """Let go of files and processes, those that were given left out."""
+    def close(self) -> None:  # noqa: B027 (most have nothing to close)
+        """Close the files and processes it opened; those it was given stay open."""

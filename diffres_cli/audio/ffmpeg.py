@@ -25,10 +25,10 @@ _FORMATS = (
     "aa,aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,dtshd,dv,eac3,flac,flv,gsm,iff,ircam,loas,matroska,mlp,"
     "mov,mp3,mpc,mpc8,mpeg,mpegts,mxf,nut,ogg,oma,qcp,rm,shn,sox,tak,truehd,tta,voc,w64,wav,webm,wtv,wv,xwma"
 )
-_QUIETLY = ["-nostdin", "-hide_banner", "-loglevel", "error"]
-_LOCALLY = ["-protocol_whitelist", "file", "-format_whitelist", _FORMATS]
-_AS_AU = ["-vn", "-sn", "-dn", "-map_metadata", "-1", "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
-_MARK = 12  # bytes at the beginning of a file that tell it from others
+_LOG_OPTIONS = ["-nostdin", "-hide_banner", "-loglevel", "error"]
+_INPUT_OPTIONS = ["-protocol_whitelist", "file", "-format_whitelist", _FORMATS]
+_OUTPUT_OPTIONS = ["-vn", "-sn", "-dn", "-map_metadata", "-1", "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
+_SIGNATURE_BYTES = 12  # at the beginning of a file that tell it from others
 _ONE_FILE = (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"TTA1")
 _AU_HEADER = 24  # bytes: magic, data offset, data size, encoding, rate, channels; uint32, big-endian
 _PREFIX = re.compile(r"^(\[[^]]*\] ?)*(Error opening input: )?")
@@ -44,7 +44,7 @@ class FfmpegDecoder(Decoder):
     """A child process that writes AU, float32, to a pipe; AU states rate and channels, and here no length.
 
     Raises:
-        AudioError: ffmpeg cannot be started or finds no sound; the message ends with its own words. Or the
+        AudioError: ffmpeg cannot be started or finds no sound; the message ends with ffmpeg's own. Or the
             system cannot read the file; so does `blocks`.
     """
 
@@ -54,7 +54,7 @@ class FfmpegDecoder(Decoder):
         self._failed: int | None = None  # the system's error number, where it could not read the file
         self._child = _start(program, file)
         on_cancel("ffmpeg", self._child.kill)
-        # Listened to from a thread: ffmpeg would stop at a full pipe, and we with it.
+        # Read in a thread: at a full pipe ffmpeg would block, and this process with it.
         self._error_reader = threading.Thread(target=self._read_errors, daemon=True)
         self._error_reader.start()
         try:
@@ -100,7 +100,7 @@ class FfmpegDecoder(Decoder):
         self.damage = self._wait() or _find_following(self._file)
 
     def _wait(self) -> str:
-        """Let ffmpeg end; what it had to say, "" for nothing."""
+        """Wait for ffmpeg to exit and return its error message, "" for none."""
         code = self._child.wait()
         self._error_reader.join()
         if self._failed is not None:
@@ -122,11 +122,11 @@ class FfmpegDecoder(Decoder):
 
 
 def _find_following(file: OpenFile) -> str:
-    """What is said of a file that another follows, where ffmpeg reads no more than one (MP4, ASF, TTA)."""
-    head = file.peek(_MARK)
+    """A warning about a second recording in a format of which ffmpeg reads only one (MP4, ASF, TTA)."""
+    head = file.peek(_SIGNATURE_BYTES)
     if not (head[4:8] == b"ftyp" or head.startswith(_ONE_FILE)):
         return ""
-    place = next(file.find(head, _MARK), None)
+    place = next(file.find(head, _SIGNATURE_BYTES), None)
     return "" if place is None else another_recording(place)
 
 
@@ -134,7 +134,7 @@ def _start(program: str, file: OpenFile) -> subprocess.Popen[bytes]:
     file.stream.seek(0)  # where /dev/fd shares the position (macOS), ffmpeg begins at ours
     try:
         return subprocess.Popen(
-            [program, *_QUIETLY, *_LOCALLY, "-i", file.url, *_AS_AU],
+            [program, *_LOG_OPTIONS, *_INPUT_OPTIONS, "-i", file.url, *_OUTPUT_OPTIONS],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

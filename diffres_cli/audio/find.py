@@ -28,8 +28,8 @@ def find_files(inputs: Iterable[str | Path], recursive: bool = False) -> Iterato
     """The files that `inputs` name: files, folders, quoted globs and "-", in order, none twice.
 
     A folder stands for the audio and video files directly inside, sorted, hidden ones left out;
-    with `recursive`, for those in all folders below as well. An input that comes to nothing is
-    yielded as the AudioError that says so: it costs only itself.
+    with `recursive`, for those in all folders below as well. An input that matches no file is
+    yielded as an AudioError; the other inputs are not affected.
     """
     real_folder = lru_cache(maxsize=None)(os.path.realpath)
     given = set[

@@ -1,4 +1,4 @@
-"""FLAC: every frame says which samples it holds, and so where a damaged file resumes, and where one ends."""
+"""FLAC: each frame states its samples, which shows where a damaged file resumes and where a file ends."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Head(NamedTuple):
     block_size: int  # samples: of the smallest block, of the largest
     largest_block: int
     rate: int  # Hz
-    total: int  # samples, 0 where it does not say
+    total: int  # samples, 0 if it does not state them
 
 
 class _Frame(NamedTuple):
@@ -111,13 +111,13 @@ def _end_by_last_frame(file: OpenFile, start: int, end: int) -> int:
     starts = [frame.place for frame in frames]
     for i, frame in reversed(list(enumerate(frames))):
         if any(crc(data[frame.place : stop], *_CRC_16) == 0 for stop in (*starts[i + 1 : i + 3], len(data))):
-            # One that is cut short may follow: it says how much is missing.
+            # One that is cut short may follow: it shows how much is missing.
             return next((after.end for after in frames[i + 1 :] if after.first == frame.end), frame.end)
     return 0
 
 
 def find_frames_after(file: OpenFile, after: int) -> list[int]:
-    """The first samples of frames that begin behind sample `after`, in order, as far as damage may reach.
+    """The first samples of frames that begin after sample `after`, in order, as far as damage may reach.
 
     Looked for around where the stream stands. Where noise passes for a frame, as it may 1 time in 256,
     its number is anything, so that it hardly ever comes first. A number so large that the frames before

@@ -1,7 +1,7 @@
 """The streams of an MPEG file, found by going from frame to frame: what a header states may be wrong.
 
 Tags between frames are stepped over. Where something else stands there instead, the file is damaged:
-silence takes the place of the frames that are missing, as far as their number can be told.
+silence replaces the missing frames, as far as their number is known.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from diffres_cli.audio.tags import another_recording, begins_recording, skip_id3
 
 _SYNC = re.compile(rb"\xff[\xe2-\xff]")
 _IN_A_ROW = 3  # frames that follow one another: hardly by chance
-_LEAD = 2**16  # bytes in which the first frame must begin, behind tags
-_MUCH = 0.25
-_STRAY = 2**12  # bytes behind the last frame that nobody misses
+_LEAD = 2**16  # bytes in which the first frame must begin, after tags
+_MIN_MPEG_SHARE = 0.25  # of a file that must be one run of frames to count as MPEG
+_STRAY = 2**12  # bytes; fewer after the last frame are not reported
 _SEARCHED = 2**18  # bytes at once
 _HEAD = 64  # bytes of a frame that are looked at
 
@@ -43,8 +43,8 @@ class _Run:
     start: int
     end: int
     frames: int
-    lost: int = 0  # behind it, and neither frame nor tag
-    missing: int = 0  # frames that will have been there
+    lost: int = 0  # bytes after it that are neither frame nor tag
+    missing: int = 0  # estimated number of frames lost after it
 
 
 @dataclass
@@ -73,7 +73,7 @@ class _MpegStream:
 
 
 def mpeg_streams(file: OpenFile, header: int = 0) -> list[Stream]:
-    """The MPEG streams in a file, one behind the other. Where none is found, libsndfile may know better.
+    """The MPEG streams in a file, one after the other. Where none is found, libsndfile tries the file.
 
     Args:
         header: bytes at the beginning that belong to another format.
@@ -88,11 +88,11 @@ def is_mpeg(file: OpenFile) -> bool:
     if place is None:
         return False
     run = _run(file, place)
-    return run.end - run.start > (file.size - start) * _MUCH
+    return run.end - run.start > (file.size - start) * _MIN_MPEG_SHARE
 
 
 def _find_first(file: OpenFile) -> tuple[int, int | None]:
-    """Where tags and zeros at the beginning end, and where frames begin behind them."""
+    """Where tags and zeros at the beginning end, and where frames begin after them."""
     head = file.peek(_LEAD)
     start = skip_tags(file, len(head) - len(head.lstrip(b"\0")))
     return start, _find_frames(file, start, min(file.size, start + _LEAD))
@@ -133,9 +133,9 @@ def _find_streams(file: OpenFile, header: int) -> list[_MpegStream]:
         if not streams or counter or run.header.kind != streams[-1].header.kind:
             streams.append(_MpegStream(run.header, counter))
         streams[-1].runs.append(run)
-        behind = skip_tags(file, run.end)
-        place = _find_frames(file, behind, file.size)
-        run.lost = (file.size if place is None else place) - behind
+        after_tags = skip_tags(file, run.end)
+        place = _find_frames(file, after_tags, file.size)
+        run.lost = (file.size if place is None else place) - after_tags
     if streams:
         streams[0].before, streams[0].is_at_start = max(0, before), is_at_start
     return streams
@@ -164,10 +164,10 @@ def _stream(file: OpenFile, stream: _MpegStream, is_only: bool) -> Stream:
     if 0 < stated < frames - 1:  # some encoders are one out
         short, long = stream.seconds(stated), stream.seconds(frames)
         notes.append(f"the header states {short:.2f} s, but {long:.2f} s are there; all are read")
-    behind = skip_tags(file, stream.runs[-1].end)
+    after_tags = skip_tags(file, stream.runs[-1].end)
     is_counted = 0 < stated <= frames
-    if is_counted and begins_recording(file.peek(8, behind)):
-        notes.append(another_recording(behind))
+    if is_counted and begins_recording(file.peek(8, after_tags)):
+        notes.append(another_recording(after_tags))
     is_direct = is_only and len(stream.runs) == 1 and stream.is_at_start
     is_xing = stream.counter is not None and stream.counter.is_xing
     is_right = stream.header.layer != 3 or (is_xing and stated >= frames)
@@ -181,7 +181,7 @@ def _stream(file: OpenFile, stream: _MpegStream, is_only: bool) -> Stream:
 
 
 def _count_missing(stream: _MpegStream) -> None:
-    """Set how many frames are missing behind each run but the last, no more in all than the header states."""
+    """Set how many frames are missing after each run but the last, no more in all than the header states."""
     most = stream.stated - stream.frames if stream.stated else sys.maxsize
     mean = sum(run.end - run.start for run in stream.runs) / sum(run.frames for run in stream.runs)
     for run in stream.runs[:-1]:
@@ -190,12 +190,12 @@ def _count_missing(stream: _MpegStream) -> None:
 
 
 def _describe_unread(stream: _MpegStream) -> str:
-    """What is said of bytes before the first frame and behind the last, where they may have been sound."""
+    """A warning about bytes before the first frame and after the last that may have been sound."""
     lost, texts = stream.runs[-1].lost, []
     if stream.before:
         texts.append(f"its first {stream.before} bytes are not MPEG audio")
     if lost > _STRAY:
-        texts.append(f"{lost} bytes behind {stream.seconds(stream.frames):.2f} s are not MPEG audio")
+        texts.append(f"{lost} bytes after {stream.seconds(stream.frames):.2f} s are not MPEG audio")
     return ", ".join(texts)
 
 
@@ -214,14 +214,14 @@ def _pieces(file: OpenFile, stream: _MpegStream) -> Iterator[bytes]:
     frame = file.peek(first.header.length, first.start)
     if is_layer_3:
         yield with_frames(frame, max(stream.frames, stream.stated))
-    is_behind_damage = True  # for all one knows of what came before the file
+    is_after_damage = True  # for all one knows of what came before the file
     for run in stream.runs:
         start = run.start + (len(frame) if run is first and stream.counter else 0)
-        muted = _muted(file, start, run.end) if is_behind_damage and is_layer_3 else []
+        muted = _muted(file, start, run.end) if is_after_damage and is_layer_3 else []
         yield from muted
         yield from file.pieces(start + sum(map(len, muted)), run.end)
         yield from repeat(silent_frame(frame), run.missing)
-        is_behind_damage = run.lost > 0
+        is_after_damage = run.lost > 0
 
 
 def _muted(file: OpenFile, start: int, end: int) -> list[bytes]:

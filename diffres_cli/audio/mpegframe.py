@@ -1,4 +1,4 @@
-"""MPEG audio (MP3, MP2): what the header of a frame says, and the frame that states a stream's length.
+"""MPEG audio (MP3, MP2): the header of a frame, and the frame that states a stream's length.
 
 A stream may begin with a frame without sound that states how many follow: Xing ("Info" where the bit rate is
 constant) or VBRI. libsndfile reads so many and no more, and where it finds no number, as many as
@@ -25,7 +25,7 @@ _HAS_COUNT = 1  # flag of a Xing header
 
 
 class Header(NamedTuple):
-    """What the first 4 bytes of a frame say."""
+    """The fields in the first 4 bytes of a frame."""
 
     layer: int
     is_mpeg1: bool
@@ -44,7 +44,7 @@ class Header(NamedTuple):
 
     @property
     def side(self) -> int:
-        """Bytes of side information in layer 3, behind the header and its checksum. Xing stands behind it."""
+        """Bytes of side information in layer 3, after the header and its checksum. Xing follows it."""
         if self.is_mpeg1:
             return 17 if self.is_mono else 32
         return 9 if self.is_mono else 17
@@ -94,7 +94,7 @@ class Counter(NamedTuple):
     """A header that counts frames, in a frame without sound."""
 
     is_xing: bool  # the only one that libsndfile knows
-    frames: int = 0  # that follow, 0 where it does not say
+    frames: int = 0  # that follow, 0 if it does not state them
     place: int = 0  # byte at which that number stands in the frame, 0 where it does not
 
 
@@ -115,7 +115,7 @@ def read_counter(frame: bytes) -> Counter | None:
 def with_frames(frame: bytes, count: int) -> bytes:
     """A frame in the format of `frame` that states `count` frames.
 
-    A Xing header keeps what else it says, such as how much of the first frame and of the last is padding.
+    A Xing header keeps its other fields, such as how much of the first frame and of the last is padding.
 
     >>> len(with_frames(bytes.fromhex("fffb9064").ljust(417, b"\\0"), 1000))
     417

@@ -1,4 +1,4 @@
-"""The streams of an Ogg file (RFC 3533): chained one behind the other, or interleaved with pictures.
+"""The streams of an Ogg file (RFC 3533): chained one after the other, or interleaved with video.
 
 libsndfile reads the first stream of a chain and nothing else, and refuses FLAC in Ogg and interleaved sound.
 """
@@ -19,9 +19,9 @@ _MAGIC = b"OggS\0"
 _HEADER = 27  # bytes, before the table of segments
 _FIRST_PAGE, _LAST_PAGE = 2, 4  # flags
 _FLAC = b"\x7fFLAC"
-_SOUND = (b"\x01vorbis", b"OpusHead", b"Speex   ", _FLAC)
+_AUDIO_SIGNATURES = (b"\x01vorbis", b"OpusHead", b"Speex   ", _FLAC)
 _FLAC_MAPPING = 9  # bytes of a FLAC stream's first page before those that a FLAC file begins with
-_STRAY = 1024  # bytes; fewer behind the last page are not worth a word
+_STRAY = 1024  # bytes; fewer after the last page are not reported
 _ENOUGH = 2**21  # samples, more than a page holds
 
 
@@ -38,20 +38,22 @@ class _Page(NamedTuple):
 
 @dataclass
 class _Link:
-    """What begins and ends together: one stream, or several interleaved. Pages by serial number."""
+    """One link of a chain: one stream, or several interleaved ones. Pages are keyed by serial number."""
 
     start: int
     end: int = 0
     first: dict[bytes, _Page] = field(default_factory=dict)
     last: dict[bytes, _Page] = field(default_factory=dict)  # so far
     highest: dict[bytes, _Page] = field(default_factory=dict)  # those with the most samples so far
-    strange: int = 0  # bytes of pages that belong to none of its streams
+    orphaned: int = 0  # bytes of pages that belong to none of its streams
     has_data: bool = False
 
     @property
-    def sound(self) -> bytes:
-        """The serial number of its first stream of sound, b"" where there is none."""
-        return next((serial for serial, page in self.first.items() if page.content.startswith(_SOUND)), b"")
+    def audio_serial(self) -> bytes:
+        """The serial number of its first audio stream, b"" if it has none."""
+        return next(
+            (serial for serial, page in self.first.items() if page.content.startswith(_AUDIO_SIGNATURES)), b""
+        )
 
     def add(self, page: _Page) -> None:
         self.end = page.end
@@ -62,39 +64,39 @@ class _Link:
             self.first[page.serial] = page
         else:
             self.has_data = True
-            self.strange += 0 if page.serial in self.first else page.end - page.start
+            self.orphaned += 0 if page.serial in self.first else page.end - page.start
 
 
 def ogg_streams(file: OpenFile) -> list[Stream]:
     """The links of the chain that an Ogg file is, most often a single one.
 
-    Of each, the first stream of sound; a link without sound is left out.
+    Each link gives its first audio stream; a link without audio is left out.
     """
-    links = [link for link in _links(file) if link.sound]
-    behind = _describe_rest(file, links[-1].end) if links else ""
-    streams = [_stream(file, link, len(links) == 1, behind if link is links[-1] else "") for link in links]
+    links = [link for link in _links(file) if link.audio_serial]
+    trailing = _describe_rest(file, links[-1].end) if links else ""
+    streams = [_stream(file, link, len(links) == 1, trailing if link is links[-1] else "") for link in links]
     return streams or [Stream()]
 
 
 def _describe_rest(file: OpenFile, end: int) -> str:
-    """What is said of bytes behind the last link that are not Ogg, and so are not read."""
+    """A warning about bytes after the last link, which are not Ogg and are not read."""
     start = skip_tags(file, end)
     head, size = file.peek(_STRAY, start), file.size - start
     if size < _STRAY or head.startswith(_MAGIC) or not any(head):
         return ""
-    return f"{size} bytes behind its last page are not Ogg"
+    return f"{size} bytes after its last page are not Ogg"
 
 
-def _stream(file: OpenFile, link: _Link, is_only: bool, behind: str) -> Stream:
-    last, problems = link.last[link.sound], [behind] if behind else []
+def _stream(file: OpenFile, link: _Link, is_only: bool, trailing: str) -> Stream:
+    last, problems = link.last[link.audio_serial], [trailing] if trailing else []
     if not (last.flags & _LAST_PAGE and last.is_whole):
         problems.append("it breaks off before its last page")
-    if link.strange:
-        problems.append(f"{link.strange} bytes are of a stream whose beginning is missing")
+    if link.orphaned:
+        problems.append(f"{link.orphaned} bytes are of a stream whose beginning is missing")
     damage = ", ".join(problems)
-    if link.first[link.sound].content.startswith(_FLAC):
+    if link.first[link.audio_serial].content.startswith(_FLAC):
         return Stream(_flac_file(file, link), states_length=False, damage=damage)
-    is_short = _is_understated(file, last, link.highest[link.sound])
+    is_short = _is_understated(file, last, link.highest[link.audio_serial])
     notes = ["its last page states fewer samples than are there; all are read"] if is_short else []
     is_whole = is_only and len(link.first) == 1 and not is_short
     pieces = None if is_whole else _ogg_file(file, link, is_short)
@@ -111,18 +113,18 @@ def _is_understated(file: OpenFile, last: _Page, highest: _Page) -> bool:
 
 def _ogg_file(file: OpenFile, link: _Link, is_short: bool) -> Iterator[bytes]:
     """The sound of a link, with enough samples stated in its last page."""
-    for page in _pages_of_sound(file, link):
+    for page in _audio_pages(file, link):
         data = file.peek(page.end - page.start, page.start)
-        if is_short and page == link.last[link.sound]:
-            data = _with_granule(data, link.highest[link.sound].granule + _ENOUGH)
+        if is_short and page == link.last[link.audio_serial]:
+            data = _with_granule(data, link.highest[link.audio_serial].granule + _ENOUGH)
         yield data
 
 
 def _flac_file(file: OpenFile, link: _Link) -> Iterator[bytes]:
-    """A FLAC stream as a FLAC file that states no length: packets are what that has one behind the other."""
-    for page in _pages_of_sound(file, link):
+    """A FLAC stream as a FLAC file that states no length: such a file is the stream's packets in sequence."""
+    for page in _audio_pages(file, link):
         data = file.peek(page.end - page.body, page.body)
-        yield with_total(data[_FLAC_MAPPING:], 0) if page == link.first[link.sound] else data
+        yield with_total(data[_FLAC_MAPPING:], 0) if page == link.first[link.audio_serial] else data
 
 
 def _with_granule(page: bytes, granule: int) -> bytes:
@@ -132,9 +134,9 @@ def _with_granule(page: bytes, granule: int) -> bytes:
     return head + checksum.to_bytes(4, "little") + page[26:]
 
 
-def _pages_of_sound(file: OpenFile, link: _Link) -> Iterator[_Page]:
+def _audio_pages(file: OpenFile, link: _Link) -> Iterator[_Page]:
     within = takewhile(lambda page: page.start < link.end, _pages(file, link.start))
-    return (page for page in within if page.serial == link.sound)
+    return (page for page in within if page.serial == link.audio_serial)
 
 
 def _links(file: OpenFile) -> Iterator[_Link]:
@@ -149,7 +151,7 @@ def _links(file: OpenFile) -> Iterator[_Link]:
 
 
 def _pages(file: OpenFile, start: int) -> Iterator[_Page]:
-    """The pages from byte `start` on. Behind damage they begin again at the next that can be found."""
+    """The pages from byte `start` on. After damage it resumes at the next page it finds."""
     place: int | None = start
     size = file.size
     while place is not None:

@@ -1,4 +1,4 @@
-"""WAV and its relatives: plain samples read from where they stand, compressed ones by libsndfile."""
+"""WAV and similar formats: uncompressed samples are read in place, compressed ones by libsndfile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from diffres_cli.audio.decoder import Decoder, Samples
 from diffres_cli.audio.sndfile import SndfileDecoder, UnknownFormatError
 from diffres_cli.audio.sources import OpenFile
 
-_PROBE = 2**16  # bytes of samples that tell libsndfile how to read them
+_PROBE = 2**16  # bytes of samples, enough for libsndfile to find the encoding
 # Bytes a sample takes, by libsndfile's names of the encodings that do not compress.
 _WIDTHS = {"PCM_S8": 1, "PCM_U8": 1, "ULAW": 1, "ALAW": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4}
 _WIDTHS |= {"FLOAT": 4, "DOUBLE": 8}
@@ -45,9 +45,9 @@ def open_chunked(file: OpenFile) -> Decoder:
 def _open_compressed(
     file: OpenFile, decoder: SndfileDecoder, found: SampleBytes, is_probe: bool
 ) -> SndfileDecoder:
-    """libsndfile on a copy with another header, if it reads more of that."""
-    more = [found.more] if found.more else []
-    decoder.notes = more
+    """A decoder of a copy with a corrected header, if libsndfile reads more of that."""
+    notes = [found.trailing_note] if found.trailing_note else []
+    decoder.notes = notes
     if found.stated is None:
         decoder.frames = None
     elif found.length < found.stated:
@@ -59,7 +59,7 @@ def _open_compressed(
         decoder.close()
         better.frames = None
         odd = "the header states fewer samples than are there; all are read"
-        better.notes = [odd] * found.is_understated + more
+        better.notes = [odd] * found.is_understated + notes
         return better
     better.close()
     decoder.notes = [f"not all of its {found.length} bytes of samples are read: the header states fewer"]
@@ -67,7 +67,7 @@ def _open_compressed(
 
 
 class PcmDecoder(Decoder):
-    """Uncompressed samples read from where they stand in a file. Closing that is left to the caller.
+    """Uncompressed samples, read in place. The caller closes the file.
 
     Args:
         header: what libsndfile made of it.
@@ -78,24 +78,24 @@ class PcmDecoder(Decoder):
         subtype, is_big = header.coding
         self._file, self._found = file, found
         self._frame = _WIDTHS[subtype] * self.channels  # bytes
-        self._how = {"format": "RAW", "subtype": subtype, "endian": "BIG" if is_big else "LITTLE"}
-        there, stated = found.length // self._frame, (found.stated or 0) // self._frame
-        self.frames = max(there, stated) if found.stated else None
-        less = ""
+        self._raw_format = {"format": "RAW", "subtype": subtype, "endian": "BIG" if is_big else "LITTLE"}
+        held, stated = found.length // self._frame, (found.stated or 0) // self._frame
+        self.frames = max(held, stated) if found.stated else None
+        warning = ""
         if found.is_understated:
-            short, long = stated / self.sample_rate, there / self.sample_rate
-            less = f"the header states {short:.2f} s, but {long:.2f} s of samples are there; all are read"
-        self.notes = [note for note in (less, self._frame_size_conflict(), found.more) if note]
+            short, long = stated / self.sample_rate, held / self.sample_rate
+            warning = f"the header states {short:.2f} s, but {long:.2f} s of samples are there; all are read"
+        self.notes = [note for note in (warning, self._frame_size_conflict(), found.trailing_note) if note]
 
     def _frame_size_conflict(self) -> str:
-        """What to say of a WAV file that stores 24 bits in 4 bytes: libsndfile goes by the bits alone."""
+        """A warning for a WAV file with 24 bits in 4 bytes: libsndfile looks at the bits alone; or ""."""
         lead, layout = self._found.lead, self._found.layout
         at = lead.find(b"fmt ") + layout.id + layout.size + 12
         stated = int.from_bytes(lead[at : at + 2], layout.order) if b"fmt " in lead else 0
         if stated <= self._frame or stated % self.channels:
             return ""
         read = self._frame
-        return f"its header is at odds with itself: a frame takes {stated} bytes or {read}; {read} are read"
+        return f"its header contradicts itself: a frame takes {stated} bytes or {read}; {read} are read"
 
     def blocks(self, frames: int) -> Iterator[Samples]:
         """See `Decoder.blocks`."""
@@ -108,5 +108,5 @@ class PcmDecoder(Decoder):
                     always_2d=True,
                     samplerate=self.sample_rate,
                     channels=self.channels,
-                    **self._how,
+                    **self._raw_format,
                 )[0]

@@ -67,7 +67,7 @@ class Recording:
 
     @property
     def damage(self) -> list[str]:
-        """Those of the warnings that say the file is not whole."""
+        """The warnings about damaged or missing samples."""
         return [*self._decoder.notes, *self._warnings]
 
     def blocks(self, target_rate: int, channel: Channel = "mix") -> Iterator[Samples]:
@@ -117,7 +117,7 @@ class Recording:
         why = self._decoder.damage
         is_short = self.frames is not None and self._decoded < self.frames
         if self._file is not None and (why or is_short or not self._decoded):
-            self._file.check_readable()  # what cannot be read today says nothing of the file
+            self._file.check_readable()  # a failing drive does not mean a damaged file
         if not self._decoded:
             reason = f"nothing in it could be decoded ({why})" if why else "it holds no samples"
             raise AudioError(f"{printable(self.name)}: {reason}")
@@ -130,7 +130,7 @@ class Recording:
             self._warnings.append(f"damaged: {why}; {self.duration:.2f} s could be read")
 
     def close(self) -> None:
-        """Let go of the file, and of ffmpeg where it was needed."""
+        """Close the file, and ffmpeg if it was started."""
         self._decoder.close()
         if self._file is not None:
             self._file.stream.close()
@@ -217,7 +217,7 @@ def _decoder(file: OpenFile) -> Decoder:
         try:
             return _ffmpeg_decoder(file, error)
         except AudioError:
-            file.check_readable()  # neither knows a format of which it cannot read the header
+            file.check_readable()  # a read error would look like an unknown format
             raise
 
 
@@ -233,5 +233,5 @@ def _ffmpeg_decoder(file: OpenFile, error: Exception) -> Decoder:
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether a file begins like text in any of the common encodings: ffmpeg has nothing to say on it."""
+    """Whether a file begins like text in a common encoding, which ffmpeg need not try."""
     return not head.translate(None, _TEXT_BYTES)

@@ -95,7 +95,7 @@ class SndfileDecoder(Decoder):
         # When decoding fails soundfile does not say how far it came: the NaN that are left do.
         block = np.full((frames, self.channels), np.nan, np.float32)
         try:
-            with quiet_stderr() if self._sound.format == "MP3" else nullcontext():
+            with silence_stderr() if self._sound.format == "MP3" else nullcontext():
                 return self._sound.read(frames, out=block), None
         except soundfile.LibsndfileError as error:
             self._check_medium(error)
@@ -122,7 +122,7 @@ class SndfileDecoder(Decoder):
         return 0
 
     def _is_harmless(self) -> bool:
-        """libFLAC fails at a tag behind the last frame, and at the end of a stream of unstated length."""
+        """libFLAC fails at a tag after the last frame, and at the end of a stream of unstated length."""
         is_at_end = self._sound.format == "FLAC" and self.frames in (None, self.position)
         return is_at_end and is_whole(self._file, self.position)
 
@@ -135,7 +135,7 @@ class SndfileDecoder(Decoder):
         return f"{seconds:.2f} s{places} at {first:.2f} s read as silence"
 
     def close(self) -> None:
-        """Let go of libsndfile's state, and of the copy where one was needed."""
+        """Close libsndfile's handle, and the copy if one was made."""
         self._sound.close()
         self._close_copy()
 
@@ -146,12 +146,12 @@ class SndfileDecoder(Decoder):
 
 def _open(file: OpenFile) -> soundfile.SoundFile:
     file.stream.seek(0)
-    with quiet_stderr():
+    with silence_stderr():
         # The descriptor, not the name: any bytes make a name, and this is the file that was examined.
         # (On Windows a descriptor does not carry over to another C library.)
         source = file.stream if os.name == "nt" else file.stream.fileno()
         sound = soundfile.SoundFile(source, closefd=False)
-    # It would seek after every block, and behind a seek MP3 decodes to other samples.
+    # It would seek after every block, and after a seek MP3 decodes to other samples.
     sound.seekable = lambda: False
     return sound
 
@@ -164,8 +164,8 @@ def _reason(error: soundfile.LibsndfileError) -> str:
 
 
 @contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Point file descriptor 2 nowhere: libmpg123 writes pages to it, even for files that are in order."""
+def silence_stderr() -> Iterator[None]:
+    """Point file descriptor 2 to the null device: libmpg123 writes pages to it, even for valid files."""
     if sys.__stderr__ is None:  # closed from the start: descriptor 2 may by now be the recording itself
         yield
         return

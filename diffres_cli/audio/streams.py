@@ -54,9 +54,9 @@ def _open_streams(file: OpenFile, streams: Sequence[Stream]) -> Decoder:
 
 
 class _ChainDecoder(Decoder):
-    """Several streams. The first one's sample rate and channels are those of the whole.
+    """Several streams. The whole has the sample rate and channels of the first.
 
-    A later stream at another rate is resampled. In one with other channels each becomes the mean of all.
+    A later stream at another rate is resampled. One with other channels is mixed to its mean.
     """
 
     def __init__(self, file: OpenFile, first: SndfileDecoder, streams: Sequence[Stream]) -> None:
@@ -77,8 +77,8 @@ class _ChainDecoder(Decoder):
             except UnknownFormatError as error:
                 problems.append(f"{where}cannot be decoded ({error})")
                 continue
-            alike = (self._with_channels(block) for block in self._current.blocks(frames))
-            for block in resample(alike, self._current.sample_rate, self.sample_rate):
+            mixed = (self._match_channels(block) for block in self._current.blocks(frames))
+            for block in resample(mixed, self._current.sample_rate, self.sample_rate):
                 position += len(block)
                 yield block
             if problem := _problem(self._current):
@@ -86,13 +86,13 @@ class _ChainDecoder(Decoder):
         more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
         self.damage = "; ".join(problems[:_SHOWN] + more)
 
-    def _with_channels(self, block: Samples) -> Samples:
+    def _match_channels(self, block: Samples) -> Samples:
         if block.shape[1] == self.channels:
             return block
         return np.repeat(block.mean(axis=1, keepdims=True), self.channels, axis=1)
 
     def close(self) -> None:
-        """Let go of the stream that is being read."""
+        """Close the stream that is being read."""
         self._current.close()
 
 

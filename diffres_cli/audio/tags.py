@@ -1,4 +1,4 @@
-"""What stands around the streams of a file: tags (ID3, APE, Lyrics3), other recordings."""
+"""Data around the streams of a file: tags (ID3, APE, Lyrics3), other recordings."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _APE_SIZE, _ID3_SIZE, _ID3_END, _LYRICS_MOST = 32, 10, 128, 2**16
 
 
 def begins_recording(head: bytes) -> bool:
-    """Whether bytes begin as a recording does that is told from noise by that alone. MPEG is not."""
+    """Whether bytes begin with the signature of an audio format. MPEG has no reliable one."""
     return head.startswith(_BEGINNINGS) or head[4:8] == b"ftyp"
 
 
 def another_recording(place: int) -> str:
-    """What is said of a recording that begins at byte `place`, behind the one that is read."""
+    """A warning about a recording that begins at byte `place`, after the one that is read."""
     return f"another recording begins {place} bytes into the file, which is not read"
 
 
@@ -27,7 +27,7 @@ def skip_tags(file: OpenFile, start: int = 0) -> int:
 
 
 def skip_id3(file: OpenFile) -> int:
-    """The first byte of a file behind the ID3v2 tags that it begins with."""
+    """The first byte of a file after its leading ID3v2 tags."""
     start = 0
     while size := _id3_size(file.peek(_ID3_SIZE, start)):
         start += size
