@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from diffres_cli.outputs.table import clock
+from diffres_cli.outputs.table import format_duration
 from diffres_cli.text import escaped, printable
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ class RecordingsBar(ProgressBar):
             self._draw(path, duration, duration, 0.0)
 
     def _draw(self, path: str, seconds: float, duration: float | None, share: float) -> None:
-        where = f"{printable(os.path.basename(path))[-40:]}  {clock(seconds)}"  # noqa: PTH119 (called often)
-        where += f" of {clock(duration)}" if duration else ""
+        where = f"{printable(os.path.basename(path))[-40:]}  {format_duration(seconds)}"  # noqa: PTH119 (called often)
+        where += f" of {format_duration(duration)}" if duration else ""
         self.draw(where, self._done + share, self.total)
 
 

@@ -21,7 +21,7 @@ from diffres_cli.tagging.prediction import Prediction
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Where there is no home folder, matplotlib warns that it keeps its list of fonts elsewhere.
+# Where there is no home folder, matplotlib warns that it keeps its list of fonts in another folder.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 COLUMN = 3.5

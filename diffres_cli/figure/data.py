@@ -52,7 +52,7 @@ class FigureData:
     `frames` is the merged spectrogram as the classifier sees it, with edges in output frames.
 
     Shape:
-        warp: [2, points], seconds above the number of output frames spent until then.
+        warp: [2, points], seconds in row 0 and the output frames up to then in row 1.
         mel_frequencies: [F], the centre of each mel bin, Hz.
     """
 
@@ -87,8 +87,8 @@ def prepare_data(prediction: Prediction, limit: int) -> FigureData:
     if not views:
         raise UsageError(f"{prediction.file}: no spectrogram to draw; tag it with spectrogram=True")
     ends = [float(view.edges[0]) for view in views[1:]] + [float(views[-1].edges[-1])]
-    mel = [_until(Cells(view.mel, _bounds(view)), end) for view, end in zip(views, ends, strict=True)]
-    merged = [_until(Cells(view.merged, view.edges), end) for view, end in zip(views, ends, strict=True)]
+    mel = [_truncate(Cells(view.mel, _bounds(view)), end) for view, end in zip(views, ends, strict=True)]
+    merged = [_truncate(Cells(view.merged, view.edges), end) for view, end in zip(views, ends, strict=True)]
     shown = zip(views, mel, strict=True)
     importance = [Cells(view.importance[None, : len(cells.edges) - 1], cells.edges) for view, cells in shown]
     frames = _frames(views, merged)
@@ -179,7 +179,7 @@ def _bounds(view: AdaptiveSpectrogram) -> Array:
     return np.asarray(np.clip(bounds, view.edges[0], view.edges[-1]))
 
 
-def _until(cells: Cells, end: float) -> Cells:
+def _truncate(cells: Cells, end: float) -> Cells:
     """Cut cells off at `end`, in the middle of one where it falls there."""
     if end >= cells.edges[-1]:
         return cells
@@ -188,21 +188,21 @@ def _until(cells: Cells, end: float) -> Cells:
 
 
 def _frames(views: Sequence[AdaptiveSpectrogram], merged: Sequence[Cells]) -> list[Cells]:
-    """The merged cells of every window on the axis of output frames, counted on from window to window."""
-    parts, spent = [], 0.0
+    """The merged cells of every window on the axis of output frames, which runs on over all windows."""
+    parts, frames_so_far = [], 0.0
     for view, cells in zip(views, merged, strict=True):
         count = cells.values.shape[1]
         # Of a frame that was cut off only this share is drawn.
         whole, kept = (edges[-1] - edges[-2] for edges in (view.edges[: count + 1], cells.edges))
-        edges = spent + np.append(np.arange(count), count - 1 + (kept / whole if whole > 0 else 1.0))
+        edges = frames_so_far + np.append(np.arange(count), count - 1 + (kept / whole if whole > 0 else 1.0))
         parts.append(Cells(cells.values, edges))
-        spent = float(edges[-1])
+        frames_so_far = float(edges[-1])
     return parts
 
 
 def _warp(merged: Sequence[Cells], frames: Sequence[Cells], limit: int) -> Array:
-    times, spent = (np.concatenate([part.edges for part in parts]) for parts in (merged, frames))
+    times, frames_so_far = (np.concatenate([part.edges for part in parts]) for parts in (merged, frames))
     if len(times) <= limit:
-        return np.stack([times, spent])
+        return np.stack([times, frames_so_far])
     grid = np.linspace(times[0], times[-1], limit + 1)
-    return np.stack([grid, np.interp(grid, times, spent)])
+    return np.stack([grid, np.interp(grid, times, frames_so_far)])

@@ -87,7 +87,7 @@ def _single_rate_panels(prediction: Prediction, data: FigureData, peak: float) -
     yield Panel(0.08, 0.46, partial(panels.draw_importance, data=data))
     yield Panel(0.11, 0.42, partial(panels.draw_warp, data=data))
     yield Panel(0.2, 0.75, partial(spectrogram, cells=data.merged, caption=caption), axis="Time (s)")
-    yield Panel(0.16, 0.22, partial(panels.draw_fan, data=data))
+    yield Panel(0.16, 0.22, partial(panels.draw_warp_lines, data=data))
     frames = partial(spectrogram, cells=data.frames, margin="as the\nclassifier\nsees it")
     yield Panel(0.0, 0.6, frames, axis="Frame")
 

@@ -19,7 +19,7 @@ _LABEL_HEIGHT = 0.1  # inches
 def draw_spectrogram(
     axes: Axes, cells: Cells, peak: float, frequencies: Values, caption: str = "", margin: str = ""
 ) -> QuadMesh:
-    """Power in dB below `peak`, one rectangle per mel bin and cell, as wide as the cell's edges say."""
+    """Power in dB below `peak`, one rectangle per mel bin and cell, as wide as the cell."""
     captions.add_caption(axes, caption)
     captions.add_margin_note(axes, margin)
     decibels = (relative_level(cells.values, peak) - 1) * DYNAMIC_RANGE
@@ -29,13 +29,13 @@ def draw_spectrogram(
         cells.edges, bins, decibels, cmap="magma", vmin=-DYNAMIC_RANGE, vmax=0, rasterized=True
     )
     axes.set_xlim(cells.edges[0], cells.edges[-1])
-    _number_frequencies(axes, frequencies)
-    _name_axis(axes, "kHz")
+    _label_frequencies(axes, frequencies)
+    _label_axis(axes, "kHz")
     return mesh
 
 
 def draw_colour_bar(axes: Axes, mesh: QuadMesh) -> None:
-    """The decibels of every spectrogram in the figure, beside the first."""
+    """The colour bar in dB of all spectrograms, to the right of the first."""
     width = captions.panel_size(axes)[0]
     bar = axes.inset_axes((1 + 0.06 / width, 0, 0.06 / width, 1))
     captions.figure_of(axes).colorbar(mesh, cax=bar, ticks=np.arange(-DYNAMIC_RANGE, 1, 20))
@@ -48,10 +48,10 @@ def draw_importance(axes: Axes, data: FigureData) -> None:
     mean = float(np.average(cells.values[0], weights=np.diff(cells.edges)))
     axes.stairs(cells.values[0], cells.edges, fill=True, color=DARK, linewidth=0)
     axes.axhline(mean, color=LIGHT, linewidth=0.7)
-    below_bar_numbers = min(mean, 0.9)  # those of the colour bar above
+    below_bar_numbers = min(mean, 0.9)  # keeps clear of the tick labels of the colour bar above
     captions.add_margin_note(axes, f"mean {mean:.2f}", below_bar_numbers)
     axes.set(xlim=data.span, ylim=(0, 1), yticks=[0, 1])
-    _name_axis(axes, "Importance")
+    _label_axis(axes, "Importance")
 
 
 def draw_warp(axes: Axes, data: FigureData) -> None:
@@ -63,10 +63,10 @@ def draw_warp(axes: Axes, data: FigureData) -> None:
     captions.add_corner_note(axes, "dashed: evenly spaced", above=bool(late))  # clear of the curve
     axes.set(xlim=data.span, ylim=(0, frames[-1]))
     axes.set_yticks([0, frames[-1]], labels=["0", captions.format_count(round(frames[-1]))])
-    _name_axis(axes, "Frame")
+    _label_axis(axes, "Frame")
 
 
-def draw_fan(axes: Axes, data: FigureData) -> None:
+def draw_warp_lines(axes: Axes, data: FigureData) -> None:
     """Lines from the times above to the output frames below, at most fifty."""
     times, frames = data.warp
     below = np.linspace(0, frames[-1], 1 + min(50, round(frames[-1])))
@@ -78,16 +78,16 @@ def draw_fan(axes: Axes, data: FigureData) -> None:
     axes.set_axis_off()
 
 
-def _name_axis(axes: Axes, quantity: str) -> None:
-    """Name the vertical axis, at one place in every panel; leave the time axis without numbers."""
+def _label_axis(axes: Axes, quantity: str) -> None:
+    """Label the vertical axis at the same position in each panel; hide the tick labels of the time axis."""
     axes.set_ylabel(quantity)
     axes.yaxis.set_label_coords(-0.24 / captions.panel_size(axes)[0], 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.tick_params(labelbottom=False)
 
 
-def _number_frequencies(axes: Axes, frequencies: Values) -> None:
-    """Number the octaves of 1 kHz from the top down, until the mel scale leaves no room."""
+def _label_frequencies(axes: Axes, frequencies: Values) -> None:
+    """Label the octaves of 1 kHz from the top down, until labels would overlap."""
     bins = len(frequencies)
     hertz = 1000 * _OCTAVES
     shown = (hertz >= frequencies[0]) & (hertz <= frequencies[-1])

@@ -32,7 +32,7 @@ class Format:
     """What a format can hold, and what writes it.
 
     Attributes:
-        suffix: of its files; beside a recording it follows the whole name, as in rain.wav.csv.
+        suffix: of its files; next to a recording it follows the whole name, as in rain.wav.csv.
         writer: the import path of a class derived from `writer.Writer`, called without arguments.
         several: whether one file may describe more than one recording.
         rows: one line a label, so that it shows either windows or events.

@@ -1,4 +1,4 @@
-"""Audacity label track: start, end and "label score" between tabs, one line a label.
+"""Audacity label track: start, end and "label score" between tabs, one line per label.
 
 Audacity reads what lies between the second tab and the next tab or line end, so no label may hold either.
 """

@@ -51,7 +51,7 @@ class ParquetWriter(Writer):
                 yield self._flush()
 
     def annotate(self, text: str) -> None:
-        """Keep a text in the file, beside its columns, once it has a record: see `annotation`."""
+        """Store a text in the file's metadata; call it after the first record. See `annotation`."""
         self._open().add_key_value_metadata({_KEY: text})
 
     def format_footer(self) -> bytes:
@@ -84,7 +84,7 @@ class ParquetWriter(Writer):
 
 
 def annotation(stream: IO[bytes]) -> str | None:
-    """The text that `ParquetWriter.annotate` left in a file; None for a file of somebody else's.
+    """The text that `ParquetWriter.annotate` left in a file; None for a file of another program.
 
     Raises:
         ValueError: not Parquet.

@@ -24,7 +24,7 @@ class TableWriter(Writer):
         """Labels with score and bar; below them the events, or the windows where there are several."""
         yield self._heading(record)
         channel = f", channel {record['channel']}" if "channel" in record else ""
-        yield f"{printable(record['file'])}{channel}  {clock(record['duration'])}\n"
+        yield f"{printable(record['file'])}{channel}  {format_duration(record['duration'])}\n"
         yield from map(_label, record["labels"])
         if not record["labels"]:
             yield f"  nothing scored {record['min_confidence']:g} or more (lower it with -c)\n"
@@ -44,10 +44,10 @@ class TableWriter(Writer):
         return settings + "\n"
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Seconds as people read them.
 
-    >>> clock(4.25), clock(75), clock(36000)
+    >>> format_duration(4.25), format_duration(75), format_duration(36000)
     ('4.2 s', '1:15', '10:00:00')
     """
     if seconds < 60:
@@ -57,10 +57,10 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def moment(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """A point in time to the hundredth of a second.
 
-    >>> moment(4.256), moment(75), moment(36000.5)
+    >>> format_time(4.256), format_time(75), format_time(36000.5)
     ('4.26', '1:15.00', '10:00:00.50')
     """
     minutes, hundredths = divmod(round(seconds * 100), 6000)
@@ -77,10 +77,10 @@ def _label(label: Record) -> str:
 
 
 def _event(event: Record) -> str:
-    span = f"{moment(event['start']):>7} – {moment(event['end']):>7}"
+    span = f"{format_time(event['start']):>7} – {format_time(event['end']):>7}"
     return f"  {span}  {event['label']} {event['score']:.2f}\n"
 
 
 def _window(window: Record) -> str:
     labels = ", ".join(f"{label['label']} {label['score']:.2f}" for label in window["labels"])
-    return f"  {clock(window['start']):>7} – {clock(window['end']):>7}  {labels or '–'}\n"
+    return f"  {format_duration(window['start']):>7} – {format_duration(window['end']):>7}  {labels or '–'}\n"

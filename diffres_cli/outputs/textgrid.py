@@ -1,4 +1,4 @@
-"""Praat TextGrid, in its long text format: one interval tier a label that occurs, named after it.
+"""Praat TextGrid, in its long text format: one interval tier per label that occurs, named after it.
 
 The text of an interval is the label's score; where the label does not occur it is empty. Intervals follow one
 another without gaps over the whole recording, as Praat requires: where windows overlap, the larger score
@@ -26,7 +26,7 @@ from diffres_cli.tagging.record import Record
 class TextGridWriter(Writer):
     """A TextGrid belongs to one recording and does not name it.
 
-    It states the number of its tiers before the first: nothing is written until all channels are there.
+    It states the number of its tiers first, so nothing is written until all channels are known.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class TextGridWriter(Writer):
         return 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n'
 
     def format_record(self, record: Record) -> Iterator[str]:
-        """Nothing yet."""
+        """Keeps the spans for `format_footer`; yields nothing."""
         self._duration = record["duration"]
         for span in label_spans(record):
             self._tiers.setdefault(label_with_channel(span.label, record), []).append(span)
@@ -64,10 +64,10 @@ def intervals(spans: Iterable[LabelSpan], duration: float) -> Iterator[tuple[flo
     [(0.0, 1.0, None), (1.0, 2.0, 0.5), (2.0, 4.0, 0.9), (4.0, 5.0, None)]
     """
     clipped = ((max(span.start, 0.0), min(span.end, duration), span.score) for span in spans)
-    held = sorted(span for span in clipped if span[0] < span[1])
-    for loudest, parts in groupby(_pieces(held, duration), key=itemgetter(2)):
+    visible = sorted(span for span in clipped if span[0] < span[1])
+    for best, parts in groupby(_pieces(visible, duration), key=itemgetter(2)):
         first, *rest = parts
-        yield first[0], (rest or [first])[-1][1], loudest and loudest[0]
+        yield first[0], (rest or [first])[-1][1], best and best[0]
 
 
 def _pieces(

@@ -1,4 +1,4 @@
-"""What every writer is made of, and what they share: labels with their times, text that fits one line."""
+"""The base of all writers and what they share: labels with their times, text that fits one line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Writer:
 
 
 class LabelSpan(NamedTuple):
-    """A label with its start and end in seconds, as the formats with one line a label write it."""
+    """A label with its start and end in seconds, for formats with one line per label."""
 
     start: float
     end: float

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 DECIMALS = 4
-"""Of what a model computes. Processors add in different orders: over the examples the scores of ONNX Runtime
-and of torch at AVX-512, AVX2 and SSE differ by up to 1e-5, embeddings by 2e-5. More decimals would say more
-of the processor than of the sound; at four, one value in several thousand differs, by one in the last."""
+"""Decimals of model outputs. Processors add in different orders: over the examples the scores of ONNX Runtime
+and of torch at AVX-512, AVX2 and SSE differ by up to 1e-5, embeddings by 2e-5. More decimals would reflect
+the processor rather than the sound; at four, one value in several thousand differs, by one in the last."""
 _TIME_DECIMALS = 3
 
 
@@ -48,20 +48,20 @@ def make_record(prediction: Prediction) -> Record:
         "model": prediction.model,
         "fps": prediction.fps,
         "min_confidence": prediction.min_confidence,
-        "labels": [_plain(label) for label in prediction.labels],
+        "labels": [_to_json(label) for label in prediction.labels],
         "windows": [_window(window) for window in prediction.windows],
     }
     if prediction.warnings:
         record["warnings"] = list(prediction.warnings)
     if prediction.events is not None:
-        record["events"] = [_plain(event) for event in prediction.events]
+        record["events"] = [_to_json(event) for event in prediction.events]
     if any(window.importance is not None for window in prediction.windows):
         record["frame_rate"] = prediction.frame_rate
     return record
 
 
 def spans(record: Record) -> list[Record]:
-    """What has a start, an end and labels: the events of a record that has them, else its windows.
+    """The parts of a record with a start, an end and labels: its events if it has them, else its windows.
 
     A recording in which no event was found is one span without labels, so that it keeps a row in a table.
     """
@@ -79,7 +79,7 @@ def columns_of(record: Record) -> tuple[str, ...]:
 
 
 def table_rows(record: Record, arrays: bool = False) -> Iterator[Record]:
-    """The rows of CSV, Parquet and pandas: one a label of a span, by column. A span without labels has one.
+    """The rows of CSV, Parquet and pandas: one per label of a span, by column. A span without labels has one.
 
     Args:
         arrays: a window's importance and embedding too, in its first row, with the frame rate.
@@ -99,7 +99,7 @@ def _window(window: WindowPrediction) -> Record:
     record: Record = {
         "start": round(window.start, _TIME_DECIMALS),
         "end": round(window.end, _TIME_DECIMALS),
-        "labels": [_plain(label) for label in window.labels],
+        "labels": [_to_json(label) for label in window.labels],
     }
     for name in ("importance", "embedding"):
         values: Floats | None = getattr(window, name)
@@ -108,7 +108,7 @@ def _window(window: WindowPrediction) -> Record:
     return record
 
 
-def _plain(found: Label | Event) -> Record:
+def _to_json(found: Label | Event) -> Record:
     digits = {"score": DECIMALS, "start": _TIME_DECIMALS, "end": _TIME_DECIMALS}
     return {
         name: round(value, digits[name]) if name in digits else value for name, value in vars(found).items()

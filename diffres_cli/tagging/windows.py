@@ -1,4 +1,4 @@
-"""An open recording -> the predictions of its windows, in batches through the model."""
+"""An open recording -> the predictions of its windows, which the model computes in batches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from diffres_cli.timeouts import report_progress
 _BATCH = {"cpu": 1, "cuda": 16}  # a CPU gains nothing from batches, and memory stays flat
 
 
-class Piece(NamedTuple):
+class Window(NamedTuple):
     """A window to tag: its channel, None for the mix, the index of its first sample, its samples, [n]."""
 
     channel: int | None
@@ -47,12 +47,12 @@ def tag_windows(
     """
     card = runtime.card
     predict = partial(_predict, card=card, settings=settings, allowed=settings.allowed(card))
-    pieces = _cut(recording, settings, card.sample_rate, card.mel.minimum_samples)
-    for group in _batches(pieces, batch or _BATCH[runtime.device]):
-        computed = runtime.run(np.stack([piece.samples for piece in group]), require(settings.fps), outputs)
+    cut = _cut_windows(recording, settings, card.sample_rate, card.mel.minimum_samples)
+    for group in _batches(cut, batch or _BATCH[runtime.device]):
+        computed = runtime.run(np.stack([window.samples for window in group]), require(settings.fps), outputs)
         report_progress()
-        for row, piece in enumerate(group):
-            yield piece.channel, predict({name: value[row] for name, value in computed.items()}, piece)
+        for row, window in enumerate(group):
+            yield window.channel, predict({name: value[row] for name, value in computed.items()}, window)
 
 
 def outputs_for(settings: Settings, spectrogram: bool, framewise: bool) -> Sequence[str]:
@@ -68,16 +68,16 @@ def outputs_for(settings: Settings, spectrogram: bool, framewise: bool) -> Seque
 
 
 def _predict(
-    values: dict[str, Floats], piece: Piece, card: ModelCard, settings: Settings, allowed: Indices | None
+    values: dict[str, Floats], window: Window, card: ModelCard, settings: Settings, allowed: Indices | None
 ) -> WindowPrediction:
-    """What the model computed of a window, by the names of `runtime.OUTPUTS`, in labels and seconds."""
-    start = piece.first / card.sample_rate
-    end = (piece.first + len(piece.samples)) / card.sample_rate
+    """A window's model outputs, keyed as in `runtime.OUTPUTS`, as labels and seconds."""
+    start = window.first / card.sample_rate
+    end = (window.first + len(window.samples)) / card.sample_rate
     probabilities, framewise = values["probabilities"], values.get("framewise")
-    edges = np.array([start, end])  # enough where nothing that lies in time was asked for
+    edges = np.array([start, end])  # enough if no output along time was requested
     if "importance" in values:
         rate = card.mel.frame_rate
-        output_frames = output_frames_at(require(settings.fps), card.mel.frames(len(piece.samples)), rate)
+        output_frames = output_frames_at(require(settings.fps), card.mel.frames(len(window.samples)), rate)
         edges = warp_edges(values["importance"], output_frames, rate, start, end)
     return WindowPrediction(
         start=start,
@@ -104,7 +104,7 @@ def _spectrogram(values: dict[str, Floats], edges: Seconds, card: ModelCard) -> 
     )
 
 
-def _cut(recording: Recording, settings: Settings, rate: int, minimum: int) -> Iterator[Piece]:
+def _cut_windows(recording: Recording, settings: Settings, rate: int, minimum: int) -> Iterator[Window]:
     size = round(require(settings.window) * rate)
     hop = size - round(settings.overlap * rate)
     first = round(settings.start * rate)
@@ -113,20 +113,20 @@ def _cut(recording: Recording, settings: Settings, rate: int, minimum: int) -> I
     for offset, samples in windows(part, size, hop, minimum):
         if settings.channel == "each":
             for channel, own in enumerate(samples.T, start=1):
-                yield Piece(channel, first + offset, own)
+                yield Window(channel, first + offset, own)
         else:
             number = None if settings.channel == "mix" else settings.channel
-            yield Piece(number, first + offset, samples)
+            yield Window(number, first + offset, samples)
 
 
-def _batches(pieces: Iterable[Piece], size: int) -> Iterator[list[Piece]]:
-    batch: list[Piece] = []
-    for piece in pieces:
-        if batch and len(batch[0].samples) != len(piece.samples):
+def _batches(windows: Iterable[Window], size: int) -> Iterator[list[Window]]:
+    batch: list[Window] = []
+    for window in windows:
+        if batch and len(batch[0].samples) != len(window.samples):
             yield batch
             batch = []
-        batch.append(piece)
-        if len(batch) == size:  # at once: the next piece of a live stream may be a while
+        batch.append(window)
+        if len(batch) == size:  # at once: the next window of a live stream may be a while
             yield batch
             batch = []
     if batch:
