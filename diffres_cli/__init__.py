@@ -5,7 +5,7 @@ The map, in the order the data flows:
     errors.py       DiffresError and its children: what was received, what is allowed, what to do
     imports.py      objects by import path; packages that are missing, and those that do not load
     arrays.py       types of arrays
-    text.py         text from outside: made fit to print, read in any encoding
+    text.py         text from outside: made safe to print, read in any encoding
     locks.py        locks between processes, released when they end
     files.py        files written whole or not at all; TOML and JSON read
     timeouts.py     work in a thread: cancelled when it makes no progress, or a signal comes
@@ -35,7 +35,7 @@ Importing this package, tagging and drawing never import torch.
 import os
 from typing import TYPE_CHECKING, Any
 
-# Libraries that report to their makers by default. Each reads its switch when it is loaded, in this
+# Libraries that send telemetry by default. Each reads its switch when it is loaded, in this
 # process and in those started from it.
 os.environ.update(ORT_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_TELEMETRY="1", RAY_USAGE_STATS_ENABLED="0")
 
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from diffres_cli.tagging.tagger import Tagger, load_tagger
 
 _RESULTS = ("AdaptiveSpectrogram", "Event", "Label", "Prediction", "WindowPrediction")
-_HOMES = {
+_MODULE_OF = {
     **{name: "diffres_cli.errors" for name in __all__ if name.endswith("Error")},
     **dict.fromkeys(_RESULTS, "diffres_cli.tagging.prediction"),
     "Settings": "diffres_cli.tagging.settings",
@@ -75,11 +75,11 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     # Loaded on first use, so that `diffres --help` pays for neither NumPy nor ONNX Runtime.
-    if name not in _HOMES:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'diffres_cli' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -16,8 +16,8 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line and exit with its code."""
     try:
-        _occupy_standard_streams()
-        _leave_by_exception()
+        _open_closed_streams()
+        _raise_on_signals()
         code = _load()(sys.argv[1:])
     except KeyboardInterrupt:  # before `run` could take care of it
         print("diffres: interrupted", file=sys.stderr)
@@ -38,7 +38,7 @@ def _load() -> Callable[[list[str]], int]:
     return run
 
 
-def _occupy_standard_streams() -> None:
+def _open_closed_streams() -> None:
     """Open the closed ones: the next file would get their number, and the messages of C libraries."""
     for number in range(3):
         try:
@@ -61,7 +61,7 @@ def _name_standard_output() -> None:
         sys.stdout = io.TextIOWrapper(buffer, stdout.encoding, stdout.errors, line_buffering=lines)
 
 
-def _leave_by_exception() -> None:
+def _raise_on_signals() -> None:
     """Let a signal to end be an exception, so that temporary files are removed on the way out."""
     import signal
 

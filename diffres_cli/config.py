@@ -5,7 +5,7 @@ and DIFFRES_TOP_K in the environment. All values are text here, as they are in
 the environment: their option checks them, wherever they come from.
 
 A file in the working directory or above it may have come with the data, from anybody. It sets how to tag, and
-never which other machines are spoken to or which code runs: see `is_personal`.
+never which other machines are spoken to or which code runs: see `needs_trust`.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Value:
     Attributes:
         text: as an option takes it. Where it is a path, it does not depend on the working directory.
         origin: the file and the line, for messages.
-        path: the file. found: it lies in the working directory or above it, and nobody named it.
+        path: the file. discovered: it is in the working directory or above, and the user did not name it.
     """
 
     text: str
     origin: str
     path: Path
-    found: bool = False
+    discovered: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,22 +62,22 @@ class Config:
     ignored: tuple[Path, ...] = ()
 
 
-def is_personal(setting: str, text: str) -> bool:
-    """Whether a value names another machine, or code to run: nothing for a file that was found.
+def needs_trust(setting: str, text: str) -> bool:
+    """Whether a value names another machine, or code to run: nothing for a discovered file to set.
 
-    >>> is_personal("ray-address", "10.0.0.1:6379"), is_personal("model", "hf:org/name")
+    >>> needs_trust("ray-address", "10.0.0.1:6379"), needs_trust("model", "hf:org/name")
     (True, True)
-    >>> is_personal("model", "models/mine"), is_personal("offline", "true")
+    >>> needs_trust("model", "models/mine"), needs_trust("offline", "true")
     (False, False)
-    >>> is_personal("format", "package.module:Format"), is_personal("format", "json")
+    >>> needs_trust("format", "package.module:Format"), needs_trust("format", "json")
     (True, False)
     """
     if setting == "format":
         return ":" in text  # an import path
     if setting == "offline":
         return text.strip().lower() not in _TRUE
-    elsewhere = ("hf:", "//", "\\\\")  # a hub, or on Windows another machine's drive
-    return setting in ("engine", "ray-address") or (setting in _PATHS and text.startswith(elsewhere))
+    remote = ("hf:", "//", "\\\\")  # a hub, or on Windows another machine's drive
+    return setting in ("engine", "ray-address") or (setting in _PATHS and text.startswith(remote))
 
 
 def variable(setting: str) -> str:
@@ -111,18 +111,18 @@ def read_config(user_folder: str, commands: Commands) -> Config:
     known = commands() if files else {}
     values: dict[str, dict[str, Value]] = {command: {} for command in known}
     for path in reversed(files):
-        for command, given in read_file(path, known, found=path is found).items():
+        for command, given in read_file(path, known, discovered=path is found).items():
             values[command] |= given
     return Config(values, tuple(files), tuple(ignored))
 
 
 def read_file(
-    path: Path, commands: Mapping[str, Collection[str]], *, found: bool = False
+    path: Path, commands: Mapping[str, Collection[str]], *, discovered: bool = False
 ) -> dict[str, dict[str, Value]]:
     """Read a diffres.toml: what stands in no table holds for every command that has the setting.
 
     Args:
-        commands: those that may have a table, with their settings. found: see `Value`.
+        commands: those that may have a table, with their settings. discovered: see `Value`.
 
     Returns:
         A command's name -> its settings that have a value.
@@ -136,10 +136,10 @@ def read_file(
     for name in tables:
         _require_known(f"{_shown(path)}: [{name}]", name, commands, "command with settings")
     shared = {name: entry for name, entry in content.items() if name not in tables}
-    general = _values(path, shared, everywhere, "", found)
+    general = _values(path, shared, everywhere, "", discovered)
     return {
         name: {key: value for key, value in general.items() if key in settings}
-        | _values(path, tables.get(name, {}), settings, f"[{name}] ", found)
+        | _values(path, tables.get(name, {}), settings, f"[{name}] ", discovered)
         for name, settings in commands.items()
     }
 
@@ -165,7 +165,7 @@ def check_environment(commands: Commands) -> None:
 
 
 def _values(
-    path: Path, entries: Mapping[str, object], settings: Collection[str], table: str, found: bool
+    path: Path, entries: Mapping[str, object], settings: Collection[str], table: str, discovered: bool
 ) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for key, entry in entries.items():
@@ -177,13 +177,13 @@ def _values(
             raise UsageError(f"{origin} = {entry}: expected text in quotes, a number, true or false")
         text = str(entry).lower() if isinstance(entry, bool) else str(entry)
         shown = f'"{text}"' if isinstance(entry, str) else text
-        values[name] = Value(_located(path, name, text), f"{origin} = {shown}", path, found)
+        values[name] = Value(_located(path, name, text), f"{origin} = {shown}", path, discovered)
     return values
 
 
 def _located(path: Path, name: str, text: str) -> str:
     """A path as seen from the file that names it. A model without a slash is a name, not a path."""
-    if name in _PATHS and not is_personal(name, text) and (name == "labels" or "/" in text):
+    if name in _PATHS and not needs_trust(name, text) and (name == "labels" or "/" in text):
         return str(path.absolute().parent / Path(text).expanduser())
     return text
 
@@ -215,7 +215,7 @@ def _is_trusted(path: Path) -> bool:
 
 
 def _shown(path: Path) -> str:
-    """Its bare name in the working directory; elsewhere the whole path."""
+    """Its bare name in the working directory; otherwise the whole path."""
     return path.name if path.parent == _working_directory() else str(path)
 
 

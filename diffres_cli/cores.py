@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-# Where version 2 is mounted: alone, or beside version 1.
+# Where version 2 is mounted: alone, or next to version 1.
 _UNIFIED = ("sys/fs/cgroup", "sys/fs/cgroup/unified")
 _MOUNTS = "sys/fs/cgroup"
 

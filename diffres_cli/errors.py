@@ -1,4 +1,4 @@
-"""What can go wrong, in the words of the person it happens to.
+"""What can go wrong, in the user's terms.
 
 Domain code raises one of these and never prints; `diffres_cli.cli` turns it into one line on
 standard error and an exit code. A message names what was received, what is allowed and what to do.
@@ -12,7 +12,7 @@ class DiffresError(Exception):
 
 
 class UsageError(DiffresError):
-    """A request that cannot be carried out as worded: a bad option value, an unknown model name."""
+    """A request that cannot be carried out: a bad option value, an unknown model name."""
 
     exit_code = 2
 
@@ -48,8 +48,8 @@ class AudioError(DiffresError):
     """One recording that cannot be read or tagged; the others are not affected."""
 
 
-class OverdueError(DiffresError):
-    """Work that made no progress for as long as it may, and was given up."""
+class StalledError(DiffresError):
+    """Work that made no progress within its time limit and was abandoned."""
 
 
 class ModelError(DiffresError):
@@ -79,4 +79,4 @@ class DataError(DiffresError):
 
 
 class TrainingError(DiffresError):
-    """A training run that cannot go on, or may not: its loss is no number, or what it rests on changed."""
+    """A training run that cannot continue: its loss is not a number, or its recipe or data changed."""

@@ -29,7 +29,7 @@ _ADVICE = "; choose another place with -o"
 def atomic_file(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     """A file that stands at `path` once the block ends without an exception, and not before.
 
-    Until then it is a temporary file beside `path`; what stood there stays untouched, and a failure
+    Until then it is a temporary file next to `path`; the old file stays untouched, and a failure
     leaves nothing behind. A link is followed. What cannot be replaced, a device or a pipe such as
     /dev/stdout, is written to.
 
@@ -39,7 +39,7 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: the folder is missing or full, or it or the file is read-only.
     """
-    with _failures_named(str(path)):
+    with _name_file_in_errors(str(path)):
         mode = _mode(path)
         device = io.FileIO(path, "w") if mode is not None and not stat.S_ISREG(mode) else None
     if device is not None:
@@ -52,12 +52,12 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     temporary = target.with_name(f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}")
     file: NamedWriter | None = None
     try:
-        with _failures_named(str(path)):
+        with _name_file_in_errors(str(path)):
             if mode is not None:
                 path.open("r+b").close()  # a read-only file is not to be replaced
             file = NamedWriter(_create(temporary, mode), str(path), _ADVICE)
         yield file
-        with _failures_named(str(path)):
+        with _name_file_in_errors(str(path)):
             _finish(file, temporary, durable)
             if mode is not None:
                 temporary.chmod(stat.S_IMODE(mode))  # all of them: the process's mask took some away
@@ -213,17 +213,17 @@ class NamedWriter(io.BufferedWriter):
 
     def write(self, data: Any, /) -> int:
         """See `io.BufferedWriter.write`. Raises OutputError, or BrokenPipeError when its reader has left."""
-        with _failures_named(self._named, self._advice):
+        with _name_file_in_errors(self._named, self._advice):
             return super().write(data)
 
     def flush(self) -> None:
         """See `io.BufferedWriter.flush`. Raises as `write` does."""
-        with _failures_named(self._named, self._advice):
+        with _name_file_in_errors(self._named, self._advice):
             super().flush()
 
 
 @contextmanager
-def _failures_named(name: str, advice: str = _ADVICE) -> Iterator[None]:
+def _name_file_in_errors(name: str, advice: str = _ADVICE) -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:  # the reader at the other end has left, which is no failure of the file

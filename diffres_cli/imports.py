@@ -86,7 +86,7 @@ def import_failure(
 
 
 def _is_package(name: str) -> bool:
-    """Whether a package of somebody else's has this name. Parts of one, "torch.fx", are not missing alone."""
+    """Whether a third-party package has this name. Parts of one, "torch.fx", are not missing alone."""
     return "." not in name and name != "diffres_cli" and name not in sys.stdlib_module_names
 
 

@@ -16,19 +16,19 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
 from diffres_cli.errors import DiffresError
-from diffres_cli.processes import PATIENCE, Worker, kill_worker, start_worker, stop_workers
+from diffres_cli.processes import STOP_TIMEOUT, Worker, kill_worker, start_worker, stop_workers
 
 T = TypeVar("T")
 R = TypeVar("R")
 Report = Callable[[Any], None]
 
-_AHEAD = 4  # tasks a worker that have started, or are done and wait for one before them
-_DEATHS = 10  # in a row, with nothing done in between: the tasks are not to blame
+_MAX_AHEAD_PER_WORKER = 4  # tasks per worker that have started, or are done and wait for one before them
+_MAX_DEATHS_IN_A_ROW = 10  # with nothing done in between: the tasks are not to blame
 
 
 @dataclass(frozen=True)
 class Died:
-    """In place of a result: the workers of a task died.
+    """Takes the place of a result: the workers of this task died.
 
     Attributes:
         reason: how, such as "signal SIGKILL". progress: what the last of them reported last; None: nothing.
@@ -59,9 +59,9 @@ class WorkerPool(Generic[T, R]):
             What the function reports is passed to `on_progress`. They are pickled, as tasks and results are.
         on_progress: called with a task and what its worker reports.
         is_stuck: whether a worker is to be replaced after this result.
-        environments: variables that the processes start with, by turns.
-        attempts: how often a task is begun whose workers die.
-        patience: seconds for a worker to stop by itself when the pool is left.
+        environments: variables of the processes; worker i gets entry i modulo their number.
+        attempts: how often a task is started if its workers die.
+        stop_timeout: seconds for a worker to stop by itself when the pool is left.
     """
 
     count: int
@@ -71,7 +71,7 @@ class WorkerPool(Generic[T, R]):
     is_stuck: Callable[[R], bool] = lambda result: False
     environments: Sequence[Mapping[str, str]] = ({},)
     attempts: int = 2
-    patience: float = PATIENCE
+    stop_timeout: float = STOP_TIMEOUT
     _workers: list[_Assignment[T]] = field(default_factory=list)
     _submitted: deque[T] = field(default_factory=deque)
     _deaths: int = 0
@@ -112,14 +112,14 @@ class WorkerPool(Generic[T, R]):
                 started.append(task)
                 yield task
 
-        for task, result in self.run(source(), lambda: len(started) < _AHEAD * self.count):
+        for task, result in self.run(source(), lambda: len(started) < _MAX_AHEAD_PER_WORKER * self.count):
             finished[task] = result
             while started and started[0] in finished:
                 first = started.popleft()
                 yield first, finished.pop(first)
 
     def submit(self, task: T) -> None:
-        """Add a task to the `run` that goes on, after all others."""
+        """Add a task to the current `run`, after all others."""
         self._submitted.append(task)
 
     def _fill(self, source: Iterator[T], may_start: Callable[[], bool]) -> None:
@@ -164,9 +164,9 @@ class WorkerPool(Generic[T, R]):
         yield task, content
 
     def _replace_dead(self, assigned: _Assignment[T], task: T) -> Iterator[tuple[T, Died]]:
-        died = Died(assigned.worker.death, assigned.progress)
+        died = Died(assigned.worker.exit_reason, assigned.progress)
         self._deaths += 1
-        if self._deaths >= _DEATHS:
+        if self._deaths >= _MAX_DEATHS_IN_A_ROW:
             raise DiffresError(
                 f"{self._deaths} worker processes died one after the other ({died.reason}): try a single one"
             )
@@ -189,7 +189,7 @@ class WorkerPool(Generic[T, R]):
         return self
 
     def __exit__(self, *error: object) -> None:
-        stop_workers([each.worker for each in self._workers], self.patience)
+        stop_workers([each.worker for each in self._workers], self.stop_timeout)
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
 
-_STOPS = (signal.SIGINT, signal.SIGTERM)
-PATIENCE = 5.0
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP_TIMEOUT = 5.0
 """Seconds for a worker to stop by itself, by default."""
 
 
@@ -31,9 +31,9 @@ class Worker:
     pipe: Connection
 
     @property
-    def death(self) -> str:
-        """Words for how it died."""
-        self.process.join(PATIENCE)  # the pipe closes a little before
+    def exit_reason(self) -> str:
+        """How it ended: "signal SIGKILL" or "exit code 1"."""
+        self.process.join(STOP_TIMEOUT)  # the pipe closes a little before
         code = self.process.exitcode
         try:
             return f"signal {signal.Signals(-(code or 0)).name}"
@@ -46,32 +46,32 @@ def start_worker(work: Callable[..., None], *arguments: Any) -> Worker:
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(there, work, arguments), daemon=True)
-    with _uninterrupted():
+    with _block_interrupts():
         process.start()
     there.close()  # so that the worker's death closes the pipe
     return Worker(process, here)
 
 
-def stop_workers(workers: Sequence[Worker], patience: float = PATIENCE) -> None:
-    """Tell them all to stop, and kill those that have not within `patience` seconds."""
+def stop_workers(workers: Sequence[Worker], stop_timeout: float = STOP_TIMEOUT) -> None:
+    """Tell them all to stop, and kill those that have not within `stop_timeout` seconds."""
     for worker in workers:
-        worker.process.terminate()  # and only then close the pipe: a worker would wonder at that
-    deadline = time.monotonic() + patience
+        worker.process.terminate()  # before its pipe closes: a worker takes a closed pipe for an error
+    deadline = time.monotonic() + stop_timeout
     for worker in workers:
         worker.process.join(max(0.0, deadline - time.monotonic()))
         kill_worker(worker)
 
 
 def kill_worker(worker: Worker) -> None:
-    """Let it be gone. One that reads from a drive that is gone dies when the system lets it."""
+    """Kill a worker. One that waits for a lost drive dies only when the system lets it."""
     worker.pipe.close()
     worker.process.kill()
-    worker.process.join(PATIENCE)
+    worker.process.join(STOP_TIMEOUT)
 
 
 def _serve(pipe: Connection, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    """A worker's life."""
-    # The parent decides when to stop. (Where there are signal masks, `_uninterrupted` has seen to it.)
+    """The main function of a worker process."""
+    # The parent decides when to stop. (Where there are signal masks, `_block_interrupts` has seen to it.)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stopped = False
 
@@ -84,7 +84,7 @@ def _serve(pipe: Connection, work: Callable[..., None], arguments: tuple[Any, ..
     signal.signal(signal.SIGTERM, stop)
     parent = multiprocessing.parent_process()
     assert parent is not None
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
     try:
         work(pipe, *arguments)
     except BaseException:
@@ -95,15 +95,15 @@ def _serve(pipe: Connection, work: Callable[..., None], arguments: tuple[Any, ..
         raise
 
 
-def _end_with(parent: BaseProcess) -> None:
+def _exit_with_parent(parent: BaseProcess) -> None:
     """Stop this worker by SIGTERM when its parent is gone, such as killed."""
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Start a process within this block safe from Ctrl-C, which goes to all processes of a terminal.
+def _block_interrupts() -> Iterator[None]:
+    """Protect a process that starts within this block from Ctrl-C, which reaches all processes of a terminal.
 
     The new one ignores it until `_serve` takes over; this one stops only after the block.
     """
@@ -111,8 +111,8 @@ def _uninterrupted() -> Iterator[None]:
         yield
         return
     resource_tracker.ensure_running()  # which, where it starts, lifts the mask
-    came: list[int] = []
-    handlers = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _STOPS}
+    caught: list[int] = []
+    handlers = {each: signal.signal(each, lambda number, _: caught.append(number)) for each in _STOP_SIGNALS}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a child inherits it, not handlers
     try:
         yield
@@ -120,5 +120,5 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for each, handler in handlers.items():
             signal.signal(each, handler)
-        for number in came[:1]:
+        for number in caught[:1]:
             signal.raise_signal(number)

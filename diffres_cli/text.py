@@ -1,4 +1,4 @@
-"""Text from outside (file names, labels, a model's metadata) made fit to print, and to compare."""
+"""Text from outside (file names, labels, a model's metadata) made safe to print, and comparable."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def shortened(value: Any) -> str:
     return escaped(reprlib.repr(value))
 
 
-def composed(text: str) -> str:
+def to_nfc(text: str) -> str:
     r"""The one form (NFC) of text that Unicode can write in several: é as one character, or e and an accent.
 
-    >>> composed("cafe\u0301") == "caf\u00e9"
+    >>> to_nfc("cafe\u0301") == "caf\u00e9"
     True
     """
     return unicodedata.normalize("NFC", text)
@@ -88,7 +88,7 @@ UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class NotTextError(ValueError):
-    """Bytes that are no text; `str(error)` says why and what to do, and fits behind "not text: "."""
+    """Bytes that are no text; `str(error)` says why and what to do, and fits after "not text: "."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"{why}; save it as UTF-8")

@@ -1,4 +1,4 @@
-"""A limit on how long work may go on without progress; signals arrive meanwhile.
+"""A limit on how long work may run without progress; signals still arrive in that time.
 
 Native code sees neither signals nor exceptions: a pipe from ffmpeg, a read from a network drive that is
 gone, a graph with an endless loop. So the work runs in a thread, and the caller waits where both arrive.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from diffres_cli.errors import OverdueError
+from diffres_cli.errors import StalledError
 
 DEFAULT_TIMEOUT = 600.0
 """Seconds without progress. A single-board computer tags an hour, the longest window, in less."""
@@ -52,7 +52,7 @@ class _Task:
     def wait(self, seconds: float) -> Any:
         while not self.done.wait(_POLL):
             if seconds and time.monotonic() - self.active > seconds:
-                raise OverdueError(f"given up after {seconds:g} s without progress")
+                raise StalledError(f"given up after {seconds:g} s without progress")
         if self.error is not None:
             raise self.error
         return self.result
@@ -70,10 +70,10 @@ def run_with_timeout(work: Callable[[], _Result], seconds: float = DEFAULT_TIMEO
     """The result of `work()`, which may take as long as it makes progress.
 
     Args:
-        seconds: how long it may go on without a call of `report_progress`; 0 for no limit.
+        seconds: how long it may run without a call of `report_progress`; 0 for no limit.
 
     Raises:
-        OverdueError: it made no progress for that long. Whatever the work raises.
+        StalledError: it made no progress for that long. Whatever the work raises.
     """
     task = _Task(work)
     threading.Thread(target=task.run, daemon=True).start()
@@ -86,7 +86,7 @@ def run_with_timeout(work: Callable[[], _Result], seconds: float = DEFAULT_TIMEO
 
 
 def report_progress() -> None:
-    """Start the limit of this thread's work anew, if it has one."""
+    """Restart the time limit of this thread's work, if it has one."""
     task: _Task | None = getattr(_local, "task", None)
     if task is None:
         return

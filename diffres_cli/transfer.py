@@ -186,7 +186,7 @@ class _Transfer:
         return ""
 
     def _continues(self, response: Any) -> bool:
-        """Whether a body continues where the file ends; for a whole one the file begins anew.
+        """Whether a body continues where the file ends; for a whole one the file is written from the start.
 
         Raises:
             TransferError: the server refuses, or has another file than the stated one.

@@ -87,7 +87,7 @@ def files_of(rooms: set[str]) -> list[Path]:
 
 def room_imported(name: str) -> str | None:
     """The room a dotted name of ours lies in; None for the facade and names of its own."""
-    _, *inside = diffres_cli._HOMES.get(name.removeprefix("diffres_cli."), name).split(".")
+    _, *inside = diffres_cli._MODULE_OF.get(name.removeprefix("diffres_cli."), name).split(".")
     return inside[0] if inside and inside[0] in ROOMS else None
 
 

@@ -14,7 +14,7 @@ from diffres_cli.audio import find_files, open_recording
 from diffres_cli.batch.plan import Task
 from diffres_cli.batch.run import Summary, local_engine, tag_all
 from diffres_cli.batch.stream import Stream
-from diffres_cli.batch.work import LONGEST_DRAWN, Failure, Setup, is_drawable
+from diffres_cli.batch.work import MAX_DRAWN_SECONDS, Failure, Setup, is_drawable
 from diffres_cli.errors import AudioError, OutputError, UsageError
 from diffres_cli.files import atomic_file
 from diffres_cli.outputs.sink import Sink
@@ -123,7 +123,7 @@ def test_output_that_cannot_be_written_ends_the_run(mixed: Path) -> None:
 
 
 def test_a_recording_is_drawable_up_to_ten_minutes(tmp_path: Path) -> None:
-    for seconds, drawable in ((LONGEST_DRAWN, True), (LONGEST_DRAWN + 1, False)):
+    for seconds, drawable in ((MAX_DRAWN_SECONDS, True), (MAX_DRAWN_SECONDS + 1, False)):
         path = write(tmp_path / "a.wav", noise(seconds, rate=1000), 1000)
         with open_recording(path) as recording:
             assert is_drawable(recording) == drawable

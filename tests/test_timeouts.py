@@ -10,8 +10,8 @@ import time
 import pytest
 from patience import PATIENCE
 
-from diffres_cli.audio.sndfile import quiet_stderr
-from diffres_cli.errors import OverdueError
+from diffres_cli.audio.sndfile import silence_stderr
+from diffres_cli.errors import StalledError
 from diffres_cli.timeouts import on_cancel, report_progress, run_with_timeout, without_timeout
 
 
@@ -29,7 +29,7 @@ def test_work_without_progress_is_given_up_and_told_to_stop() -> None:
         return stopped.wait(PATIENCE)
 
     began = time.monotonic()
-    with pytest.raises(OverdueError, match=r"0\.1 s without progress"):
+    with pytest.raises(StalledError, match=r"0\.1 s without progress"):
         run_with_timeout(work, 0.1)
     assert stopped.is_set()
     assert time.monotonic() - began < PATIENCE / 2
@@ -57,7 +57,7 @@ def test_work_that_was_given_up_ends_at_its_next_step() -> None:
             report_progress()
             steps.append(step)
 
-    with pytest.raises(OverdueError):
+    with pytest.raises(StalledError):
         run_with_timeout(work, 0.1)
     time.sleep(2)
     assert steps == [0]
@@ -71,7 +71,7 @@ def test_only_what_is_told_last_is_stopped() -> None:
             on_cancel("model", lambda name=name: told.append(name))  # type: ignore[misc]
         time.sleep(1.5)
 
-    with pytest.raises(OverdueError):
+    with pytest.raises(StalledError):
         run_with_timeout(work, 0.1)
     assert told == ["second"]
 
@@ -89,10 +89,10 @@ def test_a_library_that_never_returns_does_not_silence_the_process() -> None:
     before, never = os.fstat(2), threading.Event()
 
     def work() -> None:
-        with quiet_stderr():
+        with silence_stderr():
             never.wait(PATIENCE)
 
-    with pytest.raises(OverdueError):
+    with pytest.raises(StalledError):
         run_with_timeout(work, 0.1)
     assert os.path.samestat(os.fstat(2), before)
     never.set()
@@ -104,10 +104,10 @@ def test_a_library_called_when_all_is_given_up_does_not_silence_the_process() ->
     def work() -> None:
         on_cancel("work", given_up.set)
         given_up.wait(PATIENCE)
-        with quiet_stderr():
+        with silence_stderr():
             over.wait(PATIENCE)
 
-    with pytest.raises(OverdueError):
+    with pytest.raises(StalledError):
         run_with_timeout(work, 0.1)
     assert os.path.samestat(os.fstat(2), before)
     over.set()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from diffres_cli.errors import AudioError, UsageError
-from diffres_cli.text import STDIN, composed, printable
+from diffres_cli.text import STDIN, printable, to_nfc
 from diffres_cli.timeouts import without_timeout
 
 _PIECE, _WINDOW = 2**20, 2**18  # bytes: copied at once, and read where fewer are asked for
@@ -64,7 +64,7 @@ class OpenFile:
             yield from (first + match.start() for match in re.finditer(re.escape(mark), data))
 
     def check_readable(self) -> None:
-        """Read the file through, to tell a failing drive or share from a damaged file.
+        """Read the file through, to distinguish a failing drive or share from a damaged file.
 
         Raises:
             AudioError: the system cannot read all of it.
@@ -112,9 +112,9 @@ def stored_path(path: str) -> str:
     if path.isascii() or "\0" in path or os.path.lexists(path):
         return path
     given = Path(path)
-    folder, name = Path(stored_path(str(given.parent))), composed(given.name)
+    folder, name = Path(stored_path(str(given.parent))), to_nfc(given.name)
     try:
-        return next((str(other) for other in sorted(folder.iterdir()) if composed(other.name) == name), path)
+        return next((str(other) for other in sorted(folder.iterdir()) if to_nfc(other.name) == name), path)
     except OSError:
         return path
 

@@ -23,7 +23,7 @@ _READ_AT_ONCE = 2**20  # bytes
 
 
 class Entry(NamedTuple):
-    """One recording that is done: which state of it, under which settings, and where its line stands."""
+    """One recording that is done: which state of it, under which settings, and the position of its line."""
 
     size: int
     modified: int
@@ -67,7 +67,7 @@ class Ledger:
             raise OutputError(f"cannot read the ledger in {self._folder}: {reason(error)}") from error
 
     def add(self, task: Task, fingerprint: str, records: Sequence[dict[str, Any]] | None = None) -> None:
-        """Note that a task is done, with its records where the ledger is what holds them.
+        """Note that a task is done, with its records if the ledger is to keep them.
 
         Raises:
             OutputError: it cannot be written: the disk is full, or the folder is gone.
@@ -80,7 +80,7 @@ class Ledger:
             file, offset = Path(self._stream.name), self._stream.tell()
             self._stream.write(json.dumps(line).encode() + b"\n")
             self._stream.flush()
-            file.stat()  # where nobody can find the file again, nothing is noted
+            file.stat()  # raises if the file was deleted meanwhile: then nothing was recorded
         except OSError as error:
             raise OutputError(f"cannot write the ledger in {self._folder}: {reason(error)}") from error
         self.entries[task.name] = Entry(task.size, task.modified, fingerprint, file, offset)
@@ -106,7 +106,7 @@ class Ledger:
 
 
 def _read_all(folder: Path) -> Iterator[tuple[str, Entry]]:
-    """Entries of all runs, oldest run first, so that the newest word on a recording stands."""
+    """Entries of all runs, oldest run first, so that the newest entry of a recording counts."""
     for file in sorted(folder.glob("*.jsonl")):
         offset = 0
         with file.open("rb") as stream:
@@ -119,7 +119,7 @@ def _read_all(folder: Path) -> Iterator[tuple[str, Entry]]:
 
 
 def _values(lines: list[bytes]) -> list[Any]:
-    """What each line says; None where it is not JSON."""
+    """Each line parsed; None where it is not JSON."""
     with suppress(ValueError):  # all at once takes a third of the time
         values: list[Any] = json.loads(b"[" + b",".join(lines) + b"]")
         if len(values) == len(lines):

@@ -33,7 +33,7 @@ class Task(NamedTuple):
 
 
 def plan(found: Iterable[str | Path | AudioError], inputs: list[str]) -> list[Task | AudioError]:
-    """Tasks for what `find_files` found, in its order; what came to nothing stays an error.
+    """Tasks for what `find_files` found, in its order; an AudioError stays as it is.
 
     Args:
         inputs: what the user typed: a single folder is the root of the tree, several inputs share one.
@@ -47,7 +47,7 @@ def plan(found: Iterable[str | Path | AudioError], inputs: list[str]) -> list[Ta
 
 
 def shard_of(name: str, count: int) -> int:
-    """The shard, 0 to count - 1, a recording belongs to: by its name, so files that come later move nothing.
+    """The shard, 0 to count - 1, a recording belongs to: by its name, so files added later move no others.
 
     >>> sorted({shard_of(f"{i}.wav", 3) for i in range(20)})
     [0, 1, 2]

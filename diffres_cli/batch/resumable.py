@@ -43,7 +43,7 @@ class Resumable:
 
     @property
     def ledger_folder(self) -> Path:
-        """Where what is done is kept: in the folder of results, or beside the one file."""
+        """The ledger's folder: in the folder of results, or next to the one file."""
         if self.setup.mirror is not None:
             return self.setup.mirror / ".diffres"
         assert self.combined is not None

@@ -1,4 +1,4 @@
-"""The one loop: planned recordings -> an engine that tags them -> results; and what it came to."""
+"""The tagging loop: tasks -> an engine that tags them -> results and a summary."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from diffres_cli.tagging.prediction import Prediction
 from diffres_cli.text import STDIN
 
 ALL_DONE, SOME_FAILED, NOTHING_SUCCEEDED = 0, 1, 3
-_WORTH_A_WORKER = 16  # recordings: starting a process takes as long as tagging about this many
+_MIN_TASKS_PER_WORKER = 16  # recordings; starting a worker takes as long as tagging this many
 
 Engine = Callable[[list[Task]], AbstractContextManager[Iterator[Outcome]]]
 """Starts to tag, and stops when the block is left. Outcomes come in any order that its results allow."""
@@ -31,7 +31,7 @@ class Summary:
     Attributes:
         done: recordings with a result. skipped: those that had one before. changed: those tagged again
             because settings or versions changed. warnings: (the name of its recording, text).
-        drawable: the last prediction that was kept to be drawn.
+        drawable: the last prediction that has a spectrogram to draw.
     """
 
     done: int = 0
@@ -66,7 +66,7 @@ class Summary:
         self.warnings += [each for each in found if each[0] or each not in self.warnings]
 
     def sort(self, items: Sequence[Task | AudioError]) -> None:
-        """Put failures and warnings in the order of the listing: workers are done in any order."""
+        """Put failures and warnings in the order of the listing: workers finish in any order."""
         named = [item.name if isinstance(item, Task) else str(item) for item in items]
         place = {name: number for number, name in enumerate(named)}
         self.failures.sort(key=lambda failure: place[failure.name])
@@ -74,29 +74,29 @@ class Summary:
 
 
 class Results(Protocol):
-    """Where outcomes go, while it is open."""
+    """The destination of outcomes."""
 
     def remaining(self, tasks: list[Task], summary: Summary) -> list[Task]:
         """The tasks to do; those that are done already are counted in the summary."""
 
     def add(self, outcome: Outcome) -> None:
-        """A recording that was tagged."""
+        """Write the outcome of a recording that was tagged."""
 
     def finish(self) -> None:
-        """All are done."""
+        """Called once, after the last outcome."""
 
 
 def tag_all(
     items: Sequence[Task | AudioError],
     engine: Engine,
-    opening: AbstractContextManager[Results],
+    results_context: AbstractContextManager[Results],
     summary: Summary,
 ) -> None:
     """Tag what is not done yet. One bad recording never costs the good ones.
 
     Args:
-        items: as `plan` gives them, with an error for each input that comes to nothing.
-        opening: opens the results, and closes them, whatever happens.
+        items: as `plan` gives them, with an AudioError for each input that has no recording.
+        results_context: a context manager that opens the results and closes them.
         summary: filled in as the run goes, so that it is true when the run is interrupted, too.
 
     Raises:
@@ -108,7 +108,7 @@ def tag_all(
         if isinstance(error, AudioError):
             summary.failures.append(Failure(str(error), str(error), "".join(format_exception(error))))
     try:
-        with opening as results:
+        with results_context as results:
             todo = results.remaining(tasks, summary)
             with engine(todo) as outcomes:
                 for outcome in outcomes:
@@ -140,14 +140,14 @@ def local_engine(
         if not tasks:
             yield iter(())
             return
-        count = min(jobs or min(available_cores(), len(tasks) // _WORTH_A_WORKER), len(tasks))
+        count = min(jobs or min(available_cores(), len(tasks) // _MIN_TASKS_PER_WORKER), len(tasks))
         if count <= 1 or any(task.path == STDIN for task in tasks):
             tagger = setup.load()
             yield (tag_task(setup, tagger, task, on_window=on_window) for task in tasks)
             return
         from diffres_cli.tagging.many import tagging_pool  # multiprocessing takes time to load
 
-        with tagging_pool(count, setup.load, partial(tag_task, setup), lambda each: each.overdue) as pool:
+        with tagging_pool(count, setup.load, partial(tag_task, setup), lambda each: each.timed_out) as pool:
             run = pool.run_in_order if in_order else pool.run
             yield (_outcome(task, result) for task, result in run(tasks))
 

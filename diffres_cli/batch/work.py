@@ -17,7 +17,7 @@ from diffres_cli.errors import (
     DependencyError,
     DiffresError,
     OutputError,
-    OverdueError,
+    StalledError,
     UsageError,
 )
 from diffres_cli.files import make_folder, write_atomically
@@ -28,8 +28,8 @@ from diffres_cli.tagging.settings import Settings
 from diffres_cli.tagging.tagger import Tagger, load_tagger
 from diffres_cli.timeouts import DEFAULT_TIMEOUT, run_with_timeout
 
-LONGEST_DRAWN = 600.0  # seconds: 128 mel bins at 100 fps take 50 kB a second
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # full or broken for all
+MAX_DRAWN_SECONDS = 600.0  # seconds: 128 mel bins at 100 fps take 50 kB a second
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # full or broken for all
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Setup:
 
     Attributes:
         model, backend, device, offline: as `load_tagger` takes them. settings: how to tag.
-        timeout: seconds without progress after which a recording is given up; 0: never.
+        timeout: seconds without progress after which a recording fails; 0: never.
         mirror: the folder each result is written to, or None. format: of those results.
         spectrogram: keep the spectrogram of a short recording, to draw it.
     """
@@ -74,7 +74,7 @@ class Failure(NamedTuple):
     """Why a recording has no result.
 
     Attributes:
-        name: the task's; the message, for an input that comes to none. message: one line.
+        name: of the task; for an input without a recording, the message. message: one line.
         trace: where it was raised, for developers.
     """
 
@@ -85,11 +85,11 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task: a record, one for each channel where that was asked for, or a failure.
+    """The result of a task: a record, or one for each channel if requested, or a failure.
 
     Attributes:
         warnings: the tagger's, the same with every task.
-        overdue: it was given up, and what it did may still go on.
+        timed_out: it exceeded the timeout, and its thread may still run.
         drawable: a prediction with its spectrogram, where the setup asks for one.
     """
 
@@ -97,7 +97,7 @@ class Outcome:
     records: tuple[Record, ...] = ()
     failure: Failure | None = None
     warnings: tuple[str, ...] = ()
-    overdue: bool = False
+    timed_out: bool = False
     drawable: Prediction | None = None
 
 
@@ -113,7 +113,7 @@ def tag_task(
 
     Args:
         open_: how to open what the task's path names.
-        on_window: called with the path, the seconds done, and of how many; None where the header is silent.
+        on_window: called with the path, the seconds done and the total, None if the header has none.
 
     Raises:
         UsageError: settings out of range. OutputError: the result cannot be written.
@@ -149,7 +149,7 @@ def tag_task(
 
 def is_drawable(recording: Recording) -> bool:
     """Whether a recording is known to be short enough to hold its spectrogram in memory."""
-    return recording.frames is not None and recording.frames <= LONGEST_DRAWN * recording.sample_rate
+    return recording.frames is not None and recording.frames <= MAX_DRAWN_SECONDS * recording.sample_rate
 
 
 def explain_failure(error: Exception, path: str) -> str:
@@ -159,7 +159,7 @@ def explain_failure(error: Exception, path: str) -> str:
     name = printable(path)
     if isinstance(error, MemoryError):
         return f"{name}: out of memory: try a shorter window"
-    if isinstance(error, OverdueError):
+    if isinstance(error, StalledError):
         return f"{name}: {error} (a longer timeout allows more)"
     if isinstance(error, DiffresError):
         return f"{name}: {error}"
@@ -168,7 +168,7 @@ def explain_failure(error: Exception, path: str) -> str:
 
 def _failed(task: Task, error: Exception) -> Outcome:
     failure = Failure(task.name, explain_failure(error, task.path), "".join(format_exception(error)))
-    return Outcome(task, failure=failure, overdue=isinstance(error, OverdueError))
+    return Outcome(task, failure=failure, timed_out=isinstance(error, StalledError))
 
 
 def _check_unchanged(task: Task) -> None:
@@ -179,7 +179,7 @@ def _check_unchanged(task: Task) -> None:
     try:
         now = Path(task.path).stat()
     except OSError as error:
-        raise AudioError(f"{name}: it went away while it was read ({error.strerror})") from error
+        raise AudioError(f"{name}: the file disappeared while it was read ({error.strerror})") from error
     if (now.st_size, now.st_mtime_ns) != (task.size, task.modified):
         raise AudioError(f"{name}: changed since this run began: run again to tag it")
 
@@ -197,6 +197,6 @@ def _check_mirror(mirror: Path) -> None:
 
 
 def _is_full(error: OutputError) -> bool:
-    """Whether no other result could be written either; a name too long, say, is one recording's matter."""
+    """Whether no other result could be written either; a name too long affects one recording only."""
     cause = error.__cause__
-    return isinstance(cause, OSError) and cause.errno in _DISK
+    return isinstance(cause, OSError) and cause.errno in _DISK_ERRORS

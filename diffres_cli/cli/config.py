@@ -18,7 +18,7 @@ from diffres_cli.config import (
     Config,
     Value,
     check_environment,
-    is_personal,
+    needs_trust,
     read_config,
 )
 from diffres_cli.errors import DiffresError, SettingError, UsageError
@@ -55,9 +55,9 @@ class ConfigurableCommand(TyperCommand):
         """As any command, but an error names what set the wrong value: a flag, a variable, a line of a file.
 
         Raises:
-            UsageError: a file that was found sets what it may not.
+            UsageError: a discovered file sets what it may not.
         """
-        _check_found(ctx)
+        _check_discovered(ctx)
         try:
             return super().invoke(ctx)
         except SettingError as error:
@@ -127,7 +127,7 @@ def _rows(context: Any, arguments: list[str]) -> Iterator[tuple[str, ...]]:
     for setting, parameter in settings_of(context.command).items():
         with _origin_in_errors(context):
             parameter.handle_parse_result(context, given, [])
-        _check_personal(context, setting, parameter)
+        _check_trust(context, setting, parameter)
         value = context.params[parameter.name]
         shown = str(value).lower() if isinstance(value, bool) else "–" if value is None else str(value)
         yield setting, shown, _source(context, parameter)[0]
@@ -175,15 +175,15 @@ def _set_defaults(context: Any) -> None:
     context.default_map = {settings[name].name: value.text for name, value in _in_files(context).items()}
 
 
-def _check_found(context: Any) -> None:
+def _check_discovered(context: Any) -> None:
     """Raise for what a discovered file may not set. Print which files are used and which are ignored."""
     files: Config = context.meta[_META]
     settings, used = settings_of(context.command), dict[str, Value]()
     if not settings:
         return
     for name, parameter in settings.items():
-        _check_personal(context, name, parameter)
-        if (value := _in_file(context, parameter)) and value.found:
+        _check_trust(context, name, parameter)
+        if (value := _in_file(context, parameter)) and value.discovered:
             used[name] = value
     if context.params.get("quiet") and "quiet" not in used:
         return
@@ -193,9 +193,9 @@ def _check_found(context: Any) -> None:
         print_message(f"settings from {path}")
 
 
-def _check_personal(context: Any, setting: str, parameter: Any) -> None:
+def _check_trust(context: Any, setting: str, parameter: Any) -> None:
     value = _in_file(context, parameter)
-    if value and value.found and is_personal(setting, value.text):
+    if value and value.discovered and needs_trust(setting, value.text):
         own = Path(typer.get_app_dir("diffres")) / FILE_NAME
         raise UsageError(
             f"{value.origin}: not for a file that comes with a folder: give it as an option, as "

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from diffres_cli.datasets.check import Problem
     from diffres_cli.datasets.clip import Dataset, Source
 
-_WORTH_A_WORKER = 500  # recordings: starting a process takes as long as reading about this many headers
+_MIN_FILES_PER_WORKER = 500  # recordings: starting a process takes as long as reading about this many headers
 _SHOWN = 5  # problems printed where no report is asked for
 
 Name = Annotated[str, typer.Argument(help="As `diffres data list` names it, or package.module:NAME.")]
@@ -128,7 +128,7 @@ def _find_problems(dataset: Dataset, deep: bool, jobs: int | None) -> list[Probl
     from diffres_cli.datasets.check import find_problems
 
     total = len({clip.path for clip in dataset.clips})
-    jobs = jobs or min(available_cores(), max(1, total // _WORTH_A_WORKER))
+    jobs = jobs or min(available_cores(), max(1, total // _MIN_FILES_PER_WORKER))
     with StepsBar(count=True) as steps:
         show = partial(steps.show, f"checking {dataset.name}", total=total)
         return list(find_problems(dataset, deep=deep, jobs=jobs, on_done=show))

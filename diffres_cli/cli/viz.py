@@ -14,7 +14,7 @@ import typer
 from diffres_cli.cli import options
 from diffres_cli.cli.console import print_message, print_picture, print_result
 from diffres_cli.cli.options import INPUT, MODEL, OUTPUT, option, setting
-from diffres_cli.errors import AudioError, OverdueError, SettingError, UsageError
+from diffres_cli.errors import AudioError, SettingError, StalledError, UsageError
 from diffres_cli.text import printable
 from diffres_cli.timeouts import DEFAULT_TIMEOUT, run_with_timeout
 
@@ -129,18 +129,18 @@ def _tag_at(tagger: Tagger, input_: str, chosen: list[Settings], timeout: float)
                 run_with_timeout(partial(_tag, tagger, source, settings, len(chosen)), timeout)
                 for settings in chosen
             ]
-        except OverdueError as error:
+        except StalledError as error:
             raise AudioError(explain_failure(error, input_)) from error
     return [prediction for channel in zip(*rates, strict=True) for prediction in channel]
 
 
 def _tag(tagger: Tagger, source: str | BinaryIO, settings: Settings, rates: int) -> list[Prediction]:
     from diffres_cli.audio import open_recording
-    from diffres_cli.batch.work import LONGEST_DRAWN
+    from diffres_cli.batch.work import MAX_DRAWN_SECONDS
 
     if not isinstance(source, str):
         source.seek(0)
-    most = LONGEST_DRAWN + 0.5
+    most = MAX_DRAWN_SECONDS + 0.5
     with open_recording(source, name=None if isinstance(source, str) else "-") as recording:
         if settings.channel == "each" and recording.channels * rates > MOST_RATES:
             given = f"{recording.channels} channels at {rates} rates"
@@ -152,14 +152,14 @@ def _tag(tagger: Tagger, source: str | BinaryIO, settings: Settings, rates: int)
         bounded = replace(settings, duration=settings.duration or most + 0.5)
         predictions = tagger.tag_channels(recording, bounded, spectrogram=True)
         if predictions[0].windows[-1].end - settings.start > most:
-            raise _too_long(recording, f"more than {LONGEST_DRAWN:.0f} s")
+            raise _too_long(recording, f"more than {MAX_DRAWN_SECONDS:.0f} s")
     return predictions
 
 
 def _too_long(recording: Recording, seconds: str) -> UsageError:
-    from diffres_cli.batch.work import LONGEST_DRAWN
+    from diffres_cli.batch.work import MAX_DRAWN_SECONDS
 
-    most = f"at most {LONGEST_DRAWN:.0f} s fit a picture: choose a part with --start and --duration"
+    most = f"at most {MAX_DRAWN_SECONDS:.0f} s fit a picture: choose a part with --start and --duration"
     return UsageError(f"{printable(recording.name)}: {seconds} to draw, {most}")
 
 

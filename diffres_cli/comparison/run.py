@@ -24,7 +24,7 @@ from diffres_cli.pool import Died, Report, WorkerPool
 from diffres_cli.text import first_few
 
 T = TypeVar("T")
-_PATIENCE = 20.0  # seconds for a process to finish its batch and write a checkpoint
+_STOP_TIMEOUT = 20.0  # seconds for a process to finish its batch and write a checkpoint
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def _failures(
         is_stuck=bool,  # after a failure, a new process: the GPU may be in any state
         environments=options.workers,
         attempts=1,
-        patience=_PATIENCE,
+        stop_timeout=_STOP_TIMEOUT,
     )  # fmt: skip
     with pool:
         for task, result in pool.run(tasks):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from diffres_cli.audio import open_recording
 from diffres_cli.datasets.clip import Clip, Dataset
-from diffres_cli.errors import AudioError, DependencyError, OverdueError
+from diffres_cli.errors import AudioError, DependencyError, StalledError
 from diffres_cli.pool import Died, Report, WorkerPool
 from diffres_cli.timeouts import run_with_timeout
 
@@ -97,7 +97,7 @@ def _check(path: Path, deep: bool) -> _Finding:
         return run_with_timeout(partial(_read, path, deep))
     except DependencyError:
         raise
-    except (AudioError, OverdueError) as error:
+    except (AudioError, StalledError) as error:
         return _Finding(path, "undecodable", str(error))
     except Exception as error:  # whatever a decoder thinks of
         return _Finding(path, "undecodable", f"unexpected {type(error).__name__}: {error}")

@@ -13,7 +13,7 @@ from diffres_cli.datasets.lists import check_columns, read_columns, relative
 from diffres_cli.datasets.reader import ListedClip
 from diffres_cli.errors import DataError
 from diffres_cli.imports import required
-from diffres_cli.text import composed
+from diffres_cli.text import to_nfc
 
 TABLES = (".csv", ".parquet")
 _SPLITS = {
@@ -62,7 +62,7 @@ def split_of(name: str) -> str:
     >>> split_of("rain/1.flac")
     'validation'
     """
-    key = composed(stem(name)).encode("utf-8", "surrogateescape")
+    key = to_nfc(stem(name)).encode("utf-8", "surrogateescape")
     tenth = int.from_bytes(hashlib.sha256(key).digest()[:8], "big") % 10
     return {8: "validation", 9: "test"}.get(tenth, "train")
 

@@ -10,7 +10,7 @@ from diffres_cli.audio import MEDIA_EXTENSIONS, printable
 from diffres_cli.audio.sources import stored_path
 from diffres_cli.datasets.clip import Source
 from diffres_cli.errors import DataError
-from diffres_cli.text import composed
+from diffres_cli.text import to_nfc
 
 _MEDIA = frozenset(MEDIA_EXTENSIONS)
 _SHOWN = 4  # names in a message
@@ -68,7 +68,7 @@ class Listing:
         if parent not in self._folders:
             self._folders[parent] = self._read(parent)
         folder, names, stems = self._folders[parent]
-        found = names.get(file) or names.get(composed(file)) or stems.get(composed(stem(file)))
+        found = names.get(file) or names.get(to_nfc(file)) or stems.get(to_nfc(stem(file)))
         return None if found is None else folder / found
 
     def _read(self, parent: str) -> tuple[Path, dict[str, str], dict[str, str]]:
@@ -78,9 +78,9 @@ class Listing:
         stems: dict[str, str] = {}
         for name in sorted(files_in(folder)):
             names[name] = name
-            names.setdefault(composed(name), name)
+            names.setdefault(to_nfc(name), name)
             if is_audio(name):
-                stems.setdefault(composed(stem(name)), name)
+                stems.setdefault(to_nfc(stem(name)), name)
         return folder, names, stems
 
 

@@ -26,10 +26,10 @@ from diffres_cli.cores import available_cores
 from diffres_cli.errors import DiffresError, ModelError, SettingError
 from diffres_cli.imports import import_failure, required
 
-_PATIENCE = 10  # seconds for a cluster to answer at all: Ray itself tries for minutes
+_CONNECT_TIMEOUT = 10  # seconds for a cluster to answer at all: Ray itself tries for minutes
 _LARGEST_PART = 100  # recordings: what a worker that dies does again, and 3,000 files at most for 300,000
 _PARTS_A_WORKER = 4  # so that all workers end at about the same time
-_DEATHS = 10  # of workers that were starting, one after the other: it is not by chance
+_MAX_DEATHS_IN_A_ROW = 10  # of workers that were starting, one after the other: it is not by chance
 _FEATURE, _EXTRA = "the Ray engine", "diffres[ray]"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _SETTINGS = {
@@ -96,7 +96,7 @@ class RayEngine:
     def _run(self, tasks: list[Task]) -> Iterator[Outcome]:
         ray = _import_ray()
         context = ray.data.DataContext.get_current()
-        context.max_consecutive_actor_init_deaths = _DEATHS
+        context.max_consecutive_actor_init_deaths = _MAX_DEATHS_IN_A_ROW
         context.enable_progress_bars = self.loud
         machines = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
         workers = min(self.jobs or max(1, sum(machines)), len(tasks))
@@ -118,11 +118,11 @@ class RayEngine:
             raise ModelError(f"{_FEATURE}: {_first_line(error)}") from error
 
     def _where(self) -> dict[str, Any]:
-        """Arguments of `ray.init`. Raises OSError where nobody answers at the address."""
+        """Arguments of `ray.init`. Raises OSError if nothing answers at the address."""
         address = self.address or os.environ.get("RAY_ADDRESS", "")
         host, _, port = address.rpartition(":")
         if port.isdigit() and "/" not in host:
-            socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+            socket.create_connection((host.strip("[]"), int(port)), _CONNECT_TIMEOUT).close()
         if address:
             return {"address": address}
         cores = max(available_cores(), self.jobs or 1)
@@ -178,12 +178,12 @@ def _discard(stream: TextIO | None, descriptor: int) -> Iterator[int]:
         yield kept
     finally:
         if stream is not None:
-            stream.flush()  # what Ray said last, before it shows again
+            stream.flush()  # Ray's last output stays hidden
         os.dup2(kept, descriptor)
         os.close(kept)
 
 
 def _first_line(error: BaseException) -> str:
-    """What an error says, in one line; of a worker that cannot start that is the last of a traceback."""
+    """An error in one line; for a worker that cannot start, the last line of its traceback."""
     lines = _COLOURS.sub("", str(error)).strip().splitlines() or [type(error).__name__]
     return lines[-1 if "creation task" in lines[0] else 0].strip().rstrip(".")

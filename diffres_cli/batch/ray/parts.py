@@ -46,7 +46,7 @@ class Parts:
         """The tasks that are not done. One that changed since fails: rows about it cannot be taken back.
 
         Raises:
-            UsageError: there are results of other settings, or files that are none of ours.
+            UsageError: there are results of other settings, or files that diffres did not write.
             OutputError: they cannot be read.
         """
         done, todo = self._done(), list[Task]()
@@ -67,14 +67,14 @@ class Parts:
         """Nothing: every part is complete."""
 
     def _done(self) -> dict[str, Task]:
-        """The recordings, by path, whose results are in the folder."""
+        """The recordings, by path, origin results are in the folder."""
         names = self.store.parts()
         with ThreadPoolExecutor(_READERS) as pool:
             notes = list(pool.map(self._read_note, names))
         for name, note in zip(names, notes, strict=True):
             if note is None or note["fingerprint"] != self.fingerprint:
-                whose = "other settings or versions" if note else "somebody else's"
-                problem = f"holds {name}, {whose}; name another folder, or use force to delete what is there"
+                origin = "from other settings or versions" if note else "not written by diffres"
+                problem = f"holds {name}, {origin}; name another folder, or use force to delete what is there"
                 raise SettingError("output", self.store.where, problem)
         return {task.path: task for note in notes for task in (Task(*entry) for entry in note["done"])}
 

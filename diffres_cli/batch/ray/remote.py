@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*(://|::)")
-# Here an object is there once all of it is; elsewhere one is written under another name and renamed.
+# Here an object is there once all of it is; other systems write it under another name and rename it.
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "tos", "r2", "hf"}
 
 
@@ -60,7 +60,7 @@ def plan_anywhere(found: Iterable[str | AudioError], inputs: Iterable[str]) -> l
 def find_remote(url: str, recursive: bool = False) -> Iterator[str | AudioError]:
     """The recordings a URL names: a file, a folder, or a pattern with `*`.
 
-    What comes to nothing is yielded as the AudioError that says so.
+    An input without recordings is yielded as an AudioError.
 
     Raises:
         DependencyError: what speaks this protocol is not installed. UsageError: a URL of no meaning.
@@ -73,7 +73,7 @@ def find_remote(url: str, recursive: bool = False) -> Iterator[str | AudioError]
         found = files.glob(path) if "*" in path else files.find(path, maxdepth=None if recursive else 1)
         names = sorted(str(name) for name in found)
     except Exception as error:  # every file system has errors of its own
-        yield AudioError(f"{printable(url)}: cannot be listed: {_said(error)}")
+        yield AudioError(f"{printable(url)}: cannot be listed: {_error_line(error)}")
         return
     start = len(path.partition("*")[0])
     media = [name for name in names if name == path or _is_shown(name[start:])]
@@ -95,9 +95,9 @@ def open_remote(url: str) -> Recording:
         try:
             stream = files.open(path, "rb")
         except Exception as error:
-            raise AudioError(f"{printable(url)}: {_said(error)}") from error
+            raise AudioError(f"{printable(url)}: {_error_line(error)}") from error
         with stream:
-            return open_recording(_Named(stream, url), name=url)  # type: ignore[arg-type]
+            return open_recording(_StreamWithUrl(stream, url), name=url)  # type: ignore[arg-type]
 
 
 def filesystem(url: str) -> tuple[AbstractFileSystem, str]:
@@ -112,7 +112,7 @@ def filesystem(url: str) -> tuple[AbstractFileSystem, str]:
         files, path = url_to_fs(url)
     except Exception as error:
         failed_import = import_failure(error.__cause__ or error, printable(url), install="")
-        raise failed_import or UsageError(f"{printable(url)}: {_said(error)}") from error
+        raise failed_import or UsageError(f"{printable(url)}: {_error_line(error)}") from error
     if "memory" in _protocols(files):
         raise UsageError(f"{printable(url)}: memory of one process, which no worker sees; name files")
     return files, str(path)
@@ -142,21 +142,21 @@ class Store:
         if self._is_local:
             make_folder(Path(self._path))
             return
-        with _failures_named(f"cannot make {self.where}"):
+        with _prefix_errors(f"cannot make {self.where}"):
             if type(self._files).__name__ == "HTTPFileSystem":
                 raise NotImplementedError("nothing can be written over HTTP")
             self._files.makedirs(self._path, exist_ok=True)
 
     def parts(self) -> list[str]:
         """The names of the Parquet files in it."""
-        with _failures_named(f"cannot list {self.where}"):
+        with _prefix_errors(f"cannot list {self.where}"):
             self._files.invalidate_cache()
             found = [str(path) for path in self._files.find(self._path, maxdepth=1)]
         return sorted(path.rpartition("/")[2] for path in found if path.endswith(".parquet"))
 
     def open(self, name: str) -> IO[bytes]:
         """A part, to read."""
-        with _failures_named(f"cannot read {self.where}/{name}"):
+        with _prefix_errors(f"cannot read {self.where}/{name}"):
             stream: IO[bytes] = self._files.open(f"{self._path}/{name}", "rb")
             return stream
 
@@ -166,7 +166,7 @@ class Store:
         if self._is_local:
             write_atomically(Path(path), data)
             return
-        with _failures_named(f"cannot write {self.where}/{name}"):
+        with _prefix_errors(f"cannot write {self.where}/{name}"):
             if _protocols(self._files) & _OBJECT_STORES:
                 self._files.pipe_file(path, data)
             else:
@@ -175,12 +175,12 @@ class Store:
 
     def remove(self, name: str) -> None:
         """Delete a part, if it is there."""
-        with _failures_named(f"cannot delete {self.where}/{name}"):
+        with _prefix_errors(f"cannot delete {self.where}/{name}"):
             if self._files.exists(f"{self._path}/{name}"):
                 self._files.rm_file(f"{self._path}/{name}")
 
 
-class _Named:
+class _StreamWithUrl:
     """A stream whose failures are those of the recording, and not of the copy that is made of it."""
 
     def __init__(self, stream: IO[bytes], url: str) -> None:
@@ -191,18 +191,18 @@ class _Named:
         try:
             return self._stream.read(size)
         except Exception as error:
-            raise AudioError(f"{printable(self._url)}: cannot be read: {_said(error)}") from error
+            raise AudioError(f"{printable(self._url)}: cannot be read: {_error_line(error)}") from error
 
 
 @contextmanager
-def _failures_named(doing: str) -> Iterator[None]:
+def _prefix_errors(doing: str) -> Iterator[None]:
     """Within this block whatever a file system raises is an OutputError that begins with `doing`."""
     try:
         yield
     except DiffresError:
         raise
     except Exception as error:
-        raise OutputError(f"{doing}: {_said(error)}; choose another place with -o") from error
+        raise OutputError(f"{doing}: {_error_line(error)}; choose another place with -o") from error
 
 
 def _is_shown(below: str) -> bool:
@@ -214,8 +214,8 @@ def _protocols(files: AbstractFileSystem) -> set[str]:
     return {files.protocol} if isinstance(files.protocol, str) else set(files.protocol)
 
 
-def _said(error: Exception) -> Any:
-    """What a file system's error says, in one line."""
+def _error_line(error: Exception) -> Any:
+    """The message of a file system's error, in one line."""
     if isinstance(error, FileNotFoundError):
         return "no such file or folder"
     text = reason(error) if isinstance(error, OSError) else str(error)

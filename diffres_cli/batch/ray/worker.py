@@ -1,6 +1,6 @@
 """What a process on a Ray cluster does: its part of the recordings, into one Parquet file.
 
-With the results goes a note of which recordings these are and under which settings, so that the next run
+The results include a note of the recordings and the settings, so that the next run
 leaves them out. Ray starts a worker that died again, with the part it had, for as long as it takes; a
 recording that two workers died of is then reported and left out.
 """

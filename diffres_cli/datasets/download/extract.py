@@ -22,7 +22,7 @@ from typing import IO, Literal, NamedTuple
 from diffres_cli.datasets.download.archive import NO_ROOM_ADVICE, ArchiveError, explain_disk_failures
 from diffres_cli.datasets.download.splitzip import open_zip
 from diffres_cli.files import check_free_space
-from diffres_cli.text import composed
+from diffres_cli.text import to_nfc
 
 LARGEST_EXPANSION = 100
 """Times its own size an archive may unpack to: audio gains less than 10, lists about 10, a zip bomb 1000."""
@@ -178,9 +178,7 @@ def _collision(member: _Member, known: dict[str, tuple[str, str]]) -> str:
     for depth in range(1, len(member.parts) + 1):
         path = "/".join(member.parts[:depth])
         kind = member.kind if depth == len(member.parts) else "folder"
-        key = composed(
-            path
-        ).casefold()  # what a disk that folds case or normalises letters takes for one name
+        key = to_nfc(path).casefold()  # what a disk that folds case or normalises letters takes for one name
         there = known.get(key)
         if there and (kind == "file" or there != (path, kind)):
             return f"it is there already, as the {there[1]} {there[0]!r}"
