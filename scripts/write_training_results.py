@@ -30,6 +30,10 @@ Written by `python scripts/write_training_results.py RUNS --write` from the fold
 accuracy in %, by frame rate; where there are several runs, mean ± standard deviation (n - 1). One network
 serves all rates of a row. Machine: {machine}.
 
+These runs are older than networks conditioned on the frame rate, which recipes now ask for
+([training.md](training.md)). Each run folder, and so each card, names its recipe and commit; at that commit the
+commands below repeat it.
+
 ## Arabic Speech Commands
 
 40 words, official splits with speakers apart: 7,200 clips to train on, 2,400 to validate, 2,400 to test
