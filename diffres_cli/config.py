@@ -119,7 +119,7 @@ def read_config(user_folder: str, commands: Commands) -> Config:
 def read_file(
     path: Path, commands: Mapping[str, Collection[str]], *, discovered: bool = False
 ) -> dict[str, dict[str, Value]]:
-    """Read a diffres.toml: what stands in no table holds for every command that has the setting.
+    """Read a diffres.toml: settings outside tables hold for every command that has the setting.
 
     Args:
         commands: those that may have a table, with their settings. discovered: see `Value`.

@@ -27,7 +27,7 @@ _ADVICE = "; choose another place with -o"
 
 @contextmanager
 def atomic_file(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
-    """A file that stands at `path` once the block ends without an exception, and not before.
+    """A file that appears at `path` once the block ends without an exception, and not before.
 
     Until then it is a temporary file next to `path`; the old file stays untouched, and a failure
     leaves nothing behind. A link is followed. What cannot be replaced, a device or a pipe such as

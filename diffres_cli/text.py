@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-_LONGEST_LINE = 2**20  # characters; a device such as /dev/zero has a line without end
+_MAX_LINE = 2**20  # characters; a device such as /dev/zero has a line without end
 STDIN = "-"  # as a file name: standard input
 
 # Control characters, line separators, marks that turn the direction of writing, invisible spaces, and halves
@@ -126,10 +126,10 @@ def _lines(file: IO[bytes], encoding: str) -> Iterator[str]:
     number = 0
     try:
         text = io.TextIOWrapper(file, encoding, newline="")
-        while line := text.readline(_LONGEST_LINE):
+        while line := text.readline(_MAX_LINE):
             number += 1
-            if len(line) == _LONGEST_LINE:
-                raise NotTextError(f"line {number} is {_LONGEST_LINE:,} characters long, or longer")
+            if len(line) == _MAX_LINE:
+                raise NotTextError(f"line {number} is {_MAX_LINE:,} characters long, or longer")
             if "\0" in line:
                 raise NotTextError(f"line {number} holds NUL characters")
             yield line

@@ -237,7 +237,7 @@ REFUSED = {
     "-o OUT --combined all.parquet": "--combined works with --engine local",
     "-o OUT --shard 1/2": "--shard works with --engine local",
     "-o OUT -f csv": "--engine ray writes parquet",
-    "-o OUT --events --importance": "--format parquet: one row an event",
+    "-o OUT --events --importance": "--format parquet: one row per event",
     "-o OUT -j 0": "--jobs 0: must be at least 1",
     "-o OUT --fps 1000": "fps",
     "-o memory://out": "memory of one process",

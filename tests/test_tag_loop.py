@@ -13,7 +13,7 @@ from audio_files import noise, write
 from diffres_cli.audio import find_files, open_recording
 from diffres_cli.batch.plan import Task
 from diffres_cli.batch.run import Summary, local_engine, tag_all
-from diffres_cli.batch.stream import Stream
+from diffres_cli.batch.stream import StreamResults
 from diffres_cli.batch.work import MAX_DRAWN_SECONDS, Failure, Setup, is_drawable
 from diffres_cli.errors import AudioError, OutputError, UsageError
 from diffres_cli.files import atomic_file
@@ -44,7 +44,7 @@ def run(
     out, summary = io.BytesIO(), Summary()
     items = [item if isinstance(item, AudioError) else Task(str(item), str(item)) for item in found]
     engine = local_engine(setup, 1, on_window=on_window)
-    tag_all(items, engine, nullcontext(Stream(Sink(out), "jsonl")), summary)
+    tag_all(items, engine, nullcontext(StreamResults(Sink(out), "jsonl")), summary)
     return summary, out.getvalue().decode().splitlines()
 
 
@@ -119,7 +119,7 @@ def test_settings_out_of_range_are_nobodys_recording(mixed: Path) -> None:
 def test_output_that_cannot_be_written_ends_the_run(mixed: Path) -> None:
     task, engine = Task(str(mixed / "a.wav"), "a.wav"), local_engine(SETUP, 1)
     with pytest.raises(OutputError, match="No space left"), atomic_file(Path("/dev/full")) as full:
-        tag_all([task], engine, nullcontext(Stream(Sink(full), "jsonl")), Summary())
+        tag_all([task], engine, nullcontext(StreamResults(Sink(full), "jsonl")), Summary())
 
 
 def test_a_recording_is_drawable_up_to_ten_minutes(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from diffres_cli.audio.decoder import Decoder, Samples
 from diffres_cli.errors import AudioError, SettingError, UsageError
 from diffres_cli.text import printable
 
-_MOST_CHANNELS = 1024  # libsndfile's own limit; more is an array laid out as [channels, samples]
+_MAX_CHANNELS = 1024  # libsndfile's own limit; more is an array laid out as [channels, samples]
 
 
 class ArrayDecoder(Decoder):
@@ -56,10 +56,10 @@ class ArrayDecoder(Decoder):
             shape = "an array of samples is [samples] or [samples, channels]"
             raise AudioError(f"{self._name}: {shape}, not of shape {array.shape}")
         columns = array.reshape(len(array), -1)
-        if columns.shape[1] > _MOST_CHANNELS:
+        if columns.shape[1] > _MAX_CHANNELS:
             raise AudioError(
                 f"{self._name}: shape {array.shape} would be {columns.shape[1]} channels, at most "
-                f"{_MOST_CHANNELS} are read; arrays are [samples, channels]: transpose it"
+                f"{_MAX_CHANNELS} are read; arrays are [samples, channels]: transpose it"
             )
         self._scale(array.dtype)
         return columns

@@ -1,4 +1,4 @@
-"""Where the samples stand in WAV, RF64, W64, AIFF, CAF and AU, whatever size the header states.
+"""Where the samples are in WAV, RF64, W64, AIFF, CAF and AU, whatever size the header states.
 
 A program that was killed, that wrote to a pipe or that counts in 32 bits leaves a size of 0, one that means
 unknown, or one that is too small. The stated size is believed where chunks, tags or a little padding follow
@@ -14,7 +14,7 @@ from diffres_cli.audio.decoder import Stream
 from diffres_cli.audio.sources import OpenFile
 from diffres_cli.audio.tags import W64_RIFF, another_recording, begins_recording
 
-_MOST_CHUNKS = 10_000
+_MAX_CHUNKS = 10_000
 _STRAY = 1024  # bytes of any kind that may follow a recording and are no samples
 _PADDING = 2**16  # bytes of zeros that may: some recorders fill the last block of a card
 _OFF_BY = 32  # bytes by which a size may be wrong, and a chunk after the samples still be found
@@ -77,7 +77,7 @@ class SampleBytes(NamedTuple):
 
 
 def find_samples(file: OpenFile) -> SampleBytes | None:
-    """Where the samples of a file stand, None in a format without chunks or where no chunk holds samples.
+    """Where the samples of a file are, None in a format without chunks or where no chunk holds samples.
 
     Raises:
         AudioError: the file cannot be read.
@@ -146,7 +146,7 @@ def _find_in_chunks(file: OpenFile, head: bytes, layout: _Layout) -> SampleBytes
 
 def _chunks(file: OpenFile, layout: _Layout, position: int) -> Iterator[tuple[bytes, int, int]]:
     """(id, first byte of its content, size) of the chunks from `position` on; the last may be cut short."""
-    for _ in range(_MOST_CHUNKS if layout.align else 0):
+    for _ in range(_MAX_CHUNKS if layout.align else 0):
         id_, size = _read_head(file, layout, position)
         if not id_ or size < 0:
             return

@@ -35,7 +35,7 @@ class Decoder(ABC):
 
     Attributes:
         sample_rate: Hz. channels: how many.
-        frames: samples a channel that the header states, None where it states none.
+        frames: samples per channel that the header states, None where it states none.
         notes: what is odd about the header.
         damage: what was wrong with the samples, "" for nothing; complete once all were read.
     """

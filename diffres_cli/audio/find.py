@@ -27,7 +27,7 @@ _MEDIA = frozenset(MEDIA_EXTENSIONS)
 def find_files(inputs: Iterable[str | Path], recursive: bool = False) -> Iterator[str | AudioError]:
     """The files that `inputs` name: files, folders, quoted globs and "-", in order, none twice.
 
-    A folder stands for the audio and video files directly inside, sorted, hidden ones left out;
+    A folder means the audio and video files directly inside, sorted, hidden ones left out;
     with `recursive`, for those in all folders below as well. An input that matches no file is
     yielded as an AudioError; the other inputs are not affected.
     """
@@ -126,7 +126,7 @@ def _explain_none(folder: Path, count: int, recursive: bool) -> str:
 
 
 def paths_from(file: str | Path) -> list[str]:
-    """The paths listed in a file ("-": standard input), one a line, or NUL-separated (`find -print0`).
+    """The paths listed in a file ("-": standard input), one per line, or NUL-separated (`find -print0`).
 
     The list may be UTF-16 where a byte order mark says so. Blank lines are left out. Bytes that are not UTF-8
     survive.

@@ -14,9 +14,9 @@ from diffres_cli.audio.tags import end_before_tags, skip_id3, skip_tags
 _BEHIND, _AHEAD = 2**17, 2**20  # bytes searched around the place that libFLAC had read to
 _TAIL = 2**17  # bytes at the end of a file in which the last frame begins
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
-_LONGEST_HEADER = 16
+_MAX_HEADER = 16
 _SMALLEST_FRAME = 10  # bytes, of silence in one channel
-_LARGEST_BLOCK = 65_535  # samples
+_MAX_BLOCK = 65_535  # samples
 # Bytes that follow the frame's number where its block size or sample rate is not one of the common ones.
 _BLOCK_SIZE_BYTES = {6: 1, 7: 2}
 _RATE_BYTES = {12: 1, 13: 2, 14: 2}
@@ -95,7 +95,7 @@ def _read_head(file: OpenFile, start: int) -> _Head:
     """The head of the stream that begins at byte `start`."""
     smallest, largest = file.number(2, start + _BLOCK_SIZES), file.number(2, start + _BLOCK_SIZES + 2)
     rate, total = file.number(3, start + _RATE) >> 4, file.number(5, start + _TOTAL) & _TOTAL_BITS
-    return _Head(smallest, largest or _LARGEST_BLOCK, rate or 1, total)
+    return _Head(smallest, largest or _MAX_BLOCK, rate or 1, total)
 
 
 def _tail(file: OpenFile, start: int, end: int) -> tuple[bytes, list[_Frame]]:
@@ -137,7 +137,7 @@ def find_frames_after(file: OpenFile, after: int) -> list[int]:
 def _frames(data: bytes, block_size: int) -> Iterator[_Frame]:
     """What the checksum says is a frame's header; `block_size`: of a file's smallest blocks, in samples."""
     for match in _SYNC.finditer(data):
-        header = data[match.start() : match.start() + _LONGEST_HEADER].ljust(_LONGEST_HEADER, b"\0")
+        header = data[match.start() : match.start() + _MAX_HEADER].ljust(_MAX_HEADER, b"\0")
         if (numbers := _samples(header, block_size)) is not None:
             yield _Frame(match.start(), *numbers)
 

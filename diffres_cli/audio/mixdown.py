@@ -14,7 +14,7 @@ CANCELLED = 0.1
 """Share of the channels' mean power below which their mix has lost sound: 10 dB. Two unrelated channels keep
 half of it, and so do two of which one is silent."""
 _SILENT = 1e-8  # mean power, re full scale
-_LEAST = 0.05  # seconds
+_MIN_LOST = 0.05  # seconds
 _SECTION = 1.0  # seconds: a passage in opposite phase is found in a recording that is sound otherwise
 
 
@@ -54,7 +54,7 @@ class Mixdown:
     def warning(self) -> str:
         """What got lost by mixing, so far; "" for nothing."""
         lost = self.cancelled + self._lost()
-        if lost < _LEAST:
+        if lost < _MIN_LOST:
             return ""
         return (
             f"its channels cancel each other (opposite phase?): for {lost:.2f} s their mix is over 10 dB "

@@ -1,6 +1,6 @@
 """The streams of an MPEG file, found by going from frame to frame: what a header states may be wrong.
 
-Tags between frames are stepped over. Where something else stands there instead, the file is damaged:
+Tags between frames are stepped over. Where something else is there instead, the file is damaged:
 silence replaces the missing frames, as far as their number is known.
 """
 

@@ -95,7 +95,7 @@ class Counter(NamedTuple):
 
     is_xing: bool  # the only one that libsndfile knows
     frames: int = 0  # that follow, 0 if it does not state them
-    place: int = 0  # byte at which that number stands in the frame, 0 where it does not
+    place: int = 0  # offset of that number in the frame, 0 if there is none
 
 
 def read_counter(frame: bytes) -> Counter | None:

@@ -24,7 +24,7 @@ from diffres_cli.timeouts import report_progress
 Source = str | Path | bytes | BinaryIO | NDArray[Any]
 
 LOWEST_RATE, HIGHEST_RATE = 100, 1_000_000  # Hz
-_LARGEST_SAMPLE = 2.0**31  # full scale is 1; what overflows later does not pass
+_MAX_SAMPLE = 2.0**31  # full scale is 1; what overflows later does not pass
 _BLOCK_VALUES = 2**18  # samples read at once, over all channels
 _DIRECT = "WAV, FLAC, OGG, Opus, MP3, AIFF, AU and CAF are"
 _TEXT_BYTES = b"\t\n\f\r\x1b" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
@@ -37,7 +37,7 @@ class Recording:
         name: the file's name, "-" for standard input.
         sample_rate: the recording's own, in Hz.
         channels: how many.
-        frames: samples a channel the header states, None where it states none.
+        frames: samples per channel that the header states, None where it states none.
     """
 
     def __init__(self, name: str, decoder: Decoder, file: OpenFile | None = None) -> None:
@@ -101,7 +101,7 @@ class Recording:
         self._check_end()
 
     def _check_samples(self, samples: Samples) -> None:
-        good = np.abs(samples) <= _LARGEST_SAMPLE  # false for NaN
+        good = np.abs(samples) <= _MAX_SAMPLE  # false for NaN
         if good.all():
             return
         place = np.argwhere(~good)[0]

@@ -58,7 +58,7 @@ class OpenFile:
             yield self.peek(min(_PIECE, end - place), place)
 
     def find(self, mark: bytes, start: int = 0) -> Iterator[int]:
-        """Where `mark` stands from byte `start` on; raises as `peek` does."""
+        """Where `mark` occurs from byte `start` on; raises as `peek` does."""
         for first in range(start, self.size, _WINDOW):
             data = self.peek(_WINDOW + len(mark) - 1, first)
             yield from (first + match.start() for match in re.finditer(re.escape(mark), data))

@@ -6,7 +6,7 @@ from diffres_cli.audio.sources import OpenFile
 
 W64_RIFF = bytes.fromhex("726966662e91cf11")
 _BEGINNINGS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b".snd", b"fLaC", b"OggS", W64_RIFF)
-_APE_SIZE, _ID3_SIZE, _ID3_END, _LYRICS_MOST = 32, 10, 128, 2**16
+_APE_SIZE, _ID3_SIZE, _ID3_END, _MAX_LYRICS = 32, 10, 128, 2**16
 
 
 def begins_recording(head: bytes) -> bool:
@@ -35,7 +35,7 @@ def skip_id3(file: OpenFile) -> int:
 
 
 def end_before_tags(file: OpenFile) -> int:
-    """The end of what stands before the tags that a file ends with; its size where there are none."""
+    """The end of the data before the tags at the end of a file; its size where there are none."""
     end = file.size
     while 0 < (size := _size_of_last_tag(file, end)) <= end:
         end -= size
@@ -62,7 +62,7 @@ def _tag_size(file: OpenFile, start: int) -> int:
         is_header = head[23] & 0x20  # else the footer; the size includes this, and not the header
         return _APE_SIZE + int.from_bytes(head[12:16], "little") if is_header else _APE_SIZE
     if head.startswith(b"LYRICSBEGIN"):
-        lyrics = file.peek(_LYRICS_MOST, start)
+        lyrics = file.peek(_MAX_LYRICS, start)
         ends = [lyrics.find(mark) for mark in (b"LYRICS200", b"LYRICSEND")]
         return min((end + 9 for end in ends if end >= 0), default=0)
     return _id3_size(head)

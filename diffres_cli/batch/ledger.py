@@ -22,7 +22,7 @@ from diffres_cli.files import reason
 _READ_AT_ONCE = 2**20  # bytes
 
 
-class Entry(NamedTuple):
+class LedgerEntry(NamedTuple):
     """One recording that is done: which state of it, under which settings, and the position of its line."""
 
     size: int
@@ -83,7 +83,7 @@ class Ledger:
             file.stat()  # raises if the file was deleted meanwhile: then nothing was recorded
         except OSError as error:
             raise OutputError(f"cannot write the ledger in {self._folder}: {reason(error)}") from error
-        self.entries[task.name] = Entry(task.size, task.modified, fingerprint, file, offset)
+        self.entries[task.name] = LedgerEntry(task.size, task.modified, fingerprint, file, offset)
 
     def records(self, name: str) -> list[dict[str, Any]]:
         """The records kept for a recording that is done: one, or one for each channel."""
@@ -105,7 +105,7 @@ class Ledger:
             self._stream.close()
 
 
-def _read_all(folder: Path) -> Iterator[tuple[str, Entry]]:
+def _read_all(folder: Path) -> Iterator[tuple[str, LedgerEntry]]:
     """Entries of all runs, oldest run first, so that the newest entry of a recording counts."""
     for file in sorted(folder.glob("*.jsonl")):
         offset = 0
@@ -113,7 +113,9 @@ def _read_all(folder: Path) -> Iterator[tuple[str, Entry]]:
             while lines := stream.readlines(_READ_AT_ONCE):
                 for line, value in zip(lines, _values(lines), strict=True):
                     with suppress(KeyError, TypeError):
-                        entry = Entry(value["size"], value["modified"], value["fingerprint"], file, offset)
+                        entry = LedgerEntry(
+                            value["size"], value["modified"], value["fingerprint"], file, offset
+                        )
                         yield value["name"], entry
                     offset += len(line)
 

@@ -13,7 +13,7 @@ from diffres_cli.outputs import make_writer
 from diffres_cli.outputs.sink import Sink, open_sink
 
 
-class Stream:
+class StreamResults:
     """Records through a writer, in the order in which they come."""
 
     def __init__(self, sink: Sink, format_: str) -> None:
@@ -44,13 +44,13 @@ class Stream:
 
 
 class _NoResultError(Exception):
-    """Raised so that a file without results does not replace what stood there."""
+    """Raised so that a file without results does not replace the old file."""
 
 
 @contextmanager
-def open_stream(
+def open_stream_results(
     output: Path | None, format_: str, before: Callable[[], None] | None = None
-) -> Iterator[Stream]:
+) -> Iterator[StreamResults]:
     """Results in a file, which appears at the end if it holds any, or on standard output.
 
     Args:
@@ -60,7 +60,7 @@ def open_stream(
         OutputError: the file cannot be written. DependencyError: the format needs a package.
     """
     with suppress(_NoResultError), open_sink(output, before) as sink:
-        stream = Stream(sink, format_)
+        stream = StreamResults(sink, format_)
         yield stream
         if output is not None and stream.is_empty:
             raise _NoResultError

@@ -28,7 +28,7 @@ from diffres_cli.tagging.settings import Settings
 from diffres_cli.tagging.tagger import Tagger, load_tagger
 from diffres_cli.timeouts import DEFAULT_TIMEOUT, run_with_timeout
 
-MAX_DRAWN_SECONDS = 600.0  # seconds: 128 mel bins at 100 fps take 50 kB a second
+MAX_DRAWN_SECONDS = 600.0  # seconds: 128 mel bins at 100 fps take 50 kB per second
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # full or broken for all
 
 

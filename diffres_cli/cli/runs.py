@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from diffres_cli.batch.plan import Task, parse_shard, plan
 from diffres_cli.batch.run import Engine, Results, local_engine
-from diffres_cli.batch.stream import open_stream
+from diffres_cli.batch.stream import open_stream_results
 from diffres_cli.batch.work import Setup
 from diffres_cli.cli.inputs import check_not_input, is_folder
 from diffres_cli.cli.progress import RecordingsBar
@@ -55,7 +55,7 @@ def stream_run(
         replace(setup.pinned(), spectrogram=drawn), jobs or 1, in_order=True, on_window=bar.show
     )
     items = [Task(item, item) if isinstance(item, str) else item for item in found]
-    return TagRun(items, engine, open_stream(output, name, bar.clear))
+    return TagRun(items, engine, open_stream_results(output, name, bar.clear))
 
 
 def resumable_run(

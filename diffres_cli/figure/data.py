@@ -34,7 +34,7 @@ _MAGMA = np.frombuffer(
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """A row of cells as wide as what they cover: cell i lies from edges[i] to edges[i + 1].
+    """A row of cells as wide as what they cover: cell i reaches from edges[i] to edges[i + 1].
 
     Shape:
         values: [rows, n]. edges: [n + 1], non-decreasing, in seconds or in output frames.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.segment import Segment
     from rich.style import Style
 
-STRIP_LINES, FEWEST_LINES = 5, 5
+STRIP_LINES, MIN_LINES = 5, 5
 """Lines of the strip, and the fewest a picture has: labels, mel, importance, merged mel, time."""
 
 _BARS, _SHADES, _ASCII = "▁▂▃▄▅▆▇█", " ░▒▓█", " .:-=+*#%@"
@@ -52,7 +52,7 @@ def render_picture(prediction: Prediction, width: int, height: int, colour: bool
     Raises:
         UsageError: the recording was tagged without spectrograms.
     """
-    lines = max(FEWEST_LINES, height) - 3
+    lines = max(MIN_LINES, height) - 3
     return _lay_out(prediction, width, mel_lines=(lines + 1) // 2, merged_lines=lines // 2, colour=colour)
 
 
@@ -112,7 +112,7 @@ class Drawing:
         return pen.text(set_cell_size(text, self.gutter + self.columns), "bold")
 
     def _spectrogram(self, pen: _Pen, cells: Cells, lines: int, name: str) -> Iterator[list[Segment]]:
-        """Lines of two rows each, the highest frequency first; range and name stand in the gutter."""
+        """Lines of two rows each, the highest frequency first; range and name are in the gutter."""
         power = self._along_time(cells)
         bins = Cells(power.T, np.linspace(0, 2 * lines, len(power) + 1))
         rows = relative_level(resample([bins], np.arange(2 * lines + 1.0)).T[::-1], self.data.peak)

@@ -4,12 +4,12 @@ sink.py      where they go: standard output, or a file that appears whole or not
 writer.py    what every writer is made of: header, records, footer; labels with their times
 table.py     for people
 json.py      one document, a list of objects; JSON Lines, an object a line
-csv.py       one row a label
+csv.py       one row per label
 parquet.py   the same rows, typed
 audacity.py  a label track
 raven.py     a selection table
-textgrid.py  Praat: a tier a label
-rttm.py      NIST's RTTM: a line a label
+textgrid.py  Praat: a tier per label
+rttm.py      NIST's RTTM: a line per label
 
 A new format is one file like these and one line in `FORMATS`.
 """
@@ -35,7 +35,7 @@ class Format:
         suffix: of its files; next to a recording it follows the whole name, as in rain.wav.csv.
         writer: the import path of a class derived from `writer.Writer`, called without arguments.
         several: whether one file may describe more than one recording.
-        rows: one line a label, so that it shows either windows or events.
+        rows: one line per label, so that it shows either windows or events.
         arrays: whether importance and embeddings have a place.
         binary: no text, and nothing for a terminal.
     """
@@ -125,7 +125,7 @@ def check_format(name: str, *, recordings: int = 1, events: bool = False, arrays
     elif arrays and not chosen.arrays:
         problem = f"no place for importance or embeddings; choose {formats_with_arrays()}"
     elif arrays and events and chosen.rows:
-        problem = "one row an event, and no place for importance or embeddings; choose json or jsonl"
+        problem = "one row per event, and no place for importance or embeddings; choose json or jsonl"
     if problem:
         raise SettingError("format", name, problem)
 

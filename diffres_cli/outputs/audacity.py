@@ -1,6 +1,6 @@
 """Audacity label track: start, end and "label score" between tabs, one line per label.
 
-Audacity reads what lies between the second tab and the next tab or line end, so no label may hold either.
+Audacity reads the text between the second tab and the next tab or line end, so no label may hold either.
 """
 
 from __future__ import annotations

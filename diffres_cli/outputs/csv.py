@@ -1,4 +1,4 @@
-"""CSV: one row a label of a window, or an event. What has no labels has one row too."""
+"""CSV: one row per label of a window, or per event. What has no labels has one row too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parquet: one row a label of a window, or an event; what has no labels keeps one row, its label null.
+"""Parquet: one row per label of a window, or per event; what has no labels keeps one row, its label null.
 
 The columns are those of the CSV, typed. Where they were asked for, a window's importance (with its
 `frame_rate`, Hz) and embedding are lists in the window's first row, and null in its others.

@@ -1,4 +1,4 @@
-"""RTTM, NIST's Rich Transcription Time Marked: one SPEAKER line a label, the label as speaker.
+"""RTTM, NIST's Rich Transcription Time Marked: one SPEAKER line per label, the label as speaker.
 
 A line has ten fields, separated by spaces: type, file, channel, start and duration in seconds, orthography,
 speaker type, name, confidence and look-ahead. The file is its name without folder and suffix.

@@ -64,7 +64,7 @@ def select_classes(card: ModelCard, names: Sequence[str]) -> Indices:
         SettingError: an empty list, or a name the model does not know, with those nearest to it.
     """
     if not names:
-        raise SettingError("labels", "", "the list is empty; give labels or ids, in a file one a line")
+        raise SettingError("labels", "", "the list is empty; give labels or ids, in a file one per line")
     places: dict[str, list[int]] = {}
     for names_of in (card.classes, card.class_ids):
         for index, name in enumerate(names_of):
@@ -91,7 +91,7 @@ def check_names(names: object) -> tuple[str, ...]:
 
 
 def read_names(path: Path) -> tuple[str, ...]:
-    """The names in a file, one a line. Blank lines and space around a name are ignored.
+    """The names in a file, one per line. Blank lines and space around a name are ignored.
 
     Raises:
         SettingError: the file cannot be read, or is not text.

@@ -132,7 +132,7 @@ class Prediction:
         return make_record(self)
 
     def to_pandas(self) -> Any:
-        """A pandas.DataFrame with one row a label of a window, or an event, in the columns of `-f csv`.
+        """A pandas.DataFrame with one row per label of a window, or per event, in the columns of `-f csv`.
 
         Importance (with its `frame_rate`, Hz) and embedding, where they were kept, are lists in the window's
         first row.

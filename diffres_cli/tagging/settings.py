@@ -64,7 +64,7 @@ class Settings:
         if fps is not None:
             fps = check_type("fps", fps, "such as 25")
         if duration is not None:
-            duration = check_number("duration", duration, one_sample, _LONGEST, "more than 0 seconds")
+            duration = check_number("duration", duration, one_sample, _MAX_SECONDS, "more than 0 seconds")
         if not _is_channel(self.channel):
             raise SettingError("channel", self.channel, CHANNELS)
         settings = replace(
@@ -74,7 +74,7 @@ class Settings:
             min_confidence=check_number("min_confidence", self.min_confidence, 0, 1, "0 to 1"),
             window=window,
             overlap=check_number("overlap", self.overlap, 0, longest, overlap),
-            start=check_number("start", self.start, 0, _LONGEST, "0 or more seconds"),
+            start=check_number("start", self.start, 0, _MAX_SECONDS, "0 or more seconds"),
             duration=duration,
             channel=self.channel if isinstance(self.channel, str) else int(self.channel),
             labels=None if self.labels is None else check_names(self.labels),
@@ -93,7 +93,7 @@ class Settings:
         return None if self.labels is None else select_classes(card, self.labels)
 
 
-_LONGEST = 1e9  # seconds: finite, and more than 30 years
+_MAX_SECONDS = 1e9  # seconds: finite, and more than 30 years
 
 
 def check_number(

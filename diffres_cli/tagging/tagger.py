@@ -261,7 +261,7 @@ def load_tagger(
     Args:
         backend: "onnx", or "torch" where the extra `train` is installed; a .safetensors file implies it.
         device: "auto", "cpu" or "cuda".
-        threads: on a CPU; 0 for one a core. Another number adds in another order, which changes the last
+        threads: on a CPU; 0 for one per core. Another number adds in another order, which changes the last
             digits of a score; more than one saves about a tenth of the time.
         offline: never use the network; without it, only a hub model that is not installed does.
         fps: the first rate to load it for, None for its default; for others it is loaded when they come.
@@ -272,7 +272,7 @@ def load_tagger(
     """
     if backend not in BACKENDS:
         raise SettingError("backend", backend, f"choose {' or '.join(BACKENDS)}")
-    check_number("threads", threads, 0, math.inf, "0 (one a core) or more", Integral)
+    check_number("threads", threads, 0, math.inf, "0 (one per core) or more", Integral)
     file = find_model(model, weights=backend == "torch", offline=offline)
     return tagger_of(read_model(file), device, threads, fps)
 

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 from diffres_cli.batch.plan import Task
 from diffres_cli.batch.ray.parts import Parts
-from diffres_cli.batch.ray.worker import Attempts, Worker
+from diffres_cli.batch.ray.worker import Attempts, RayWorker
 from diffres_cli.batch.work import Outcome, Setup
 from diffres_cli.checkpoint.find import ModelFile
 from diffres_cli.cores import available_cores
@@ -27,8 +27,8 @@ from diffres_cli.errors import DiffresError, ModelError, SettingError
 from diffres_cli.imports import import_failure, required
 
 _CONNECT_TIMEOUT = 10  # seconds for a cluster to answer at all: Ray itself tries for minutes
-_LARGEST_PART = 100  # recordings: what a worker that dies does again, and 3,000 files at most for 300,000
-_PARTS_A_WORKER = 4  # so that all workers end at about the same time
+_MAX_PART_SIZE = 100  # recordings: what a worker that dies does again, and 3,000 files at most for 300,000
+_PARTS_PER_WORKER = 4  # so that all workers end at about the same time
 _MAX_DEATHS_IN_A_ROW = 10  # of workers that were starting, one after the other: it is not by chance
 _FEATURE, _EXTRA = "the Ray engine", "diffres[ray]"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -46,7 +46,7 @@ class RayEngine:
     Attributes:
         setup: what they do. model: the file that all load. parts: where their results go.
         address: of a cluster; None: RAY_ADDRESS, or one started here for this run alone.
-        jobs: workers; None: one a core. loud: show what Ray prints.
+        jobs: workers; None: one per core. loud: show what Ray prints.
     """
 
     setup: Setup
@@ -100,12 +100,12 @@ class RayEngine:
         context.enable_progress_bars = self.loud
         machines = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
         workers = min(self.jobs or max(1, sum(machines)), len(tasks))
-        rows = list(_parts(tasks, max(1, min(_LARGEST_PART, len(tasks) // (_PARTS_A_WORKER * workers)))))
+        rows = list(_parts(tasks, max(1, min(_MAX_PART_SIZE, len(tasks) // (_PARTS_PER_WORKER * workers)))))
         pool = ray.data.ActorPoolStrategy(size=min(workers, len(rows)), max_tasks_in_flight_per_actor=1)
         attempts = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Attempts).remote()
         results = (self.parts.store.path, self.parts.fingerprint, attempts)
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-            Worker, fn_constructor_args=(self.setup, ray.put(self.model), str(Path.cwd()), *results),
+            RayWorker, fn_constructor_args=(self.setup, ray.put(self.model), str(Path.cwd()), *results),
             compute=pool, num_cpus=1, num_gpus=1 if self.setup.device == "cuda" else 0,
         )  # fmt: skip
         try:

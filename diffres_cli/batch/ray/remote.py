@@ -134,7 +134,7 @@ class Store:
 
     @property
     def path(self) -> str:
-        """What names the folder wherever a process stands: a URL, or an absolute path."""
+        """What names the folder from any working directory: a URL, or an absolute path."""
         return self._path if self._is_local else self.where
 
     def make(self) -> None:

@@ -44,7 +44,7 @@ class Attempts:
         del self._counts[path]
 
 
-class Worker:
+class RayWorker:
     """One model. Ray starts it, and again where it died.
 
     Args:
