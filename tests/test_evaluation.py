@@ -19,7 +19,7 @@ from diffres_cli.datasets.catalog import load_dataset
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.datasets.waveforms.cache import WaveformCache, build_cache
 from diffres_cli.errors import DataError, ModelError, UsageError
-from diffres_cli.evaluation.evaluate import chosen_rates, evaluate_all
+from diffres_cli.evaluation.evaluate import evaluate_all, select_rates
 from diffres_cli.evaluation.result import Evaluation
 from diffres_cli.evaluation.scoring import score_clips
 from diffres_cli.evaluation.tasks import EvalRequest, eval_tasks
@@ -149,12 +149,12 @@ def test_scores_that_are_no_numbers_are_refused(run: Path, waveforms: WaveformCa
 
 
 def test_rates_are_the_papers_that_the_model_serves() -> None:
-    assert chosen_rates(CARD, ()) == (25, 50, 75, 100)
-    assert chosen_rates(replace(CARD, minimum_fps=30.0, maximum_fps=80.0), ()) == (50, 75)
-    assert chosen_rates(replace(CARD, minimum_fps=30.0, maximum_fps=30.0, default_fps=30.0), ()) == (30,)
-    assert chosen_rates(CARD, (50.0, 20.0, 50.0)) == (20, 50)
+    assert select_rates(CARD, ()) == (25, 50, 75, 100)
+    assert select_rates(replace(CARD, minimum_fps=30.0, maximum_fps=80.0), ()) == (50, 75)
+    assert select_rates(replace(CARD, minimum_fps=30.0, maximum_fps=30.0, default_fps=30.0), ()) == (30,)
+    assert select_rates(CARD, (50.0, 20.0, 50.0)) == (20, 50)
     with pytest.raises(UsageError, match="fps 150: small serves 20 to 100"):
-        chosen_rates(CARD, (150.0,))
+        select_rates(CARD, (150.0,))
 
 
 def test_torch_and_onnx_find_the_same(data: Path, tmp_path: Path) -> None:

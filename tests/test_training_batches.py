@@ -54,26 +54,28 @@ def test_parts_end_where_updates_end(plan: BatchPlan) -> None:
 
 
 @given(plans, st.integers(0, 20), st.integers(2, 5))
-def test_processes_share_out_one_processs_batches(plan: BatchPlan, part: int, world: int) -> None:
+def test_processes_share_out_one_processs_batches(plan: BatchPlan, part: int, world_size: int) -> None:
     whole = list(plan.part_batches(part))
-    shares = [list(replace(plan, rank=rank, world=world).part_batches(part)) for rank in range(world)]
+    shares = [
+        list(replace(plan, rank=rank, world_size=world_size).part_batches(part)) for rank in range(world_size)
+    ]
     for one, *parts in zip(whole, *shares, strict=True):
         together = np.concatenate([part.clips for part in parts])
         assert together.tolist() == one.clips.tolist()
         assert [one.clips[part.rows].tolist() for part in parts] == [part.clips.tolist() for part in parts]
         assert {part.total for part in parts} == {len(one.clips)}
-        if len(one.clips) >= 2 * world:  # mixup's pairs stay together
+        if len(one.clips) >= 2 * world_size:  # mixup's pairs stay together
             assert all(part.rows.start % 2 == 0 for part in parts)
             assert max(len(part.clips) for part in parts) - min(len(part.clips) for part in parts) <= 3
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
-@pytest.mark.parametrize("world", [1, 2, 4])
-def test_every_recipes_batch_is_shared_by_any_number_of_devices(path: Path, world: int) -> None:
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_every_recipes_batch_is_shared_by_any_number_of_devices(path: Path, world_size: int) -> None:
     training = read_recipe(path).training
     plans = [
-        BatchPlan(500, training.batch_size, 0, training.accumulate, rank=rank, world=world)
-        for rank in range(world)
+        BatchPlan(500, training.batch_size, 0, training.accumulate, rank=rank, world_size=world_size)
+        for rank in range(world_size)
     ]
     shares = [next(plan.part_batches(0)) for plan in plans]
     assert sum(len(share.clips) for share in shares) == training.batch_size // training.accumulate

@@ -63,8 +63,8 @@ def test_the_knob_is_one_that_can_be_turned() -> None:
         (6, 2, 3): "with a lower training.batch_size",
         (1, 1, 1): "with a lower data.seconds",
     }
-    for (size, parts, world), told in words.items():
-        assert told in _out_of_memory(Training(batch_size=size, accumulate=parts), world)
+    for (size, parts, world_size), told in words.items():
+        assert told in _out_of_memory(Training(batch_size=size, accumulate=parts), world_size)
 
 
 def test_clips_that_cannot_be_heard_are_reported_and_stop_a_run_above_a_share(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_slurms_signal_stops_a_run_as_sigterm_does(clips: Path, tmp_path: Path) 
     process.send_signal(signal.SIGUSR1)
     _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, facts(run)["status"]) == (3, "stopped")
-    assert f"told to stop: `diffres train --resume {run}`" in err.decode().splitlines()[-1]
+    assert f"stopped: `diffres train --resume {run}`" in err.decode().splitlines()[-1]
     assert not list(cwd.iterdir())
     assert not list(run.glob("*.ckpt"))
 

@@ -20,7 +20,7 @@ from diffres_cli.recipes.recipe import Loss, Recipe
 from diffres_cli.training.batches import BatchPlan
 from diffres_cli.training.clips import TrainBatch
 from diffres_cli.training.loss import cross_entropy, training_loss
-from diffres_cli.training.module import TrainingModule, _follow, _mixed_lengths
+from diffres_cli.training.module import TrainingModule, _mixed_lengths, _update_average
 from diffres_cli.training.start import batch_norms
 
 CLASSES = ("a", "b", "c")
@@ -77,7 +77,7 @@ def test_the_objective_is_the_sum_of_its_weighted_terms() -> None:
 def test_the_average_follows_as_a_loop_says(decay: float) -> None:
     average, expected = torch.zeros(1), 0.0
     for count, value in enumerate([3.0, -1.0, 4.0, 4.0, 2.0] * 8):
-        _follow(decay, [average], [torch.tensor([value])], count)
+        _update_average(decay, [average], [torch.tensor([value])], count)
         kept = min(decay, (1 + count) / (10 + count))
         expected = kept * expected + (1 - kept) * value
     assert average.item() == pytest.approx(expected, rel=1e-5)
@@ -85,7 +85,7 @@ def test_the_average_follows_as_a_loop_says(decay: float) -> None:
 
 def test_counters_are_copied_not_averaged() -> None:
     average = torch.tensor([1])
-    _follow(0.99, [average], [torch.tensor([50])], 100)
+    _update_average(0.99, [average], [torch.tensor([50])], 100)
     assert average.item() == 50
 
 

@@ -115,7 +115,7 @@ def test_a_full_disk_leaves_the_checkpoint_that_stood(clips: Path, tmp_path: Pat
     assert result.code == 3
     assert result.err.splitlines()[-1] == (
         f"diffres: cannot write {run}/last.safetensors: File too large; free some room, and `diffres train "
-        f"--resume {run}` goes on from the last checkpoint"
+        f"--resume {run}` resumes from the last checkpoint"
     )
     assert (run / "last.safetensors").read_bytes() == stood
     assert not list(run.glob(".diffres-*"))
@@ -134,7 +134,7 @@ def test_a_full_disk_at_a_log_is_said_and_the_run_goes_on_later(clips: Path, tmp
     assert result.code == 3
     assert result.err.splitlines()[-1] == (
         f"diffres: cannot write to {run}: No space left on device; free some room, and `diffres train "
-        f"--resume {run}` goes on from the last checkpoint"
+        f"--resume {run}` resumes from the last checkpoint"
     )
     assert invoke("train", "--resume", run).code == 0
 
@@ -147,7 +147,9 @@ def test_told_to_stop_it_says_how_to_go_on(clips: Path, tmp_path: Path) -> None:
     assert (other.code, "another process is at work on this run" in other.err) == (2, True)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=PATIENCE)
-    assert err.decode().splitlines()[-1] == f"diffres: told to stop: `diffres train --resume {run}` goes on"
+    assert (
+        err.decode().splitlines()[-1] == f"diffres: stopped: `diffres train --resume {run}` resumes the run"
+    )
     assert process.returncode == 3
     assert facts(run)["status"] == "stopped"
 

@@ -14,7 +14,7 @@ from diffres_cli.comparison.markup import Row, Table, TableValue
 from diffres_cli.comparison.paper import dataset_of, reduction_name
 from diffres_cli.comparison.plan import Plan
 from diffres_cli.comparison.tables import training_budget
-from diffres_cli.evaluation.result import spread
+from diffres_cli.evaluation.result import mean_and_std
 
 QUANTITIES: Mapping[str, tuple[str, str]] = {  # kind -> column of the log, name
     "figure6": ("train/activeness", "activeness"),
@@ -50,7 +50,7 @@ class Curve:
             steps = max(run) + 1
             if values := [value for step, value in run.items() if step * _PARTS // steps == number]:
                 means.append(mean(values))
-        return TableValue(*spread(means), digits=3) if means else None
+        return TableValue(*mean_and_std(means), digits=3) if means else None
 
 
 def read_curves(plan: Plan, cells: Sequence[Cell], output: Path) -> list[Curve]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from diffres_cli.comparison.cells import Cell
 from diffres_cli.errors import ModelError, UsageError
-from diffres_cli.evaluation.result import Spread, spread
+from diffres_cli.evaluation.result import MeanStd, mean_and_std
 from diffres_cli.evaluation.runfolder import FINISHED, RunFolder
 from diffres_cli.files import make_folder, read_json, write_atomically
 from diffres_cli.recipes.files import read_recipe, to_toml
@@ -122,9 +122,9 @@ def read_result(folder: CellFolder) -> Result | None:
     return Result(folder.cell, metric, scores, learnable) if scores else None
 
 
-def spreads(
+def means_by_key(
     results: Iterable[Result], key: Callable[[Cell], Key], fps: float | None = None
-) -> dict[Key, Spread]:
+) -> dict[Key, MeanStd]:
     """Mean and standard deviation over seeds and folds of the results whose cells have the same key.
 
     Args:
@@ -135,4 +135,4 @@ def spreads(
         rate = result.cell.rates[0] if fps is None else fps
         if rate in result.scores:
             groups.setdefault(key(result.cell), []).append(result.scores[rate])
-    return {key: spread(values) for key, values in groups.items()}
+    return {key: mean_and_std(values) for key, values in groups.items()}

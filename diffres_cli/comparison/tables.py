@@ -8,11 +8,11 @@ from typing import TypeAlias
 
 from diffres_cli.comparison import paper
 from diffres_cli.comparison.cells import Cell
-from diffres_cli.comparison.folder import Result, spreads
+from diffres_cli.comparison.folder import Result, means_by_key
 from diffres_cli.comparison.markup import Row, Table, TableValue
 from diffres_cli.comparison.paper import dataset_of, front_end_name, hop_of, reduction_name
 from diffres_cli.comparison.plan import FULL, Plan, pluralize
-from diffres_cli.evaluation.result import Spread, spread
+from diffres_cli.evaluation.result import MeanStd, mean_and_std
 
 Labels: TypeAlias = tuple[str, ...]
 Columns: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], list[Row]]  # heads of labels, of values, rows
@@ -37,7 +37,7 @@ def table_of(plan: Plan, cells: Sequence[Cell], results: Sequence[Result]) -> Ta
     make = _TABLES[plan.kind]
     heads, columns, rows = make(compared, [result for result in results if not result.cell.baseline])
     if make is _table1:
-        baselines = spreads([result for result in results if result.cell.baseline], dataset_of)
+        baselines = means_by_key([result for result in results if result.cell.baseline], dataset_of)
         rows = [_with_baseline(row, baselines) for row in rows]
     return Table(plan.title, heads, columns, tuple(rows), tuple(_notes(cells, results)))
 
@@ -72,7 +72,7 @@ def _table1(cells: Sequence[Cell], results: Sequence[Result]) -> Columns:
         return dataset_of(cell), reduction_name(cell)
 
     rates = sorted({rate for cell in cells for rate in cell.rates})
-    found = {fps: spreads(results, labels, fps) for fps in rates}
+    found = {fps: means_by_key(results, labels, fps) for fps in rates}
     rows = [
         Row(row, tuple(_value(found[fps].get(row), paper.published_by_rate(cell, fps)) for fps in rates))
         for row, cell in _rows(cells, labels).items()
@@ -87,7 +87,7 @@ def _table2(cells: Sequence[Cell], results: Sequence[Result]) -> Columns:
         return dataset_of(cell), reduction_name(cell, hop=False), f"{cell.rates[0]:g}"
 
     hops = sorted(set(map(hop_of, cells)), reverse=True)
-    found = spreads(results, lambda cell: (labels(cell), hop_of(cell)))
+    found = means_by_key(results, lambda cell: (labels(cell), hop_of(cell)))
     rows = [
         Row(row, tuple(_value(found.get((row, hop)), paper.published_by_hop(cell, hop)) for hop in hops))
         for row, cell in _rows(cells, labels).items()
@@ -102,7 +102,7 @@ def _table3(cells: Sequence[Cell], results: Sequence[Result]) -> Columns:
         return front_end_name(cell), f"{cell.rates[0]:g}"
 
     datasets = list(dict.fromkeys(map(dataset_of, cells)))
-    found = spreads(results, lambda cell: (labels(cell), dataset_of(cell)))
+    found = means_by_key(results, lambda cell: (labels(cell), dataset_of(cell)))
     sizes = {labels(result.cell): TableValue(result.learnable, digits=0) for result in results}
     rows = []
     for row, cell in _rows(cells, labels).items():
@@ -126,8 +126,10 @@ def _figure8(cells: Sequence[Cell], results: Sequence[Result]) -> Columns:
     for each in results:
         if each.cell.variant != FULL and seed_of(each.cell) in full:
             differences.setdefault(labels(each.cell), []).append(each.score - full[seed_of(each.cell)])
-    changes = {row: TableValue(*spread(found), digits=2, signed=True) for row, found in differences.items()}
-    scores = spreads(results, labels)
+    changes = {
+        row: TableValue(*mean_and_std(found), digits=2, signed=True) for row, found in differences.items()
+    }
+    scores = means_by_key(results, labels)
     rows = [Row(row, (_value(scores.get(row)), changes.get(row))) for row in _rows(cells, labels)]
     return ("dataset", "fps", "variant"), ("%", "difference"), rows
 
@@ -148,7 +150,7 @@ def _rows(cells: Iterable[Cell], labels: Callable[[Cell], Labels]) -> dict[Label
     return found
 
 
-def _with_baseline(row: Row, baselines: Mapping[str, Spread]) -> Row:
+def _with_baseline(row: Row, baselines: Mapping[str, MeanStd]) -> Row:
     """The row, its dataset with what is reached there without reduction, and in the paper."""
     dataset, *others = row.labels
     if dataset not in baselines:
@@ -157,7 +159,7 @@ def _with_baseline(row: Row, baselines: Mapping[str, Spread]) -> Row:
     return Row((f"{dataset} ({TableValue(*baselines[dataset])}{published})", *others), row.values)
 
 
-def _value(found: Spread | None, published: float | None = None) -> TableValue | None:
+def _value(found: MeanStd | None, published: float | None = None) -> TableValue | None:
     if found is not None:
         return TableValue(found.mean, found.std, published)
     return None if published is None else TableValue(math.nan, paper=published)

@@ -21,7 +21,7 @@ from diffres_cli.comparison.work import failure_of
 from diffres_cli.datasets.catalog import find_source
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import UsageError
-from diffres_cli.evaluation.result import spread
+from diffres_cli.evaluation.result import mean_and_std
 from diffres_cli.files import read_json, write_json
 from diffres_cli.pool import Report
 from diffres_cli.recipes.recipe import Recipe
@@ -51,7 +51,7 @@ class Measured:
     def ratio(self, key: str, base: str) -> TableValue:
         """How many times as fast as another: the median of the rounds, with their standard deviation."""
         rounds = [other / own for own, other in zip(self.seconds[key], self.seconds[base], strict=True)]
-        return TableValue(statistics.median(rounds), spread(rounds).std, digits=2)
+        return TableValue(statistics.median(rounds), mean_and_std(rounds).std, digits=2)
 
 
 def speed_key(cell: Cell) -> str:

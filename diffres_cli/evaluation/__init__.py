@@ -10,5 +10,5 @@ evaluate.py    tasks -> evaluations
 report.py      what was measured -> table, JSON, CSV; several models as mean ± standard deviation
 plot.py        metric and time by frame rate, and confusions, as pictures
 provenance.py  the command, the machine, the versions, the code
-cardnotes.py   what is exported of a run: its network, and a card with what it scored
+cardnotes.py   the exported network of a run, and a card with its scores
 """

@@ -1,4 +1,4 @@
-"""What is exported of a run: its network, and what its card says below the facts, in Markdown."""
+"""The exported network of a run, and its card's text below the facts, in Markdown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.evaluation.report import NAMES, format_metric
-from diffres_cli.evaluation.result import Spread
+from diffres_cli.evaluation.result import MeanStd
 from diffres_cli.evaluation.runfolder import RunFolder
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.publish import notes_of
@@ -24,7 +24,7 @@ NOT_EVALUATED = "## Evaluation\n\nNone: how well this model does was not measure
 def network_and_notes(
     weights: Path, output: Path, *, unevaluated: bool = False
 ) -> tuple[DiffResNetwork, str]:
-    """A network and its card's notes; those of a run say what it scored, and it is called as `output`.
+    """A network and its card's notes. A run's notes hold its scores, and its network is named after `output`.
 
     Args:
         weights: the file. output: where it goes, a folder or an .onnx file, which has no card.
@@ -79,7 +79,7 @@ def _table(rates: list[Mapping[str, Any]]) -> str:
     for rate in rates:
         scores = (math.nan if rate["metrics"][name] is None else rate["metrics"][name] for name in names)
         cells = [
-            format_metric(name, Spread(score, math.nan)) for name, score in zip(names, scores, strict=True)
+            format_metric(name, MeanStd(score, math.nan)) for name, score in zip(names, scores, strict=True)
         ]
         rows.append([f"{rate['fps']:g}", *cells, f"{1000 * rate['seconds_per_clip']:.1f}"])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -103,7 +103,7 @@ def _conditions(found: Mapping[str, Any]) -> str:
 
 def _training(run: RunFolder) -> str:
     lines = read_text(run.recipe).strip().splitlines()
-    # Where the data lay on this machine is nobody's business.
+    # Local data folders are private.
     recipe = "\n".join(line for line in lines if not line.startswith(("root =", "soft_labels =")))
     facts = _facts(run.known_facts())
     return f"## Training\n\n{facts}The recipe:\n\n```toml\n{recipe}\n```\n"

@@ -31,7 +31,7 @@ from diffres_cli.text import first_few
 Progress = Callable[[str, int, int], None]
 
 RATES = (25.0, 50.0, 75.0, 100.0)
-"""The paper's; those a model does not serve are left out unless they are asked for."""
+"""The paper's; those that a model does not support are left out unless requested."""
 
 
 def evaluate_all(
@@ -48,7 +48,7 @@ def evaluate(task: EvalTask, request: EvalRequest, runtime: Runtime, on_progress
     """Evaluate a model at each rate.
 
     Args:
-        on_progress: called with what is going on, how many clips are done, and of how many.
+        on_progress: called with the current step, the clips done and their total.
 
     Raises:
         UsageError: labels that do not fit, a rate out of range. DataError: too many clips are missing.
@@ -56,7 +56,7 @@ def evaluate(task: EvalTask, request: EvalRequest, runtime: Runtime, on_progress
     """
     card, dataset = runtime.card.renamed(task.name), task.dataset
     labels = read_map(request.map, card, dataset) if request.map else match_labels(card, dataset)
-    rates = chosen_rates(card, request.fps)
+    rates = select_rates(card, request.fps)
     clips = evenly_spaced(dataset.clips_of(*task.splits), request.limit)
     decoding = partial(on_progress, f"decoding for {task.title}")
     waveforms = build_cache(clips, card.sample_rate, None, on_progress=decoding)
@@ -90,7 +90,7 @@ def evaluate(task: EvalTask, request: EvalRequest, runtime: Runtime, on_progress
     )
 
 
-def chosen_rates(card: ModelCard, asked: Sequence[float]) -> tuple[float, ...]:
+def select_rates(card: ModelCard, asked: Sequence[float]) -> tuple[float, ...]:
     """The frame rates to test, ascending: those asked for, else those of the paper that the model serves.
 
     Raises:
@@ -145,8 +145,8 @@ def _decoded(task: EvalTask, waveforms: WaveformCache) -> list[int]:
     decoded: list[int] = np.flatnonzero(waveforms.lengths > 0).tolist()
     missing = dataset.missing_of(*task.splits)
     listed, clips = len(dataset.clips_of(*task.splits)) + len(missing), len(waveforms.lengths)
-    silent = [name for name, length in zip(waveforms.names, waveforms.lengths, strict=True) if not length]
-    reasons = [f"{name} ({waveforms.failures.get(name, 'empty')})" for name in silent]
+    undecoded = [name for name, length in zip(waveforms.names, waveforms.lengths, strict=True) if not length]
+    reasons = [f"{name} ({waveforms.failures.get(name, 'empty')})" for name in undecoded]
     for kind, names, total in (("missing", missing, listed), ("undecodable", reasons, clips)):
         if len(names) > most * total or (kind == "undecodable" and not decoded):
             raise DataError(

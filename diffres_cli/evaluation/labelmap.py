@@ -84,7 +84,7 @@ def _difference(card: ModelCard, dataset: Dataset) -> str:
         parts.append(f"{len(extra)} extra: {first_few(map(repr, extra))}")
     return (
         f"{card.name} does not fit {dataset.name}: {'; '.join(parts) or 'a label comes twice'}; "
-        f"give a label map (CSV: {','.join(HEADER)}) that says which of its labels mean which class"
+        f"give a label map (CSV: {','.join(HEADER)}) that maps its labels to classes"
     )
 
 

@@ -1,7 +1,7 @@
 """Probabilities and targets -> the field's metrics, measured by torchmetrics; works under DDP.
 
 A class that no clip of the split has cannot be ranked: it is left out of the means over classes,
-where torchmetrics alone would count it as 0. `class_scores` tells which those are.
+where torchmetrics alone would count it as 0. `class_scores` shows which those are.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ class TaggingMetrics(Metric):
         self.add_state("targets", [], dist_reduce_fx="cat")
 
     def update(self, probabilities: Tensor, targets: Tensor) -> None:
-        """Take in probabilities [B, classes] and targets [B, classes]."""
+        """Add probabilities [B, classes] and targets [B, classes]."""
         self.scores.append(_probability(probabilities))
         self.targets.append(targets.float())
 
     def compute(self) -> dict[str, Tensor]:
-        """Each metric, a scalar."""
+        """Each metric as a scalar tensor."""
         scores, targets = dim_zero_cat(self.scores), dim_zero_cat(self.targets)
-        precision, area = _ranking(scores, targets)
-        auc = area.nanmean()
+        precision, auroc = _ranking(scores, targets)
+        auc = auroc.nanmean()
         found = {"mAP": precision.nanmean(), "AUC": auc, "d_prime": math.sqrt(2) * torch.special.ndtri(auc)}
         if not self.multi_label:
             found["accuracy"] = (scores.argmax(1) == targets.argmax(1)).float().mean()
@@ -97,14 +97,14 @@ def _ranking(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     with warnings.catch_warnings():  # torchmetrics warns of each class without positives
         warnings.filterwarnings("ignore", message="No (positive|negative) samples")
         precision = multilabel_average_precision(scores, wanted, classes, average="none")
-        area = multilabel_auroc(scores, wanted, classes, average="none")
+        auroc = multilabel_auroc(scores, wanted, classes, average="none")
     counts = wanted.sum(0)
     some = counts > 0
-    return precision.where(some, torch.nan), area.where(some & (counts < len(targets)), torch.nan)
+    return precision.where(some, torch.nan), auroc.where(some & (counts < len(targets)), torch.nan)
 
 
 def _probability(scores: Tensor) -> Tensor:
-    """Scores as torchmetrics must see them: one of 1 + 1e-7, and it takes a whole batch for logits."""
+    """Scores clamped to [0, 1]: torchmetrics takes a batch with a score of 1 + 1e-7 for logits."""
     return scores.float().clamp(0.0, 1.0)
 
 

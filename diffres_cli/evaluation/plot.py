@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from diffres_cli.evaluation.report import describe_splits, summary, summed_confusions, tested_rates
-from diffres_cli.evaluation.result import Evaluation, Spread
+from diffres_cli.evaluation.result import Evaluation, MeanStd
 from diffres_cli.figure import COLUMN, check_picture
 from diffres_cli.figure.captions import LARGE, SMALL, TEXT_GREY
 from diffres_cli.figure.panels import DARK, LIGHT
@@ -68,7 +68,7 @@ def _rates(found: Sequence[Evaluation]) -> Figure:
     return figure
 
 
-def _line(axes: Axes, values: dict[float, Spread], colour: str, line: str, name: str) -> None:
+def _line(axes: Axes, values: dict[float, MeanStd], colour: str, line: str, name: str) -> None:
     """The means as a line, and the axis in its colour."""
     means = [value.mean for value in values.values()]
     axes.plot(list(values), means, line, color=colour, markersize=3, linewidth=1.0, clip_on=False)

@@ -21,7 +21,7 @@ _PACKAGES = (
 
 
 def environment(command: str | Sequence[str]) -> dict[str, Any]:
-    """What a result depends on beside recipe and data; the command with `diffres` first."""
+    """What a result depends on besides recipe and data; the command with `diffres` first."""
     return {
         "command": command,
         "versions": {"diffres": __version__, "python": platform.python_version()}

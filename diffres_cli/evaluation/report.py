@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from diffres_cli.evaluation.result import Evaluation, RateResult, Spread, spread
+from diffres_cli.evaluation.result import Evaluation, MeanStd, RateResult, mean_and_std
 from diffres_cli.text import first_few
 
 NAMES = {"accuracy": "accuracy %", "mAP": "mAP %", "AUC": "AUC", "d_prime": "d'"}
@@ -28,10 +28,10 @@ def metric_names(found: Sequence[Evaluation]) -> list[str]:
     return [name for name in NAMES if name in found[0].rates[0].metrics]
 
 
-def summary(found: Sequence[Evaluation], value: Callable[[RateResult], float]) -> dict[float, Spread]:
+def summary(found: Sequence[Evaluation], value: Callable[[RateResult], float]) -> dict[float, MeanStd]:
     """By frame rate, the spread of a value over the evaluations that have the rate."""
     return {
-        fps: spread([value(rate) for each in found for rate in each.rates if rate.fps == fps])
+        fps: mean_and_std([value(rate) for each in found for rate in each.rates if rate.fps == fps])
         for fps in tested_rates(found)
     }
 
@@ -47,7 +47,7 @@ def as_table(found: Sequence[Evaluation]) -> str:
         rows.append([f"{fps:g}", *cells, f"{1000 * times[fps].mean:.1f}"])
     text = f"{describe_evaluations(found)}\n\n{align_columns(rows)}"
     if len(found) > 1:
-        text += f"\n{NAMES[found[0].main_metric]} of each\n{align_columns(_each(found))}"
+        text += f"\n{NAMES[found[0].main_metric]} of each\n{align_columns(_result_rows(found))}"
     return text + "".join(f"\n{line}\n" for line in _left_out(found))
 
 
@@ -71,10 +71,10 @@ def describe_splits(found: Sequence[Evaluation]) -> str:
     return ", ".join(splits)
 
 
-def format_metric(name: str, value: Spread) -> str:
+def format_metric(name: str, value: MeanStd) -> str:
     """A metric as the table shows it.
 
-    >>> format_metric("accuracy", Spread(0.945, 0.012)), format_metric("AUC", Spread(0.98765, math.nan))
+    >>> format_metric("accuracy", MeanStd(0.945, 0.012)), format_metric("AUC", MeanStd(0.98765, math.nan))
     ('94.5 ± 1.2', '0.9877')
     """
     scale, digits = (100 if name in ("accuracy", "mAP") else 1), _DIGITS[name]
@@ -105,10 +105,10 @@ def align_columns(rows: Sequence[Sequence[str]]) -> str:
 def as_json(found: Sequence[Evaluation], facts: dict[str, Any]) -> str:
     """`facts` (command, machine, versions), the summary by rate and each evaluation; shares, seconds."""
     names = metric_names(found)
-    spreads = {name: summary(found, _metric(name)) for name in names}
-    spreads["seconds_per_clip"] = summary(found, lambda rate: rate.seconds)
+    columns = {name: summary(found, _metric(name)) for name in names}
+    columns["seconds_per_clip"] = summary(found, lambda rate: rate.seconds)
     by_rate = [
-        {"fps": fps, **{name: _plain(column[fps]) for name, column in spreads.items()}}
+        {"fps": fps, **{name: _plain(column[fps]) for name, column in columns.items()}}
         for fps in tested_rates(found)
     ]
     document = {**facts, "summary": by_rate, "evaluations": [each.plain() for each in found]}
@@ -118,9 +118,9 @@ def as_json(found: Sequence[Evaluation], facts: dict[str, Any]) -> str:
 def as_csv(found: Sequence[Evaluation]) -> str:
     """One row for each evaluation and rate; shares, seconds."""
     names = metric_names(found)
-    header = ["dataset", "split", "fold", "clips", *_HOW, "fps", *names, "seconds_per_clip"]
+    header = ["dataset", "split", "fold", "clips", *_CONDITIONS, "fps", *names, "seconds_per_clip"]
     rows = [
-        [each.dataset, ",".join(each.splits), each.fold, each.clips, *_how(each), rate.fps]
+        [each.dataset, ",".join(each.splits), each.fold, each.clips, *_conditions(each), rate.fps]
         + [rate.metrics[name] for name in names]
         + [rate.seconds]
         for each in found
@@ -159,23 +159,23 @@ def summed_confusions(found: Sequence[Evaluation], fps: float) -> list[list[int]
     return [[sum(cells) for cells in zip(*rows, strict=True)] for rows in zip(*held, strict=True)]
 
 
-_HOW = ("model", "backend", "device", "batch_size")
+_CONDITIONS = ("model", "backend", "device", "batch_size")
 
 
 def _metric(name: str) -> Callable[[RateResult], float]:
     return lambda rate: rate.metrics[name]
 
 
-def _how(each: Evaluation) -> list[object]:
-    return [getattr(each, name) for name in _HOW]
+def _conditions(each: Evaluation) -> list[object]:
+    return [getattr(each, name) for name in _CONDITIONS]
 
 
-def _each(found: Sequence[Evaluation]) -> list[list[str]]:
+def _result_rows(found: Sequence[Evaluation]) -> list[list[str]]:
     name, rates = found[0].main_metric, tested_rates(found)
     rows = [["model", "split", "clips", *(f"{fps:g} fps" for fps in rates)]]
     for each in found:
         held = {rate.fps: rate.metrics[name] for rate in each.rates}
-        cells = [format_metric(name, Spread(held.get(fps, math.nan), math.nan)) for fps in rates]
+        cells = [format_metric(name, MeanStd(held.get(fps, math.nan), math.nan)) for fps in rates]
         rows.append([each.model, ",".join(each.splits), str(each.clips), *cells])
     return rows
 
@@ -194,7 +194,7 @@ def _clips(count: int) -> str:
     return f"{count} clip" if count == 1 else f"{count} clips"
 
 
-def _plain(value: Spread) -> dict[str, float | None]:
+def _plain(value: MeanStd) -> dict[str, float | None]:
     return {key: each if math.isfinite(each) else None for key, each in value._asdict().items()}
 
 

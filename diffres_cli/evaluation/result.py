@@ -11,27 +11,27 @@ from typing import Any, NamedTuple
 from diffres_cli.evaluation.runfolder import finite
 
 
-class Spread(NamedTuple):
+class MeanStd(NamedTuple):
     """The mean of some values and their sample standard deviation, NaN for a single one."""
 
     mean: float
     std: float
 
 
-def spread(values: Sequence[float]) -> Spread:
+def mean_and_std(values: Sequence[float]) -> MeanStd:
     """Mean and standard deviation (n - 1); an infinite value makes the deviation NaN.
 
-    >>> spread([0.5, 0.7]).mean, round(spread([0.5, 0.7]).std, 3), spread([0.5]).std
+    >>> mean_and_std([0.5, 0.7]).mean, round(mean_and_std([0.5, 0.7]).std, 3), mean_and_std([0.5]).std
     (0.6, 0.141, nan)
     """
     if len(values) < 2 or not all(map(math.isfinite, values)):
-        return Spread(sum(values) / len(values), math.nan)
-    return Spread(mean(values), stdev(values))
+        return MeanStd(sum(values) / len(values), math.nan)
+    return MeanStd(mean(values), stdev(values))
 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """One class: how many clips have it, and how well it is found; NaN where that cannot be said.
+    """One class: how many clips have it, and how well it is found; NaN where that is undefined.
 
     Attributes:
         recall, precision, f1: of the largest score's label; None where several labels may hold at once.

@@ -53,7 +53,7 @@ class RunFolder:
         write_atomically(self.recipe, to_toml(recipe).encode())
 
     def discard(self) -> None:
-        """Remove what `create` made: the data forbids the run."""
+        """Remove what `create` made, when the data turns out to be unusable."""
         for path in (self.recipe, self.facts, self.lock):
             path.unlink(missing_ok=True)
         with suppress(OSError):  # something else is in it
@@ -78,7 +78,7 @@ class RunFolder:
         if not self.weights.exists():
             raise UsageError(
                 f"{self.path}: no {self.weights.name} yet: the first validation writes it; "
-                f"`diffres train --resume {self.path}` goes on"
+                f"`diffres train --resume {self.path}` resumes the run"
             )
 
     def read_facts(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class RunFolder:
         return read_json(self.facts)
 
     def known_facts(self) -> dict[str, Any]:
-        """What run.json says; nothing where it cannot be read."""
+        """The contents of run.json; {} where it cannot be read."""
         with suppress(UsageError):
             return self.read_facts()
         return {}
@@ -107,7 +107,7 @@ class RunFolder:
         """
         facts = self.read_facts()
         if not {"recipe", "data", "sessions"} <= facts.keys():
-            raise UsageError(f"{self.facts}: damaged: it does not say what the run began with")
+            raise UsageError(f"{self.facts}: damaged: it lacks the recipe, data or sessions of the run")
         recipe = from_plain(facts["recipe"], self.facts)
         if not self.recipe.exists():
             write_atomically(self.recipe, to_toml(recipe).encode())
@@ -134,10 +134,10 @@ class RunFolder:
             )
 
     def disk_full(self, why: str) -> TrainingError:
-        """The error for a disk that is full: what happened, and how to go on."""
+        """The error for a disk that is full: what happened, and how to resume."""
         where = "the last checkpoint" if self.checkpoint.exists() else "the start"
         return TrainingError(
-            f"{why}; free some room, and `diffres train --resume {self.path}` goes on from {where}"
+            f"{why}; free some room, and `diffres train --resume {self.path}` resumes from {where}"
         )
 
     def update_facts(self, **facts: Any) -> None:

@@ -139,7 +139,7 @@ def _tasks_of_models(
 
 
 def _tasks_of_run(request: EvalRequest, run: RunFolder, load: Load) -> list[EvalTask]:
-    """A run's model on what it was not trained on; other models or clips where the request says so."""
+    """A run's model on what it was not trained on; other models or clips if the request names them."""
     run.check_trained()
     data = read_recipe(run.recipe).data
     if not (request.dataset or data.dataset):

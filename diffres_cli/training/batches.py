@@ -23,7 +23,7 @@ class BatchIndices:
 
     Attributes:
         epoch, number: which batch, counted from 0. clips: [b], this process's, by index.
-        rows: where they stand in the whole batch, which has `total` clips for `world` processes.
+        rows: where they stand in the whole batch, which has `total` clips for `world_size` processes.
     """
 
     epoch: int
@@ -31,7 +31,7 @@ class BatchIndices:
     clips: Indices
     rows: slice
     total: int
-    world: int = 1
+    world_size: int = 1
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class BatchPlan:
         batch_size: clips an update sees, over all processes; accumulate: in how many batches.
         weights: [clips], how often to draw each; None: each once an epoch.
         checkpoint_every: batches in a part, at most.
-        rank, world: this process, and how many there are.
+        rank, world_size: this process, and how many there are.
     """
 
     clips: int
@@ -53,7 +53,7 @@ class BatchPlan:
     weights: NDArray[np.float64] | None = None
     checkpoint_every: int = 500
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
 
     @property
     def updates(self) -> int:
@@ -90,22 +90,22 @@ class BatchPlan:
         return range(first, last)
 
     def _batch(self, epoch: int, number: int, clips: Indices) -> BatchIndices:
-        rows = slice(*(share_start(len(clips), rank, self.world) for rank in (self.rank, self.rank + 1)))
-        return BatchIndices(epoch, number, clips[rows], rows, len(clips), self.world)
+        rows = slice(*(share_start(len(clips), rank, self.world_size) for rank in (self.rank, self.rank + 1)))
+        return BatchIndices(epoch, number, clips[rows], rows, len(clips), self.world_size)
 
 
-def share_start(clips: int, rank: int, world: int) -> int:
-    """Where the share of process `rank` begins in a batch of `world` processes; `clips` behind the last.
+def share_start(clips: int, rank: int, world_size: int) -> int:
+    """Where the share of process `rank` begins in a batch of `world_size` processes; `clips` after the last.
 
     Mixup's pairs stay together where there are enough for all processes.
 
     >>> [share_start(22, rank, 4) for rank in range(5)]
     [0, 4, 10, 16, 22]
     """
-    if rank == world:
+    if rank == world_size:
         return clips
-    unit = 2 if clips // 2 >= world else 1
-    return clips // unit * rank // world * unit
+    unit = 2 if clips // 2 >= world_size else 1
+    return clips // unit * rank // world_size * unit
 
 
 class PartSampler(Sampler[BatchIndices]):

@@ -21,11 +21,11 @@ from diffres_cli.training.module import LOSS, MAIN_METRIC, TrainingModule
 
 @dataclass(frozen=True)
 class Reporter:
-    """Functions that are called while a run goes on.
+    """Functions that are called during a run.
 
     Attributes:
         epoch: with its number and metrics, after each validation. note: with a message for the user.
-        decoding: with the split, clips done, and of how many. bar: show Lightning's progress bar.
+        decoding: with the split, the clips done and their total. bar: show Lightning's progress bar.
     """
 
     epoch: Callable[[int, dict[str, float]], None]
@@ -35,7 +35,7 @@ class Reporter:
 
 
 class CheckpointWriter(lightning.Callback):
-    """Writes weights.safetensors when validation says so, and last.safetensors at the end of each part.
+    """Writes weights.safetensors after each or the best validation, last.safetensors after each part.
 
     In this order: killed between the two, the run repeats the part, and finds the same network again.
     """
@@ -57,27 +57,27 @@ class CheckpointWriter(lightning.Callback):
         self._write(module, metrics)
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """Save the state, if it is one worth going on with."""
+        """Check the weights and save the state."""
         module.check_weights()
-        with self._disk_full_explained():
+        with self._explain_full_disk():
             trainer.save_checkpoint(self.folder.checkpoint)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run must know."""
+        """The state that a resumed run needs."""
         return {"best": self.best, "best_epoch": self.best_epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the state was saved."""
+        """Restore that state."""
         self.best, self.best_epoch = state["best"], state["best_epoch"]
 
     @rank_zero_only
     def _write(self, module: TrainingModule, metrics: dict[str, float]) -> None:
-        with self._disk_full_explained():
+        with self._explain_full_disk():
             save_network(module.best, self.folder.weights)
             self.folder.update_facts(best={"epoch": self.best_epoch, **metrics})
 
     @contextmanager
-    def _disk_full_explained(self) -> Iterator[None]:
+    def _explain_full_disk(self) -> Iterator[None]:
         try:
             yield
         except OutputError as error:
@@ -93,7 +93,7 @@ class SpeedLogger(lightning.Callback):
         self._lr = 0.0
 
     def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
-        """Start the clock anew: validation is not counted."""
+        """Restart the clock, so that validation is not counted."""
         self._since = time.perf_counter()
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
@@ -124,13 +124,13 @@ class EpochReporter(lightning.Callback):
 
 
 class EpochBar(RichProgressBar):
-    """Lightning's progress bar, on standard error, counting epochs as people do."""
+    """Lightning's progress bar, on standard error, with epochs counted from 1."""
 
     def __init__(self) -> None:
         super().__init__(console_kwargs={"stderr": True})
 
     def get_metrics(self, trainer: Any, pl_module: Any) -> dict[str, Any]:
-        """Without the version of the log, which says nothing here."""
+        """Without the version of the log, which means nothing to users."""
         shown = super().get_metrics(trainer, pl_module)
         return {name: value for name, value in shown.items() if name != "v_num"}
 

@@ -128,7 +128,7 @@ class TrainBatches(torch.utils.data.Dataset[TrainBatch]):
             torch.from_numpy(masks),
             rates,
             int(random.integers(2**62)),
-            len(batch.clips) * batch.world / total,
+            len(batch.clips) * batch.world_size / total,
         )
 
     def _waveforms(
@@ -144,11 +144,13 @@ class TrainBatches(torch.utils.data.Dataset[TrainBatch]):
 class EvalBatches(torch.utils.data.Dataset[EvalBatch]):
     """Batches to validate on: clips in order, each from its beginning, `seconds` at most."""
 
-    def __init__(self, source: ClipSource, batch_size: int, seconds: float, rank: int, world: int) -> None:
+    def __init__(
+        self, source: ClipSource, batch_size: int, seconds: float, rank: int, world_size: int
+    ) -> None:
         self.source = source
         self.most = round(seconds * source.cache.sample_rate)
         # Neighbours in length, so that little is padding.
-        order = np.argsort(source.cache.lengths[source.members], kind="stable")[rank::world]
+        order = np.argsort(source.cache.lengths[source.members], kind="stable")[rank::world_size]
         self.batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
     def __len__(self) -> int:

@@ -58,11 +58,11 @@ class TrainingData:
         return {"train": len(self.train), "validation": len(self.validation)}
 
 
-def find_data(recipe: Recipe, world: int) -> FoundData:
+def find_data(recipe: Recipe, world_size: int) -> FoundData:
     """The clips of a recipe; whatever can be refused before they are decoded is.
 
     Args:
-        world: processes that share each batch.
+        world_size: processes that share each batch.
 
     Raises:
         DataError: not there, no clips in a split, one class, or too many missing.
@@ -75,7 +75,7 @@ def find_data(recipe: Recipe, world: int) -> FoundData:
     clips = {split: _clips(dataset, split, names[split]) for split in ("train", "validation")}
     found = FoundData(dataset, soft, clips, dataset.missing_of(*names["train"], *names["validation"]))
     _check_missing(found, dict.fromkeys(found.missing, "missing"), recipe.data)
-    _check_shares(recipe, found, world)
+    _check_shares(recipe, found, world_size)
     return found
 
 
@@ -139,18 +139,18 @@ def _check_missing(found: FoundData, problems: dict[str, str], data: Data) -> No
         )
 
 
-def _check_shares(recipe: Recipe, found: FoundData, world: int) -> None:
-    batch, parts = recipe.training.batch_size, recipe.training.accumulate * world
+def _check_shares(recipe: Recipe, found: FoundData, world_size: int) -> None:
+    batch, parts = recipe.training.batch_size, recipe.training.accumulate * world_size
     clips, validated = (len(found.clips[split]) for split in ("train", "validation"))
     if batch < parts:
         raise UsageError(
-            f"training.batch_size is {batch}: must be at least {parts}, to be shared by {world} "
+            f"training.batch_size is {batch}: must be at least {parts}, to be shared by {world_size} "
             f"processes in {recipe.training.accumulate} parts"
         )
     if clips < parts:
         raise UsageError(f"{clips} clips to train on are too few to be shared out in {parts} parts")
-    if validated < world:
-        raise UsageError(f"{validated} clips to validate on are too few for {world} processes")
+    if validated < world_size:
+        raise UsageError(f"{validated} clips to validate on are too few for {world_size} processes")
 
 
 def _first(problems: dict[str, str]) -> str:

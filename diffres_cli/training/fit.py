@@ -23,10 +23,10 @@ from diffres_cli.training.clips import ClipSource
 from diffres_cli.training.data import FoundData, TrainingData, decode_data, find_data
 from diffres_cli.training.launch import (
     Hardware,
-    exiting_on_signals,
-    finishing_batch_on_signals,
+    exit_on_signals,
     is_main_process,
     limit_threads,
+    stop_after_batch_on_signals,
 )
 from diffres_cli.training.loaders import RunDataModule
 from diffres_cli.training.module import TrainingModule
@@ -48,18 +48,18 @@ def train(
         command: what does the same on a command line, `diffres` first; run.json notes it.
 
     Raises:
-        DiffresError: the recipe, the data, the folder or the loss forbid it.
+        DiffresError: the recipe, the data, the folder or the loss rule it out.
     """
     silence_lightning()
     hardware.check()
     folder, recipe = RunFolder(path), checked(recipe)
     if is_main_process():
         folder.check_free()
-    found = find_data(recipe, hardware.world)
+    found = find_data(recipe, hardware.world_size)
     if not recipe.data.seconds:
         recipe = recipe.changed({"data.seconds": found.dataset.seconds}, "")
     network = initial_network(recipe, found.dataset, path.name)
-    with _stop_explained(folder):
+    with _explain_stop(folder):
         if is_main_process():
             facts = {"seed": recipe.training.seed, "data": found.facts, **environment(command)}
             folder.create(recipe, facts)
@@ -83,7 +83,7 @@ def resume(
         command: see `train`. root: where the data is now, if it was moved.
 
     Raises:
-        TrainingError: its recipe or its data changed. UsageError: it is finished, or at work elsewhere.
+        TrainingError: its recipe or its data changed. UsageError: it is finished, or another process runs it.
         DiffresError: as for `train`.
     """
     silence_lightning()
@@ -93,8 +93,8 @@ def resume(
     if folder.read_facts().get("status") == FINISHED:
         raise UsageError(f"{path}: the run is finished; its network is {folder.weights}")
     moved = recipe if root is None else recipe.changed({"data.root": str(root)}, "data")
-    with _locked(folder), _stop_explained(folder):
-        found = find_data(moved, hardware.world)
+    with _locked(folder), _explain_stop(folder):
+        found = find_data(moved, hardware.world_size)
         folder.check_same_data(found.facts)
         network = initial_network(recipe, found.dataset, path.name, resumed=folder.checkpoint.exists())
         data = _decode(folder, found, moved, reporter)
@@ -119,19 +119,19 @@ def _locked(folder: RunFolder) -> Iterator[None]:
 
 
 @contextmanager
-def _stop_explained(folder: RunFolder) -> Iterator[None]:
-    """Say how to resume a run that a signal stops.
+def _explain_stop(folder: RunFolder) -> Iterator[None]:
+    """Turn a signal that stops the run into an error that explains how to resume it.
 
     Raises:
         TrainingError: one did.
     """
     try:
-        with exiting_on_signals():
+        with exit_on_signals():
             yield
     except SystemExit as error:  # of ours, or of what Lightning makes of a signal
         if isinstance(error.__context__, KeyboardInterrupt):
             raise
-        raise TrainingError(f"told to stop: `diffres train --resume {folder.path}` goes on") from error
+        raise TrainingError(f"stopped: `diffres train --resume {folder.path}` resumes the run") from error
 
 
 def _decode(folder: RunFolder, found: FoundData, recipe: Recipe, reporter: Reporter) -> TrainingData:
@@ -151,7 +151,7 @@ def _run(job: TrainingJob) -> None:
         return
     hardware, folder = job.hardware, job.folder
     session = folder.start_session(
-        devices=hardware.world, accelerator=hardware.accelerator, **environment(job.command)
+        devices=hardware.world_size, accelerator=hardware.accelerator, **environment(job.command)
     )
     began = time.monotonic()
     try:
@@ -169,7 +169,7 @@ def _fit(job: TrainingJob, session: int) -> None:
     folder, plan = job.folder, _batch_plan(job.recipe, job.data.train)
     trainer = make_trainer(job, plan, session)
     try:
-        with finishing_batch_on_signals():
+        with stop_after_batch_on_signals():
             trainer.fit(
                 TrainingModule(job.network, job.recipe, plan),
                 datamodule=RunDataModule(job.recipe, plan, job.data),
@@ -180,7 +180,7 @@ def _fit(job: TrainingJob, session: int) -> None:
             raise SystemExit(1) from error
         if not _is_out_of_memory(error):
             raise
-        raise TrainingError(_out_of_memory(job.recipe.training, job.hardware.world)) from error
+        raise TrainingError(_out_of_memory(job.recipe.training, job.hardware.world_size)) from error
     except OSError as error:  # of a log: checkpoints have errors of their own
         if error.errno not in _NO_ROOM:
             raise
@@ -200,15 +200,15 @@ def _batch_plan(recipe: Recipe, source: ClipSource) -> BatchPlan:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    # torch says so on a CPU, cuBLAS on a GPU: neither has a class of its own.
+    # Messages of torch on a CPU and of cuBLAS on a GPU, which have no class of their own.
     words = ("can't allocate memory", "ALLOC_FAILED")
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(w in str(error) for w in words)
 
 
-def _out_of_memory(training: Training, world: int) -> str:
+def _out_of_memory(training: Training, world_size: int) -> str:
     """What to change. A batch can be trained on only in as many parts as divide it."""
     size, parts = training.batch_size, training.accumulate
-    more = next((n for n in range(parts + 1, size // world + 1) if size % n == 0), None)
+    more = next((n for n in range(parts + 1, size // world_size + 1) if size % n == 0), None)
     fixes = [f"training.accumulate={more}, which takes the batch in smaller parts"] if more else []
     fixes += ["a lower training.batch_size" if size > 1 else "a lower data.seconds"]
     return (

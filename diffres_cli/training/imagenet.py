@@ -42,7 +42,7 @@ def _torchvision(architecture: str) -> Mapping[str, Tensor]:
     if architecture not in list_models():
         raise UsageError(f"model.init imagenet: torchvision has no weights for {architecture}; give ''")
     try:
-        with redirect_stdout(sys.stderr):  # it says what it downloads
+        with redirect_stdout(sys.stderr):  # it prints what it downloads
             weights: Mapping[str, Tensor] = get_model(architecture, weights="DEFAULT").features.state_dict()
     except OSError as error:
         why = getattr(error, "reason", error)

@@ -21,14 +21,14 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from diffres_cli.cores import available_cores
 from diffres_cli.errors import SettingError, UsageError
 
-_STOPS = ("SIGTERM", "SIGUSR1")
+_STOP_SIGNALS = ("SIGTERM", "SIGUSR1")
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 
 
 def is_main_process() -> bool:
     """Whether this process reports and writes.
 
-    Lightning starts the same command again for each further process and says by LOCAL_RANK which it is;
+    Lightning starts the same command again for each further process and sets LOCAL_RANK in it;
     torchrun and Slurm do so on each node.
     """
     return all(int(os.environ.get(name) or 0) == 0 for name in _RANKS)
@@ -47,7 +47,7 @@ class Hardware:
         _ = self.accelerator, self.cluster
 
     @property
-    def world(self) -> int:
+    def world_size(self) -> int:
         """Processes."""
         return self.devices * self.nodes
 
@@ -65,7 +65,7 @@ class Hardware:
 
     @cached_property
     def cluster(self) -> ClusterEnvironment | None:
-        """What tells each process its rank: torchrun, Slurm, or (None) what Lightning finds.
+        """The source of each process's rank: torchrun, Slurm, or (None) what Lightning finds.
 
         Slurm's comes without Lightning's requeueing, which writes a checkpoint into the working directory
         that every later run started there would load.
@@ -78,14 +78,14 @@ class Hardware:
             environment, launcher = TorchElasticEnvironment(), "torchrun"
         elif not SLURMEnvironment.detect():
             return None
-        elif int(os.environ["SLURM_NTASKS"]) == 1 or (self.world == 1 and is_main_process()):
+        elif int(os.environ["SLURM_NTASKS"]) == 1 or (self.world_size == 1 and is_main_process()):
             return LightningEnvironment()  # this process, which starts the others
         else:
             environment, launcher = _slurm(), "Slurm"
-        if environment.world_size() != self.world:
+        if environment.world_size() != self.world_size:
             raise SettingError(
                 "devices", self.devices,
-                f"needs {self.world} processes on {self.nodes} machines, {launcher} has "
+                f"needs {self.world_size} processes on {self.nodes} machines, {launcher} has "
                 f"{environment.world_size()}; give as many devices as it starts on each machine",
             )  # fmt: skip
         return environment
@@ -96,7 +96,7 @@ def _slurm() -> SLURMEnvironment:
         return SLURMEnvironment(auto_requeue=False)
     except RuntimeError as error:
         raise UsageError(
-            f"SLURM_NTASKS is {os.environ['SLURM_NTASKS']}: say --ntasks-per-node to Slurm, too"
+            f"SLURM_NTASKS is {os.environ['SLURM_NTASKS']}: pass --ntasks-per-node to Slurm, too"
         ) from error
 
 
@@ -108,20 +108,20 @@ def limit_threads(processes: int) -> None:
     torch.set_num_threads(min(torch.get_num_threads(), share))
 
 
-def exiting_on_signals() -> AbstractContextManager[None]:
+def exit_on_signals() -> AbstractContextManager[None]:
     """Within this block SIGTERM, and SIGUSR1 as Slurm sends it before a job ends, raise SystemExit."""
-    return _signal_handlers(dict.fromkeys(_STOPS, _stop))
+    return _signal_handlers(dict.fromkeys(_STOP_SIGNALS, _stop))
 
 
-def finishing_batch_on_signals() -> AbstractContextManager[None]:
-    """Within this block Lightning ends its fit between two batches at SIGTERM, as it does, and at SIGUSR1."""
-    # A handler of ours for SIGTERM would be called by Lightning's, and raise in the middle of a step.
+def stop_after_batch_on_signals() -> AbstractContextManager[None]:
+    """Within this block Lightning stops after the current batch at SIGTERM, its default, and at SIGUSR1."""
+    # Lightning's handler would call our own for SIGTERM, which would raise in the middle of a step.
     return _signal_handlers({"SIGTERM": signal.SIG_DFL, "SIGUSR1": _as_sigterm})
 
 
 @contextmanager
 def _signal_handlers(handlers: dict[str, Any]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # only that one may
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
     known = {getattr(signal, name): held for name, held in handlers.items() if hasattr(signal, name)}

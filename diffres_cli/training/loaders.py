@@ -66,7 +66,7 @@ class RunDataModule(lightning.LightningDataModule):
         """The batches of the current part of an epoch."""
         trainer = self.trainer
         assert trainer is not None
-        plan = replace(self.plan, rank=trainer.global_rank, world=trainer.world_size)
+        plan = replace(self.plan, rank=trainer.global_rank, world_size=trainer.world_size)
         batches = TrainBatches(self.data.train, self.recipe)
         # Not `current_epoch`: a resumed run asks for batches before Lightning has moved that on.
         progress = trainer.fit_loop.epoch_progress
@@ -77,7 +77,7 @@ class RunDataModule(lightning.LightningDataModule):
         """The first batches of the run, at most `count`, without augmentation; the same in every process."""
         plain = {f"augment.{name}": 0.0 for name in ("mixup", "shift", "frequency_mask", "time_mask")}
         batches = TrainBatches(self.data.train, self.recipe.changed(plain, ""))
-        plan = replace(self.plan, rank=0, world=1)
+        plan = replace(self.plan, rank=0, world_size=1)
         parts = chain.from_iterable(map(plan.part_batches, range(plan.parts)))
         indices = list(islice(parts, count))
         return lambda: map(batches.__getitem__, indices)

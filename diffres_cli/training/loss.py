@@ -1,4 +1,4 @@
-"""What a step minimises, and what is worth watching beside it."""
+"""What a step minimises, and other quantities it logs."""
 
 from __future__ import annotations
 

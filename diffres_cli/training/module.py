@@ -196,12 +196,12 @@ def _by_name(terms: Sequence[LossTerms]) -> Iterator[tuple[str, list[Tensor]]]:
 def _averaged(network: DiffResNetwork, decay: float) -> AveragedModel | None:
     if not decay:
         return None
-    average = AveragedModel(network, multi_avg_fn=partial(_follow, decay), use_buffers=True)
+    average = AveragedModel(network, multi_avg_fn=partial(_update_average, decay), use_buffers=True)
     return average.requires_grad_(False)
 
 
 @torch.no_grad()
-def _follow(
+def _update_average(
     decay: float, averages: Sequence[Tensor], values: Sequence[Tensor], updates: Tensor | int
 ) -> None:
     """Exponential moving average; at first over the updates so far, so that the start is soon forgotten."""

@@ -1,6 +1,6 @@
 """Tables of probabilities to train against: a teacher's opinion instead of labels.
 
-Two forms. A folder holds, for each source of audio, `NAME.npz` beside `NAME.ogg` (or any other audio):
+Two forms. A folder holds, for each source of audio, `NAME.npz` next to `NAME.ogg` (or any other audio):
 `window` int [n, 3] (first sample, samples, padded length, at 16 kHz) and `sqrt_probability_255` uint8
 [n, classes], round(255 sqrt(p)); it is a dataset of its own, and its sources are its splits. A file,
 `TABLE.npz`, holds `name` [n], clips of some other dataset by name, and `sqrt_probability_255` or
@@ -145,7 +145,7 @@ def _classes(folder: Path, count: int) -> tuple[tuple[str, ...], tuple[str, ...]
     if len(labels) != count:
         raise DataError(
             f"{folder}: {count} classes in the tables, {len(labels)} in {path}: put {LABELS_NAME} "
-            "(index,mid,display_name) beside them"
+            "(index,mid,display_name) next to them"
         )
     return tuple(name for _, name in labels), tuple(mid for mid, _ in labels)
 

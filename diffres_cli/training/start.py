@@ -60,7 +60,7 @@ def batch_norms(network: DiffResNetwork) -> list[BatchNorm]:
 
 
 def inherited_fields(init: str, transfer: str) -> dict[str, Any]:
-    """The fields of a recipe that a model brings along which a run starts from; none but for one of ours.
+    """The recipe fields that a run takes over from its initial model; {} unless that is a diffres model.
 
     Raises:
         UsageError: a front end that recipes do not know. ModelError: it cannot be read.
@@ -93,7 +93,7 @@ def _has_front_end(card: ModelCard, front_end: str) -> bool:
 
 
 def model_card(recipe: Recipe, dataset: Dataset, name: str) -> ModelCard:
-    """The facts of the model that is to be."""
+    """The card of the model to train."""
     rate = recipe.rate
     splits = ", ".join(split_names(recipe.data, dataset)["train"])
     origin = ORIGINS.get(recipe.model.init, recipe.model.init)

@@ -47,7 +47,7 @@ class SafetensorsIO(CheckpointIO):
         except OSError as error:
             raise ModelError(f"{path}: {reason(error)}") from error
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{path}: damaged checkpoint ({error}): start the run anew") from error
+            raise ModelError(f"{path}: damaged checkpoint ({error}): start the run again") from error
         return checkpoint
 
     def remove_checkpoint(self, path: Any) -> None:

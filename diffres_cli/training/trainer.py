@@ -36,13 +36,13 @@ class TrainingJob:
 
 
 def make_trainer(job: TrainingJob, plan: BatchPlan, session: int) -> lightning.Trainer:
-    """The Trainer of one session of a run; its epochs are the parts of ours."""
+    """The Trainer of one session of a run. One of its epochs is one part of an epoch of the recipe."""
     training, hardware, folder = job.recipe.training, job.hardware, job.folder.path
     on_gpu = hardware.accelerator == "gpu"
     precision = {"auto": "bf16-mixed" if on_gpu else "32-true"}.get(training.precision, training.precision)
-    every = min(10, plan.part_length(0))
+    log_every = min(10, plan.part_length(0))
     callbacks: list[lightning.Callback] = [
-        SpeedLogger(every),
+        SpeedLogger(log_every),
         CheckpointWriter(job.folder, training.keep, bool(job.recipe.data.soft_labels)),
         EpochReporter(job.reporter.epoch),
     ]
@@ -50,8 +50,8 @@ def make_trainer(job: TrainingJob, plan: BatchPlan, session: int) -> lightning.T
         "accelerator": hardware.accelerator,
         "devices": hardware.devices,
         "num_nodes": hardware.nodes,
-        "strategy": "ddp" if hardware.world > 1 else "auto",
-        "sync_batchnorm": hardware.world > 1 and on_gpu,
+        "strategy": "ddp" if hardware.world_size > 1 else "auto",
+        "sync_batchnorm": hardware.world_size > 1 and on_gpu,
         "precision": precision,
         "max_epochs": training.epochs * plan.parts,
         "check_val_every_n_epoch": min(training.validate_every, training.epochs) * plan.parts,
@@ -60,7 +60,7 @@ def make_trainer(job: TrainingJob, plan: BatchPlan, session: int) -> lightning.T
         "gradient_clip_val": training.clip_norm or None,
         "use_distributed_sampler": False,
         "num_sanity_val_steps": 0,
-        "log_every_n_steps": every,
+        "log_every_n_steps": log_every,
         "logger": [each(folder, "logs", str(session)) for each in (CSVLogger, TensorBoardLogger)],
         "callbacks": [*callbacks, *([EpochBar()] if job.reporter.bar else [])],
         "plugins": [SafetensorsIO(), *([hardware.cluster] if hardware.cluster else [])],
@@ -69,13 +69,13 @@ def make_trainer(job: TrainingJob, plan: BatchPlan, session: int) -> lightning.T
         "enable_progress_bar": job.reporter.bar,
         "enable_model_summary": False,
     }
-    # Every other argument is given too: it would come from a variable such as PL_TRAINER_MAX_STEPS.
+    # Pass all other defaults explicitly: otherwise variables such as PL_TRAINER_MAX_STEPS would set them.
     known = inspect.signature(lightning.Trainer).parameters
     return lightning.Trainer(**{name: each.default for name, each in known.items()} | settings)
 
 
 def silence_lightning() -> None:
-    """Hide Lightning's advice, which is for people who write their own loops."""
+    """Hide Lightning's warnings, which are for people who write their own loops."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning", "tensorboardX"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
