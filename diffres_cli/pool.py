@@ -90,7 +90,7 @@ class WorkerPool(Generic[T, R]):
         source = iter(tasks)
         while True:
             self._fill(source, may_start)
-            busy = {each.worker.pipe: each for each in self._workers if each.task is not None}
+            busy = {assigned.worker.pipe: assigned for assigned in self._workers if assigned.task is not None}
             if not busy:
                 return
             for pipe in wait(list(busy)):
@@ -124,7 +124,7 @@ class WorkerPool(Generic[T, R]):
 
     def _fill(self, source: Iterator[T], may_start: Callable[[], bool]) -> None:
         """Give every idle worker a task; processes start as they are needed."""
-        idle = [each for each in self._workers if each.task is None]
+        idle = [assigned for assigned in self._workers if assigned.task is None]
         for number in range(len(idle) + self.count - len(self._workers)):
             if not may_start():
                 return
@@ -189,7 +189,7 @@ class WorkerPool(Generic[T, R]):
         return self
 
     def __exit__(self, *error: object) -> None:
-        stop_workers([each.worker for each in self._workers], self.stop_timeout)
+        stop_workers([assigned.worker for assigned in self._workers], self.stop_timeout)
 
 
 @contextmanager

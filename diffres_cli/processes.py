@@ -112,13 +112,13 @@ def _block_interrupts() -> Iterator[None]:
         return
     resource_tracker.ensure_running()  # which, where it starts, lifts the mask
     caught: list[int] = []
-    handlers = {each: signal.signal(each, lambda number, _: caught.append(number)) for each in _STOP_SIGNALS}
+    handlers = {stop: signal.signal(stop, lambda number, _: caught.append(number)) for stop in _STOP_SIGNALS}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a child inherits it, not handlers
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for each, handler in handlers.items():
-            signal.signal(each, handler)
+        for stop, handler in handlers.items():
+            signal.signal(stop, handler)
         for number in caught[:1]:
             signal.raise_signal(number)

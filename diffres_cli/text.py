@@ -79,8 +79,8 @@ def first_few(words: Iterable[str], most: int = 3) -> str:
     >>> first_few("abcde"), first_few("ab")
     ('a, b, c and 2 more', 'a, b')
     """
-    held = list(words)
-    return ", ".join(held[:most]) + (f" and {len(held) - most} more" if len(held) > most else "")
+    texts = list(words)
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
 
 
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

@@ -154,7 +154,7 @@ def _chunks(file: OpenFile, layout: _Layout, position: int) -> Iterator[tuple[by
         yield id_, start, size
         if start + size >= file.size:
             return
-        position = _padded(file, layout, start + size, size)
+        position = _padded_end(file, layout, start + size, size)
 
 
 def _read_head(file: OpenFile, layout: _Layout, position: int) -> tuple[bytes, int]:
@@ -165,7 +165,7 @@ def _read_head(file: OpenFile, layout: _Layout, position: int) -> tuple[bytes, i
     return head[: layout.id] if is_chunk else b"", size
 
 
-def _padded(file: OpenFile, layout: _Layout, end: int, size: int) -> int:
+def _padded_end(file: OpenFile, layout: _Layout, end: int, size: int) -> int:
     """Where the next chunk begins: some programs leave the padding out."""
     padded = end + (-size % layout.align if layout.align else 0)
     for place in (padded, end):
@@ -195,7 +195,7 @@ def _what_follows(file: OpenFile, claim: SampleBytes, end: int) -> str | None:
     """The `trailing_note` if the samples end at `end`; None where what follows can only be samples."""
     if claim.stated and _is_stray(file, end):
         return ""
-    position = reached = _padded(file, claim.layout, end, end - claim.start)
+    position = reached = _padded_end(file, claim.layout, end, end - claim.start)
     head, note = file.peek(8, position), ""
     if begins_recording(head):
         return another_recording(position)

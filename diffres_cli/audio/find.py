@@ -35,7 +35,7 @@ def find_files(inputs: Iterable[str | Path], recursive: bool = False) -> Iterato
     given = set[
         tuple[str, str]
     ]()  # (real folder, name): a linked file is one of its own, a linked folder not
-    for found in chain.from_iterable(_expand(str(each), recursive) for each in inputs):
+    for found in chain.from_iterable(_expand(str(text), recursive) for text in inputs):
         if isinstance(found, str):
             folder, name = os.path.split(found)
             if (place := (real_folder(folder), name)) in given:
@@ -139,14 +139,14 @@ def paths_from(file: str | Path) -> list[str]:
     except OSError as error:
         raise UsageError(f"{printable(str(file))}: the list cannot be read ({error.strerror})") from error
     try:
-        text = _decoded(data)
+        text = _decode(data)
     except NotTextError as error:
         raise UsageError(f"{printable(str(file))}: not a list of paths: {error}") from error
     lines = text.split("\0") if "\0" in text else text.replace("\r\n", "\n").split("\n")
     return [line for line in lines if line.strip()]
 
 
-def _decoded(data: bytes) -> str:
+def _decode(data: bytes) -> str:
     encoding = encoding_of(data)
     if encoding != "utf-16":
         if max(data[::2].count(0), data[1::2].count(0)) > len(data) / 4:

@@ -79,7 +79,7 @@ def mpeg_streams(file: OpenFile, header: int = 0) -> list[Stream]:
         header: bytes at the beginning that belong to another format.
     """
     streams = _find_streams(file, header)
-    return [_stream(file, each, len(streams) == 1) for each in streams] or [Stream(states_length=False)]
+    return [_stream(file, stream, len(streams) == 1) for stream in streams] or [Stream(states_length=False)]
 
 
 def is_mpeg(file: OpenFile) -> bool:
@@ -217,14 +217,14 @@ def _pieces(file: OpenFile, stream: _MpegStream) -> Iterator[bytes]:
     is_after_damage = True  # for all one knows of what came before the file
     for run in stream.runs:
         start = run.start + (len(frame) if run is first and stream.counter else 0)
-        muted = _muted(file, start, run.end) if is_after_damage and is_layer_3 else []
+        muted = _mute_first_frames(file, start, run.end) if is_after_damage and is_layer_3 else []
         yield from muted
         yield from file.pieces(start + sum(map(len, muted)), run.end)
         yield from repeat(silent_frame(frame), run.missing)
         is_after_damage = run.lost > 0
 
 
-def _muted(file: OpenFile, start: int, end: int) -> list[bytes]:
+def _mute_first_frames(file: OpenFile, start: int, end: int) -> list[bytes]:
     """The first frames, as far as they need bytes of lost ones, muted: other bytes become loud noise."""
     muted, all_held = list[bytes](), 0
     while start < end and (header := read_header(file.peek(4, start))):

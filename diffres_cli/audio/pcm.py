@@ -79,11 +79,11 @@ class PcmDecoder(Decoder):
         self._file, self._found = file, found
         self._frame = _WIDTHS[subtype] * self.channels  # bytes
         self._raw_format = {"format": "RAW", "subtype": subtype, "endian": "BIG" if is_big else "LITTLE"}
-        held, stated = found.length // self._frame, (found.stated or 0) // self._frame
-        self.frames = max(held, stated) if found.stated else None
+        stored, stated = found.length // self._frame, (found.stated or 0) // self._frame
+        self.frames = max(stored, stated) if found.stated else None
         warning = ""
         if found.is_understated:
-            short, long = stated / self.sample_rate, held / self.sample_rate
+            short, long = stated / self.sample_rate, stored / self.sample_rate
             warning = f"the header states {short:.2f} s, but {long:.2f} s of samples are there; all are read"
         self.notes = [note for note in (warning, self._frame_size_conflict(), found.trailing_note) if note]
 

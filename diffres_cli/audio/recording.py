@@ -169,7 +169,7 @@ def open_recording(source: Source, sample_rate: int | None = None, name: str | N
         raise UsageError(f"sample_rate={sample_rate}: only an array needs one, a file states its own")
     file = _open_source(source, name)
     try:
-        return _checked(Recording(file.name, _decoder(file), file))
+        return _check_sample_rate(Recording(file.name, _decoder(file), file))
     except BaseException:
         file.stream.close()
         raise
@@ -184,10 +184,10 @@ def open_blocks(blocks: Iterable[NDArray[Any]], sample_rate: int | None, name: s
     Raises:
         UsageError: no sample rate. AudioError: a block is no array of samples.
     """
-    return _checked(Recording(name, ArrayDecoder(blocks, sample_rate, name)))
+    return _check_sample_rate(Recording(name, ArrayDecoder(blocks, sample_rate, name)))
 
 
-def _checked(recording: Recording) -> Recording:
+def _check_sample_rate(recording: Recording) -> Recording:
     if LOWEST_RATE <= recording.sample_rate <= HIGHEST_RATE:
         return recording
     recording.close()

@@ -39,11 +39,11 @@ def windows(blocks: Iterable[Samples], size: int, hop: int, minimum: int) -> Ite
         count += len(block)
         if count < decided:
             continue
-        held = np.concatenate(pending)
-        while len(held) >= decided:
-            yield first, held[:size]
-            first, held = first + hop, held[hop:]
-        pending, count = [held], len(held)
+        buffer = np.concatenate(pending)
+        while len(buffer) >= decided:
+            yield first, buffer[:size]
+            first, buffer = first + hop, buffer[hop:]
+        pending, count = [buffer], len(buffer)
     if count:
         yield first, np.concatenate(pending)
 

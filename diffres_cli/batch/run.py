@@ -63,7 +63,7 @@ class Summary:
         file, name = printable(outcome.task.path), outcome.task.name
         found = [("", text) for text in outcome.warnings]
         found += [(name, f"{file}: {text}") for text in outcome.records[0].get("warnings", ())]
-        self.warnings += [each for each in found if each[0] or each not in self.warnings]
+        self.warnings += [warning for warning in found if warning[0] or warning not in self.warnings]
 
     def sort(self, items: Sequence[Task | AudioError]) -> None:
         """Put failures and warnings in the order of the listing: workers finish in any order."""
@@ -147,7 +147,7 @@ def local_engine(
             return
         from diffres_cli.tagging.many import tagging_pool  # multiprocessing takes time to load
 
-        with tagging_pool(count, setup.load, partial(tag_task, setup), lambda each: each.timed_out) as pool:
+        with tagging_pool(count, setup.load, partial(tag_task, setup), lambda done: done.timed_out) as pool:
             run = pool.run_in_order if in_order else pool.run
             yield (_outcome(task, result) for task, result in run(tasks))
 

@@ -134,7 +134,7 @@ def tag_task(
         raise
     except Exception as error:  # whatever a decoder raises
         return _failed(task, error)
-    records = tuple(each.to_dict() for each in predictions)
+    records = tuple(prediction.to_dict() for prediction in predictions)
     if setup.mirror is not None:
         try:
             _write_result(setup.mirror, task, setup.format, records)

@@ -94,7 +94,7 @@ def choose_format(name: str | None, output: Path | None, setting: str = "output"
         return name
     found = format_of(output) if output else None
     if found is None and output and output.suffix:
-        known = ", ".join(each.suffix for each in FORMATS.values())
+        known = ", ".join(format_.suffix for format_ in FORMATS.values())
         raise SettingError(setting, output, f"choose a suffix of {known}, or name the format")
     return found or "table"
 

@@ -86,13 +86,13 @@ def _pieces(
 
 
 def _tier(label: str, found: list[tuple[float, float, float | None]], duration: float) -> Iterator[str]:
-    yield f'        class = "IntervalTier"\n        name = {_quoted(label)}\n'
+    yield f'        class = "IntervalTier"\n        name = {_quote(label)}\n'
     yield f"        xmin = 0.000\n        xmax = {duration:.3f}\n        intervals: size = {len(found)}\n"
     for number, (start, end, score) in enumerate(found, start=1):
         text = "" if score is None else format_score(score)
         yield f"        intervals [{number}]:\n            xmin = {start:.3f}\n"
-        yield f"            xmax = {end:.3f}\n            text = {_quoted(text)}\n"
+        yield f"            xmax = {end:.3f}\n            text = {_quote(text)}\n"
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return '"' + escape_controls(text).replace('"', '""') + '"'
