@@ -31,8 +31,8 @@ accuracy in %, by frame rate; where there are several runs, mean ± standard dev
 serves all rates of a row. Machine: {machine}.
 
 These runs are older than networks conditioned on the frame rate, which recipes now ask for
-([training.md](training.md)). Each run folder, and so each card, names its recipe and commit; at that commit the
-commands below repeat it.
+([training.md](training.md)). Each run folder, and so each card, names its recipe and commit; at that commit
+the commands below repeat it.
 
 ## Arabic Speech Commands
 
