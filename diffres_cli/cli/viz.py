@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from diffres_cli.tagging.prediction import Prediction
     from diffres_cli.tagging.tagger import Settings, Tagger
 
-MOST_RATES = 8
-FEWEST_LINES = 16
+MAX_RATES = 8
+MIN_LINES = 16
 
 
 def viz(
@@ -99,8 +99,8 @@ def _rates(text: str | None) -> list[float | None]:
     if text is None:
         return [None]
     rates = [options.parse_fps(part) for part in text.split(",")]
-    if len(rates) > MOST_RATES:
-        raise SettingError("fps", text, f"{len(rates)} rates; at most {MOST_RATES} fit a picture")
+    if len(rates) > MAX_RATES:
+        raise SettingError("fps", text, f"{len(rates)} rates; at most {MAX_RATES} fit a picture")
     return rates
 
 
@@ -142,9 +142,9 @@ def _tag(tagger: Tagger, source: str | BinaryIO, settings: Settings, rates: int)
         source.seek(0)
     most = MAX_DRAWN_SECONDS + 0.5
     with open_recording(source, name=None if isinstance(source, str) else "-") as recording:
-        if settings.channel == "each" and recording.channels * rates > MOST_RATES:
+        if settings.channel == "each" and recording.channels * rates > MAX_RATES:
             given = f"{recording.channels} channels at {rates} rates"
-            raise SettingError("channel", "each", f"{given}; at most {MOST_RATES} fit a picture; choose one")
+            raise SettingError("channel", "each", f"{given}; at most {MAX_RATES} fit a picture; choose one")
         wanted = settings.duration or (recording.frames or 0) / recording.sample_rate - settings.start
         if wanted > most:
             raise _too_long(recording, f"{wanted:.0f} s")
@@ -167,4 +167,4 @@ def _drawing(prediction: Prediction, count: int, columns: int, lines: int) -> Re
     """One picture of `count` that share a screen, as far as it goes."""
     from diffres_cli.figure.terminal import render_picture
 
-    return render_picture(prediction, columns, max(FEWEST_LINES, lines // count - 2))
+    return render_picture(prediction, columns, max(MIN_LINES, lines // count - 2))

@@ -9,7 +9,7 @@
     markup.py      a table as Markdown, CSV, LaTeX
     tables.py      results -> the paper's tables
     curves.py      the logs of runs -> activeness and guide loss by training step
-    throughput.py  clips a second of a whole plan (the one file here that imports torch)
+    throughput.py  clips per second of a whole plan (the one file here that imports torch)
     run.py         runs a plan: in this process or in worker processes
     figures.py     numbers -> the paper's figures
     report.py      a plan's table and figure, as files

@@ -37,7 +37,7 @@ def draw_steps(curves: Sequence[Curve], name: str, path: Path) -> None:
 
     def draw_lines(axes: Axes) -> None:
         for curve, (line, colour) in zip(curves, _styles(), strict=False):
-            steps, values = _thinned(curve.mean())
+            steps, values = _thin_out(curve.mean())
             *names, fps = _different(curve.labels, [each.labels for each in curves])
             label = ", ".join([name for name in names if name] + ([f"{fps} fps"] if fps else []))
             axes.plot(steps, values, line, color=colour, linewidth=1.0, label=label)
@@ -118,7 +118,7 @@ def _styles() -> cycle[tuple[str, str]]:
     return cycle([(line, colour) for line in _LINES for colour in _COLOURS])
 
 
-def _thinned(values: Mapping[int, float]) -> tuple[list[float], list[float]]:
+def _thin_out(values: Mapping[int, float]) -> tuple[list[float], list[float]]:
     """At most `_POINTS` points: means of neighbouring steps."""
     steps = list(values)
     size = -(-len(steps) // _POINTS) or 1

@@ -19,7 +19,7 @@ PLAN_KINDS = {
     "table1": "reductions by frame rate",
     "table2": "hop sizes of the front end",
     "table3": "front ends",
-    "figure5": "clips a second by frame rate",
+    "figure5": "clips per second by frame rate",
     "figure6": "activeness by training step",
     "figure7": "guide loss by training step",
     "figure8": "variants against the full model",

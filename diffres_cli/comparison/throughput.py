@@ -147,7 +147,7 @@ def speeds(cells: Sequence[Cell], measured: Measured) -> dict[str, dict[float, s
 
 
 def table_of_speed(plan: Plan, cells: Sequence[Cell], measured: Measured) -> Table:
-    """Rows front end and reduction, columns clips a second by frame rate, and multiples of the baseline."""
+    """Rows front end and reduction, columns clips per second by frame rate, and multiples of the baseline."""
     base = next((cell for cell in cells if cell.baseline and speed_key(cell) in measured.seconds), None)
     rates = sorted({cell.rates[0] for cell in cells if not cell.baseline})
     rows = []

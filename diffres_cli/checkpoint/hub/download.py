@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoSibling
 
-_LARGEST_TEXT = 2**24  # bytes
+_MAX_TEXT_SIZE = 2**24  # bytes
 _CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -119,10 +119,10 @@ def _state(api: HfApi, reference: Reference, names: Sequence[str]) -> tuple[str,
 def _check_sizes(reference: Reference, blobs: Sequence[Blob]) -> None:
     """Raises ModelError where a text has the size of a model: texts go through memory."""
     for blob in blobs:
-        if blob.size > _LARGEST_TEXT and not blob.name.endswith((".onnx", ".safetensors")):
+        if blob.size > _MAX_TEXT_SIZE and not blob.name.endswith((".onnx", ".safetensors")):
             raise ModelError(
                 f"{reference}: {blob.name} has {blob.size / 1e6:.0f} MB: a checkpoint's cards and lists have "
-                f"at most {_LARGEST_TEXT / 1e6:.0f} MB"
+                f"at most {_MAX_TEXT_SIZE / 1e6:.0f} MB"
             )
 
 
