@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -90,6 +91,8 @@ class Reduction(nn.Module):
 
     def __init__(self, mel_bins: int = 128, *, log: Log = log_power) -> None:
         super().__init__()
+        if not _is_whole(mel_bins) or mel_bins < 1:
+            raise UsageError(f"mel_bins is {mel_bins!r}, must be a whole number from 1")
         self.mel_bins, self.log = mel_bins, log
 
     def forward(self, power: Tensor, output_frames: int, mask: Tensor | None = None) -> DiffResOutput:
@@ -107,7 +110,7 @@ class DiffRes(Reduction):
         log: the compression before the networks. Frames are merged as power, then compressed.
 
     Raises:
-        UsageError: an importance network that does not exist.
+        UsageError: an importance network that does not exist, or mel_bins that is no number from 1.
 
     >>> import torch
     >>> from torch import nn
@@ -160,7 +163,8 @@ class DiffRes(Reduction):
             logits: [B, T], what `logits` made of the same power, where that is known.
 
         Raises:
-            UsageError: a spectrogram of another shape, or t outside 1 to T.
+            UsageError: a spectrogram of another shape, or in dB (seen on the CPU, with the default `log`);
+                t that is no whole number from 1 to T.
         """
         self._check(power, output_frames)
         logits = self.logits(power) if logits is None else logits
@@ -189,15 +193,29 @@ class DiffRes(Reduction):
             raise UsageError(
                 f"power has shape {tuple(power.shape)}, must be [batch, {self.mel_bins}, frames]"
             )
-        if isinstance(output_frames, int) and not 1 <= output_frames <= power.shape[2]:
-            raise UsageError(f"output_frames is {output_frames}, must be 1 to {power.shape[2]}")
+        if _is_whole(output_frames):
+            if not 1 <= output_frames <= power.shape[2]:
+                raise UsageError(f"output_frames is {output_frames}, must be 1 to {power.shape[2]}")
+        elif not isinstance(output_frames, (torch.SymInt, Tensor)):  # an exporter's
+            raise UsageError(f"output_frames is {output_frames!r}, must be a whole number")
+        if self.log is log_power and _is_at_hand(power) and not (power >= 0).all():
+            raise UsageError("power must be linear, not dB or its logarithm: it has values below 0, or NaN")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _is_at_hand(values: Tensor) -> bool:
+    """Whether values can be looked at: on a GPU that would wait for it; a tracer has none to look at."""
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+    return values.device.type == "cpu" and not traced
 
 
 def _importance_network(importance: str | nn.Module, mel_bins: int, dilation: int) -> nn.Module:
     if isinstance(importance, nn.Module):
         return importance
-    network: nn.Module = IMPORTANCE_NETWORKS.load(importance)(mel_bins, dilation)
-    return network
+    return IMPORTANCE_NETWORKS.build(importance, nn.Module, mel_bins, dilation)
 
 
 def _evened(importance: Tensor) -> Tensor:
