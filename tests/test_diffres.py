@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from diffres_cli.checkpoint.registry import TRUST_VARIABLE
 from diffres_cli.checkpoint.variant import Variant
 from diffres_cli.errors import ModelError, UsageError
 from diffres_cli.nn import DiffRes
+from diffres_cli.nn.classifier import build_backbone
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.weights import load_network, save_network
 
@@ -42,6 +44,15 @@ class Linear(nn.Module):
 
     def forward(self, log_power):
         return self.score(log_power).squeeze(1)
+
+class Plain:
+    pass
+
+def nothing(*arguments):
+    return None
+
+class Unlike(nn.Module):
+    pass
 """
 OWN = "somebodys_nets:Linear"
 
@@ -134,6 +145,51 @@ def test_wrong_shapes_are_refused_with_what_is_allowed() -> None:
             diffres(power.float(), frames)
 
 
+@pytest.mark.parametrize("value", [2.5, "x", None, True])
+def test_output_frames_and_mel_bins_are_whole_numbers(value: Any) -> None:
+    with pytest.raises(UsageError, match=f"output_frames is {value!r}, must be a whole number"):
+        DiffRes(24)(spectrogram().float(), value)
+    with pytest.raises(UsageError, match=f"mel_bins is {value!r}, must be a whole number"):
+        DiffRes(value)
+
+
+@pytest.mark.parametrize("value", [0, -1])
+def test_there_is_at_least_one_mel_bin(value: int) -> None:
+    with pytest.raises(UsageError, match=f"mel_bins is {value}, must be a whole number from 1"):
+        DiffRes(value)
+
+
+def test_whole_numbers_of_numpy_will_do() -> None:
+    assert DiffRes(24)(spectrogram().float(), np.int64(15)).mean.shape == (2, 24, 15)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [-30.0, float("nan")])
+def test_decibels_are_no_power(wrong: float) -> None:
+    power = spectrogram().float()
+    power[1, 2, 3] = wrong
+    with pytest.raises(UsageError, match="power must be linear, not dB"):
+        DiffRes(24)(power, 15)
+    power = power.nan_to_num(-30.0)
+    assert DiffRes(24, log=lambda values: values)(power, 15).mean.shape == (2, 24, 15)
+
+
+def test_it_can_be_traced() -> None:
+    diffres, power = DiffRes(24).eval(), spectrogram().float()
+
+    class Features(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.diffres = diffres
+
+        def forward(self, power: Tensor, frames: Tensor) -> Tensor:
+            features: Tensor = self.diffres(power, frames.shape[0]).features
+            return features
+
+    inputs = power, torch.zeros(15)
+    traced = torch.jit.trace(Features(), inputs)  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(traced(*inputs), diffres(power, 15).features)
+
+
 # --- the network is made of it, and its files keep their names
 
 
@@ -180,11 +236,32 @@ def test_a_part_is_found_by_its_import_path() -> None:
             DiffRes(24, importance=name)
 
 
+@pytest.mark.parametrize("name", ["Plain", "nothing", "torch", "Unlike"])
+@pytest.mark.usefixtures("package")
+def test_what_makes_no_part_is_refused(name: str, tmp_path: Path) -> None:
+    path = f"somebodys_nets:{name}"
+    said = f"{path}: .*Module"
+    with pytest.raises(UsageError, match=f"importance network {said}"):
+        DiffRes(24, importance=path)
+    with pytest.raises(UsageError, match=f"architecture {said}"):
+        build_backbone(path, 2)
+    for field, base in (("front_end", "FrontEnd"), ("reduction", "Reduction")):
+        with pytest.raises(UsageError, match=f"{path}: .*{base}"):
+            DiffResNetwork(card(variant=Variant(**{field: path})))  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("one_cache", "package")
+def test_training_refuses_what_is_no_module(tmp_path: Path) -> None:
+    clips = write_clips(tmp_path / "clips", train=2)
+    said = invoke(*options(clips, tmp_path / "run", model__importance="somebodys_nets:Plain"))
+    assert (said.code, "somebodys_nets:Plain" in said.err, "unexpected" in said.err) == (2, True, False)
+
+
 @pytest.mark.usefixtures("package")
 def test_a_model_file_chooses_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "net.safetensors"
     save_network(DiffResNetwork(card(variant=Variant(importance=OWN))), path)
-    with pytest.raises(ModelError, match=f"{OWN}.*{TRUST_VARIABLE}"):
+    with pytest.raises(ModelError, match=rf"{OWN}.*{TRUST_VARIABLE}.*load_network\(trusted"):
         load_network(path)
     with pytest.raises(ModelError, match=OWN):
         load_network(path, trusted=["somebodys_nets:Other"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from format_records import ASKED, SILENT, label, tagged, written
 
 from diffres_cli.errors import UsageError
-from diffres_cli.outputs import FORMATS, check_format, choose_format, find_format, format_of
+from diffres_cli.outputs import FORMATS, check_format, choose_format, find_format, format_of, make_writer
 from diffres_cli.outputs.writer import label_spans
 from diffres_cli.tagging.prediction import Event, Label, Prediction, WindowPrediction
 from diffres_cli.tagging.record import spans
@@ -158,6 +159,16 @@ def test_a_format_of_ones_own_is_used_by_its_import_path(tmp_path, monkeypatch):
     for wrong in ("my_format:Names", "my_format:NOTHING", "no_such_module:FORMAT"):
         with pytest.raises(UsageError, match=wrong):
             find_format(wrong)
+
+
+@pytest.mark.parametrize("writer", ["Path", "nothing", "FORMAT", "Absent"])
+def test_a_format_names_a_writer(writer, tmp_path, monkeypatch):
+    lines = f'from pathlib import Path\nnothing = print\nWRONG = Format(".x", "my_wrong:{writer}")\n'
+    (tmp_path / "my_wrong.py").write_text(MY_FORMAT + lines)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_wrong", raising=False)
+    with pytest.raises(UsageError, match=f"my_wrong:{writer}: "):
+        make_writer("my_wrong:WRONG")
 
 
 def test_arrays_are_refused_where_they_would_be_lost():

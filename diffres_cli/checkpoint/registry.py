@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from diffres_cli.errors import UsageError
 from diffres_cli.imports import import_object
+
+_T = TypeVar("_T")
 
 EXAMPLE_PATH = "my_package:MyClass"
 TRUST_VARIABLE = "DIFFRES_TRUST"
@@ -67,6 +69,24 @@ class Registry(dict[str, str]):
         """
         self.check(name)
         return import_object(self.get(name, name), object)
+
+    def build(self, name: str, base: type[_T], *arguments: object, **options: object) -> _T:
+        """Make the part behind a name or an import path: a class derived from `base`, or what returns one.
+
+        Raises:
+            UsageError: see `load`; or what is there makes none, or not of these arguments.
+        """
+        part = self.load(name)
+        suits = issubclass(part, base) if isinstance(part, type) else callable(part)
+        try:
+            made = part(*arguments, **options) if suits else part
+        except TypeError as error:
+            if name in self:
+                raise
+            raise UsageError(f"{self.kind} {name}: makes no {base.__name__} ({error})") from error
+        if not isinstance(made, base):
+            raise UsageError(f"{self.kind} {name}: must be a class derived from {base.__name__}")
+        return made
 
 
 def untrusted(names: Iterable[str], trusted: Iterable[str]) -> list[str]:

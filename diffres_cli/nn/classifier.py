@@ -126,5 +126,4 @@ def build_backbone(architecture: str, classes: int, width: float = 1.0) -> nn.Mo
     Raises:
         UsageError: an architecture that does not exist.
     """
-    backbone: nn.Module = BACKBONES.load(architecture)(classes, width)
-    return backbone
+    return BACKBONES.build(architecture, nn.Module, classes, width)

@@ -60,8 +60,8 @@ class DiffResNetwork(nn.Module):
         self.card = card
         variant = card.variant
         self.front_end = build_front_end(variant.front_end, card.mel)
-        build = REDUCTIONS.load(variant.reduction)
-        self.reduction: Reduction = build(card.mel.mel_bins, log=self.front_end.log, **variant.switches)
+        options = {"log": self.front_end.log, **variant.switches}
+        self.reduction = REDUCTIONS.build(variant.reduction, Reduction, card.mel.mel_bins, **options)
         self.backbone = build_backbone(card.architecture, len(card.classes), card.width)
         self.conditioning = _conditioning(card, self.backbone)
         self.register_state_dict_post_hook(_drop_prefix)  # type: ignore[no-untyped-call]

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffres_cli.errors import SettingError
+from diffres_cli.errors import SettingError, UsageError
 from diffres_cli.imports import import_object
 
 if TYPE_CHECKING:
@@ -134,7 +134,13 @@ def make_writer(name: str) -> Writer:
     """The writer for a format, as `find_format` takes it.
 
     Raises:
+        UsageError: what it names is no class derived from `Writer`.
         DependencyError: its optional package is not installed, or does not load.
     """
-    writer: Writer = import_object(find_format(name).writer, type)()
-    return writer
+    from diffres_cli.outputs.writer import Writer
+
+    path = find_format(name).writer
+    writer = import_object(path, type)
+    if not issubclass(writer, Writer):
+        raise UsageError(f"{path}: must be a class derived from {Writer.__module__}.Writer")
+    return writer()

@@ -42,5 +42,4 @@ def build_front_end(kind: str, config: MelConfig) -> FrontEnd:
     """
     for fault in spec_of_kind(kind).faults(config):
         raise UsageError(f"front end {kind}: {fault}")
-    front_end: FrontEnd = FRONT_END_KINDS.load(kind)(config)
-    return front_end
+    return FRONT_END_KINDS.build(kind, FrontEnd, config)
