@@ -32,9 +32,8 @@ def find_files(inputs: Iterable[str | Path], recursive: bool = False) -> Iterato
     yielded as an AudioError; the other inputs are not affected.
     """
     real_folder = lru_cache(maxsize=None)(os.path.realpath)
-    given = set[
-        tuple[str, str]
-    ]()  # (real folder, name): a linked file is one of its own, a linked folder not
+    # (real folder, name): a linked file is one of its own, a linked folder not
+    given: set[tuple[str, str]] = set()
     for found in chain.from_iterable(_expand(str(text), recursive) for text in inputs):
         if isinstance(found, str):
             folder, name = os.path.split(found)

@@ -157,5 +157,6 @@ def local_engine(
 def _outcome(task: Task, result: Any) -> Outcome:
     if isinstance(result, Outcome):
         return result
-    message = f"{printable(task.path)}: the worker tagging it died twice ({result.reason})"
-    return Outcome(task, failure=Failure(task.name, message))
+    from diffres_cli.tagging.many import worker_died
+
+    return Outcome(task, failure=Failure(task.name, worker_died(task.path, result)))

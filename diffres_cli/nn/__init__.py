@@ -14,7 +14,7 @@
     rategraph.py   the inputs of an exported graph: `fps` with a default, t computed inside
     export.py      network -> ONNX; refuses to write when the two disagree
     publish.py     network -> checkpoint folder: graph, weights, labels, card, checksums
-    backend.py     runs a network where `runtime.py` would run its graph
+    backend.py     runs a network where `inference/runtime.py` would run its graph
 
 "Learning the Spectrogram Temporal Resolution for Audio Classification", Liu et al., 2022
 (arXiv 2210.01719). Symbols: F mel bins, T input frames, t output frames (`output_frames` in code),

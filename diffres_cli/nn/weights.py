@@ -55,7 +55,7 @@ def network_from_bytes(data: bytes, path: str, trusted: Collection[str] = ()) ->
     if foreign := untrusted(card.import_paths, trusted):
         raise ModelError(
             f"{path}: needs the code of {', '.join(foreign)}, and a model file may not choose code: look at "
-            f"it, then allow it with {TRUST_VARIABLE}={','.join(foreign)}, or `trusted` in Python"
+            f"it, then allow it with {TRUST_VARIABLE}={','.join(foreign)}, or with load_network(trusted=...)"
         )
     return network_from(card, state, path)
 

@@ -67,9 +67,14 @@ def tag_in_processes(
     with tagging_pool(count, load, partial(_tag_path, tag)) as pool:
         for (_, path), result in pool.run_in_order(enumerate(paths)):
             if isinstance(result, Died):
-                yield AudioError(f"{printable(str(path))}: the process tagging it died ({result.reason})")
+                yield AudioError(worker_died(path, result))
             else:
                 yield result[0]
+
+
+def worker_died(path: str | Path, died: Died) -> str:
+    """What to say of a recording whose workers died."""
+    return f"{printable(str(path))}: the worker tagging it died twice ({died.reason})"
 
 
 def _tag_path(

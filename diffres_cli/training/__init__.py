@@ -8,7 +8,7 @@ augment.py     mixup, time shift and SpecAugment, batched, on the device
 imagenet.py    ImageNet weights for backbones: torchvision's, EfficientNet-Lite0's
 start.py       the network a run starts from
 launch.py      where a run trains, who starts its processes, which signals stop them
-loss.py   the loss: binary cross entropy, guide loss, the penalty that keeps the sigmoid alive
+loss.py        the loss: binary cross entropy, guide loss, the penalty that keeps the sigmoid alive
 statistics.py  BatchNorm statistics at each anchor, as plain averages over batches
 module.py      the LightningModule: steps, validation at several rates, optimizer
 state.py       Lightning's checkpoint as one safetensors file
