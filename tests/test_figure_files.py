@@ -81,6 +81,12 @@ def test_nothing_to_draw_is_said(tmp_path):
         draw([], tmp_path / "a.png")
 
 
+@pytest.mark.parametrize("wrong", [prediction(spectrogram(50, 25)), ["a.wav"], None, 5])
+def test_what_is_no_list_of_predictions_is_refused(wrong):
+    with pytest.raises(UsageError, match=r"^predictions: expected a list of them"):
+        draw(wrong)
+
+
 @pytest.mark.parametrize("width", [0.0, 1.0, 1e6, float("nan")])
 def test_a_width_without_room_is_refused(width, tmp_path):
     with pytest.raises(UsageError, match=r"2\.5 to 40 inches"):

@@ -71,7 +71,14 @@ def test_settings_are_keyword_arguments(method) -> None:
         ({"labels": 3}, "labels 3: expected a list of names"),
         ({"labels": ["Dog", 3]}, "labels: .* 3"),
         ({"labels": ["Dogg"]}, "labels: audioset-small has no label 'Dogg' .*'Dog'"),
-        ({"labels": []}, "labels: the list is empty"),
+        ({"labels": []}, "labels: the list is empty; give labels or ids$"),
+        ({"top_k": 10**400}, "top_k: the number is too large, expected a whole number, at least 1"),
+        ({"fps": 10**400}, "fps: the number is too large"),
+        ({"events": "no"}, "events 'no': expected True or False"),
+        ({"importance": "no"}, "importance 'no': "),
+        ({"embeddings": 1}, "embeddings 1: "),
+        ({"spectrogram": "no"}, "spectrogram 'no': "),
+        ({"framewise": None}, "framewise None: "),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(tagger: Tagger, setting: dict, message: str) -> None:
@@ -80,8 +87,10 @@ def test_a_wrong_value_is_refused_by_name(tagger: Tagger, setting: dict, message
             call(*([np.zeros(RATE), RATE] if call == tagger.tag else []), **setting)
 
 
-@pytest.mark.parametrize("rate", ["32000", 0.5, float("nan"), float("inf"), True])
-def test_a_sample_rate_is_a_whole_number(tagger: Tagger, rate: object) -> None:
+@pytest.mark.parametrize(
+    "rate", ["32000", 0.5, float("nan"), float("inf"), True, 0, -1, pytest.param(10**400, id="huge")]
+)
+def test_a_sample_rate_is_a_whole_number_in_range(tagger: Tagger, rate: object) -> None:
     for call in (tagger.tag, tagger.stream):
         with pytest.raises(UsageError, match=r"^sample_rate "):
             call(np.zeros(RATE), rate)
@@ -91,12 +100,21 @@ def test_numbers_of_numpy_are_numbers(tagger: Tagger) -> None:
     samples = np.zeros(RATE, np.float32)
     made = tagger.tag(samples, float(RATE), fps=np.float32(25), top_k=np.int64(3), channel=np.int64(1))
     assert json.loads(json.dumps(made.to_dict()))["fps"] == 25
+    assert tagger.tag(samples, RATE, spectrogram=np.False_).windows[0].spectrogram is None
     assert tagger.tag(samples, RATE, labels=iter(["Silence"]), min_confidence=0).labels[0].label == "Silence"
 
 
-@pytest.mark.parametrize("how", [{"threads": "2"}, {"threads": -1}, {"backend": "x"}, {"device": "x"}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"threads": "2"}, {"threads": -1}, {"threads": 2**31}, {"backend": "x"}, {"device": "x"},
+        {"fps": "x"}, {"fps": True}, {"fps": 500}, {"offline": "no"},
+        {"model": 5}, {"model": None}, {"model": b"audioset-small"},
+    ],
+)  # fmt: skip
 def test_a_wrong_way_to_load_is_refused_by_name(how: dict) -> None:
-    with pytest.raises(SettingError, match=f"^{next(iter(how))} "):
+    ((name, value),) = how.items()
+    with pytest.raises(SettingError, match=f"^{name} '?{value}'?: "):
         load_tagger(**how)
 
 
@@ -132,8 +150,18 @@ def test_a_plot_is_a_figure_and_a_file(siren: Prediction, tmp_path: Path) -> Non
     assert figure.get_figwidth() == siren.plot(width=5).get_figwidth() == 5
     diffres_cli.draw([siren], tmp_path / "same.png", width=5)
     assert (tmp_path / "same.png").read_bytes() == (tmp_path / "siren.png").read_bytes()
-    with pytest.raises(SettingError, match=r"^width 99: "):
-        siren.plot(width=99)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"width": 99}, {"width": "x"}, {"dpi": "x"}, {"dpi": 0}, {"dpi": -5}, {"dpi": float("nan")},
+        {"dpi": 10**9}, {"path": 5}, {"path": b"a.png"},
+    ],
+)  # fmt: skip
+def test_a_plot_that_cannot_be_is_refused_by_name(siren: Prediction, wrong: dict) -> None:
+    with pytest.raises(SettingError, match=f"^{next(iter(wrong))} .*: .*(must be|expected) "):
+        siren.plot(**wrong)
 
 
 def test_what_is_shown_in_a_shell_is_short(tagger: Tagger, siren: Prediction) -> None:
@@ -179,9 +207,12 @@ def test_paths_are_taken_as_results_are_asked_for(tagger: Tagger) -> None:
 
 
 def test_one_path_is_no_list_of_paths(tagger: Tagger) -> None:
-    for wrong in ({"paths": "a.wav"}, {"paths": [], "jobs": 0}, {"paths": [], "channel": "each"}):
+    for paths in ("a.wav", b"a.wav", Path("a.wav"), 5, None):
+        with pytest.raises(SettingError, match=r"^paths .*: expected a list of paths"):
+            tagger.tag_many(paths)
+    for wrong in ({"jobs": 0}, {"channel": "each"}):
         with pytest.raises(SettingError):
-            tagger.tag_many(**wrong)
+            tagger.tag_many([], **wrong)
 
 
 def _tag_or_die(tagger: object, path: str) -> str:
@@ -244,3 +275,6 @@ def test_blocks_that_make_no_stream_are_refused(tagger: Tagger) -> None:
     for blocks in ([], [np.zeros((9, 2)), np.zeros((9, 3))], [np.zeros((2, 2, 2))], [np.zeros(3, complex)]):
         with pytest.raises(AudioError, match=r"^stream: "):
             list(tagger.stream(blocks, 16_000))
+    for blocks in (5, None, b"samples", np.array(0.5)):
+        with pytest.raises(SettingError, match=r"^blocks .*: expected arrays"):
+            tagger.stream(blocks, 16_000)

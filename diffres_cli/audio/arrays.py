@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from diffres_cli.audio.decoder import Decoder, Samples
 from diffres_cli.errors import AudioError, SettingError, UsageError
-from diffres_cli.text import printable
+from diffres_cli.text import printable, shortened
 
+LOWEST_RATE, HIGHEST_RATE = 100, 1_000_000  # Hz
 _MAX_CHANNELS = 1024  # libsndfile's own limit; more is an array laid out as [channels, samples]
 
 
@@ -25,7 +26,7 @@ class ArrayDecoder(Decoder):
             int16, int32.
 
     Raises:
-        UsageError: no sample rate was given, or it is no whole number.
+        UsageError: no sample rate was given, or it is no whole number in range.
         AudioError: the shape or the type of an array is none of these; so does `blocks`.
     """
 
@@ -83,11 +84,12 @@ def check_rate(sample_rate: Any, name: str) -> int:
         name: what the samples are called in the message.
 
     Raises:
-        UsageError: there is none, or it is no whole number.
+        UsageError: there is none, or it is no whole number from `LOWEST_RATE` to `HIGHEST_RATE`.
     """
     if sample_rate is None:
         raise UsageError(f"{printable(name)}: an array states no sample rate: pass sample_rate, in Hz")
     is_number = isinstance(sample_rate, Real) and not isinstance(sample_rate, bool)
-    if is_number and float(sample_rate).is_integer():
+    if is_number and LOWEST_RATE <= sample_rate <= HIGHEST_RATE and float(sample_rate).is_integer():
         return int(sample_rate)
-    raise SettingError("sample_rate", sample_rate, "expected a whole number of Hz")
+    allowed = f"expected a whole number of Hz, {LOWEST_RATE} to {HIGHEST_RATE}"
+    raise SettingError("sample_rate", shortened(sample_rate), allowed)

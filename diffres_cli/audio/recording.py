@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from diffres_cli.audio.arrays import ArrayDecoder
+from diffres_cli.audio.arrays import HIGHEST_RATE, LOWEST_RATE, ArrayDecoder
 from diffres_cli.audio.decoder import Decoder, Samples
 from diffres_cli.audio.mixdown import Channel, Mixdown
 from diffres_cli.audio.resample import resample
@@ -23,7 +23,6 @@ from diffres_cli.timeouts import report_progress
 
 Source = str | Path | bytes | BinaryIO | NDArray[Any]
 
-LOWEST_RATE, HIGHEST_RATE = 100, 1_000_000  # Hz
 _MAX_SAMPLE = 2.0**31  # full scale is 1; what overflows later does not pass
 _BLOCK_VALUES = 2**18  # samples read at once, over all channels
 _DIRECT = "WAV, FLAC, OGG, Opus, MP3, AIFF, AU and CAF are"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from diffres_cli.checkpoint.hub.cache import branches, find_snapshot, remove_cached, repo_folder, snapshots
 from diffres_cli.checkpoint.hub.reference import Reference, is_reference, reference_of
-from diffres_cli.errors import ModelError, UsageError
+from diffres_cli.errors import ModelError, SettingError, UsageError
 from diffres_cli.files import reason
-from diffres_cli.text import NotTextError, read_text
+from diffres_cli.text import NotTextError, read_text, shortened
 
 DEFAULT_MODEL = "audioset-small"
 ONNX_NAME, WEIGHTS_NAME, SUMS_NAME = "model.onnx", "weights.safetensors", "SHA256SUMS"
@@ -87,6 +87,8 @@ def find_model(model: str | Path, *, weights: bool = False, offline: bool = Fals
         UsageError: nothing of that name. OutputError: no room to download it.
         ModelError: a folder without a model, another file type, or a download that fails.
     """
+    if not isinstance(model, (str, os.PathLike)):
+        raise SettingError("model", shortened(model), "expected a name or a path")
     if is_reference(model):
         return _on_hub(Reference.parse(str(model)), weights, offline)
     path = shipped_models().get(str(model), Path(model))

@@ -11,12 +11,15 @@ write.py       a figure -> PNG, SVG or PDF, the same bytes every time
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffres_cli.errors import SettingError, UsageError
 from diffres_cli.tagging.prediction import Prediction
+from diffres_cli.tagging.settings import check_number
+from diffres_cli.text import shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +32,7 @@ COLUMN = 3.5
 
 _SUFFIXES = (".png", ".svg", ".pdf")
 _NARROWEST, _WIDEST = 2.5, 40.0  # inches: a narrower one leaves no room between the margins
+_MIN_DPI, _MAX_DPI = 20, 1200  # below 20, text of 6 pt is less than two pixels high
 
 
 def check_picture(path: Path | None, width: float = COLUMN) -> None:
@@ -40,8 +44,7 @@ def check_picture(path: Path | None, width: float = COLUMN) -> None:
     if path is not None and path.suffix.lower() not in _SUFFIXES:
         received = f"'{path.suffix}'" if path.suffix else "no suffix"
         raise UsageError(f"{path}: a picture is .png, .svg or .pdf, not {received}; choose one of the three")
-    if not _NARROWEST <= width <= _WIDEST:
-        raise SettingError("width", width, f"must be {_NARROWEST:g} to {_WIDEST:g} inches")
+    check_number("width", width, _NARROWEST, _WIDEST, f"{_NARROWEST:g} to {_WIDEST:g} inches")
 
 
 def draw(
@@ -60,18 +63,23 @@ def draw(
     Equal predictions give equal bytes; nothing of pyplot or of the user's matplotlib style is used.
 
     Args:
-        path: what to write; None: only return the figure. dpi: pixels per inch.
+        path: what to write; None: only return the figure. dpi: pixels per inch, 20 to 1200.
 
     Raises:
         UsageError: no prediction, one without spectrograms, another suffix than the three, or a width
-            the picture cannot have.
+            or dpi the picture cannot have.
         OutputError: the file cannot be written; whatever stood at `path` is untouched.
     """
     from diffres_cli.figure.layout import compose
     from diffres_cli.figure.write import figure_style, write_figure
 
+    if path is not None and not isinstance(path, (str, os.PathLike)):
+        raise SettingError("path", shortened(path), "expected the name of a file")
     target = None if path is None else Path(path)
     check_picture(target, width)
+    check_number("dpi", dpi, _MIN_DPI, _MAX_DPI, f"{_MIN_DPI} to {_MAX_DPI}")
+    if not isinstance(predictions, Sequence) or not all(isinstance(each, Prediction) for each in predictions):
+        raise SettingError("predictions", "", "expected a list of them, such as [prediction]")
     with figure_style():
         figure = compose(predictions, width, dpi)
         if target is not None:

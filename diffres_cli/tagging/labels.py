@@ -64,7 +64,7 @@ def select_classes(card: ModelCard, names: Sequence[str]) -> Indices:
         SettingError: an empty list, or a name the model does not know, with those nearest to it.
     """
     if not names:
-        raise SettingError("labels", "", "the list is empty; give labels or ids, in a file one per line")
+        raise SettingError("labels", "", "the list is empty; give labels or ids")
     places: dict[str, list[int]] = {}
     for names_of in (card.classes, card.class_ids):
         for index, name in enumerate(names_of):

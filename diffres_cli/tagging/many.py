@@ -7,10 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from diffres_cli.audio import open_recording
 from diffres_cli.errors import AudioError, DependencyError, DiffresError, ModelError
 from diffres_cli.imports import required
 from diffres_cli.pool import Died, Report, WorkerPool
 from diffres_cli.tagging.prediction import Prediction
+from diffres_cli.tagging.settings import Settings
 from diffres_cli.text import printable
 
 if TYPE_CHECKING:
@@ -34,6 +36,14 @@ def tagging_pool(
         is_stuck: whether a worker is to be replaced after this result.
     """
     return WorkerPool(count, _prepare, (load, tag), is_stuck=is_stuck)
+
+
+def tag_recording(
+    tagger: Tagger, path: str | Path, settings: Settings, spectrogram: bool, framewise: bool
+) -> Prediction:
+    """The prediction of one path; see `Tagger.tag_channels`."""
+    with open_recording(path) as recording:
+        return tagger.tag_channels(recording, settings, spectrogram=spectrogram, framewise=framewise)[0]
 
 
 def tag_each(tag: Callable[[str | Path], Prediction], paths: Iterable[str | Path]) -> Iterator[Result]:

@@ -152,7 +152,7 @@ class Prediction:
             width: in inches. dpi: pixels per inch of what is not letters and lines.
 
         Raises:
-            UsageError: tagged without spectrograms; another suffix; a width out of range.
+            UsageError: tagged without spectrograms; another suffix; a width or dpi out of range.
             OutputError: the file cannot be written.
         """
         import diffres_cli  # its front door: what draws predictions stands above them

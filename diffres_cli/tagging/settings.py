@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, TypeVar
+
+import numpy as np
 
 from diffres_cli.audio import Channel
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.errors import SettingError
 from diffres_cli.tagging.labels import Indices, check_names, select_classes
+from diffres_cli.text import shortened
 
 _T = TypeVar("_T")
 
@@ -78,8 +81,11 @@ class Settings:
             duration=duration,
             channel=self.channel if isinstance(self.channel, str) else int(self.channel),
             labels=None if self.labels is None else check_names(self.labels),
+            events=check_bool("events", self.events),
             merge_gap=check_number("merge_gap", self.merge_gap, 0, 3600, "0 to 3600 seconds"),
             min_duration=check_number("min_duration", self.min_duration, 0, 3600, "0 to 3600 seconds"),
+            importance=check_bool("importance", self.importance),
+            embeddings=check_bool("embeddings", self.embeddings),
         )
         settings.allowed(card)
         return settings
@@ -119,11 +125,40 @@ def check_number(
 
 def check_type(setting: str, value: Any, allowed: str, kind: Any = Real) -> float:
     """`value` as a float when it is a number, be it out of range; see `check_number`."""
-    if isinstance(value, kind) and not isinstance(value, bool):
-        return float(value)
     what = "a whole number" if kind is Integral else "a number"
+    if isinstance(value, kind) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError as error:
+            problem = f"the number is too large, expected {what}, {allowed}"
+            raise SettingError(setting, "", problem) from error
     shown = repr(value) if isinstance(value, str) else value
     raise SettingError(setting, shown, f"expected {what}, {allowed}")
+
+
+def check_bool(setting: str, value: object) -> bool:
+    """`value` when it is True or False, NumPy's included.
+
+    Raises:
+        SettingError: anything else, such as "no", which would count as True.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise SettingError(setting, shortened(value), "expected True or False")
+    return bool(value)
+
+
+def check_iterable(setting: str, values: Iterable[_T], expected: str) -> Iterator[_T]:
+    """An iterator over `values`, of which none is taken yet.
+
+    Raises:
+        SettingError: a text, or what cannot be iterated.
+    """
+    try:
+        if not isinstance(values, (str, bytes)):
+            return iter(values)
+    except TypeError:
+        pass
+    raise SettingError(setting, shortened(values), expected)
 
 
 def require(value: _T | None) -> _T:

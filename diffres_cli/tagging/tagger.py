@@ -20,7 +20,7 @@ from diffres_cli.imports import required
 from diffres_cli.inference.runtime import OnnxRuntime, Runtime
 from diffres_cli.tagging.assemble import PredictionBuilder
 from diffres_cli.tagging.prediction import Prediction, WindowPrediction
-from diffres_cli.tagging.settings import Settings, check_number
+from diffres_cli.tagging.settings import Settings, check_bool, check_iterable, check_number, check_type
 from diffres_cli.tagging.windows import outputs_for, tag_windows
 from diffres_cli.text import printable
 
@@ -152,17 +152,17 @@ class Tagger:
         >>> [type(result).__name__ for result in tagger.tag_many(["examples/rain.ogg", "missing.wav"])]
         ['Prediction', 'AudioError']
         """
-        from diffres_cli.tagging.many import tag_each, tag_in_processes  # multiprocessing takes time to load
+        from diffres_cli.tagging.many import tag_each, tag_in_processes, tag_recording  # slow to load
 
-        if isinstance(paths, (str, Path)):
-            raise SettingError("paths", paths, "expected a list of paths; for one recording call tag")
+        paths = check_iterable("paths", paths, "expected a list of paths; for one recording call tag")
         if jobs is not None:
             check_number("jobs", jobs, 1, math.inf, "at least 1", Integral)
         settings = Settings(
             fps, top_k, min_confidence, window, overlap, start, duration, labels, events, merge_gap,
             min_duration, importance, embeddings, self._check_one(channel),
         ).resolve(self.card)
-        tag = partial(_tag_path, settings=settings, spectrogram=spectrogram, framewise=framewise)
+        outputs_for(settings, spectrogram, framewise)  # refuses a wrong value now, not with the first result
+        tag = partial(tag_recording, settings=settings, spectrogram=spectrogram, framewise=framewise)
         if jobs is None or jobs == 1:
             return tag_each(partial(tag, self), paths)
         return tag_in_processes(jobs, self._load, tag, paths)
@@ -197,6 +197,7 @@ class Tagger:
             fps, top_k, min_confidence, window, overlap, labels=labels, importance=importance,
             embeddings=embeddings, channel=self._check_one(channel),
         ).resolve(self.card)
+        blocks = check_iterable("blocks", blocks, "expected arrays in turn; for a single one call tag")
         outputs, rate = outputs_for(settings, spectrogram, framewise), check_rate(sample_rate, "stream")
 
         def predictions() -> Iterator[WindowPrediction]:
@@ -240,13 +241,6 @@ class Tagger:
         return channel
 
 
-def _tag_path(
-    tagger: Tagger, path: str | Path, settings: Settings, spectrogram: bool, framewise: bool
-) -> Prediction:
-    with open_recording(path) as recording:
-        return tagger.tag_channels(recording, settings, spectrogram=spectrogram, framewise=framewise)[0]
-
-
 def load_tagger(
     model: str | Path = DEFAULT_MODEL,
     *,
@@ -272,7 +266,10 @@ def load_tagger(
     """
     if backend not in BACKENDS:
         raise SettingError("backend", backend, f"choose {' or '.join(BACKENDS)}")
-    check_number("threads", threads, 0, math.inf, "0 (one per core) or more", Integral)
+    check_number("threads", threads, 0, 1024, "0 (one per core) to 1024", Integral)
+    check_bool("offline", offline)
+    if fps is not None:
+        check_type("fps", fps, "such as 25")
     file = find_model(model, weights=backend == "torch", offline=offline)
     return tagger_of(read_model(file), device, threads, fps)
 

@@ -16,7 +16,7 @@ from diffres_cli.inference.runtime import Runtime
 from diffres_cli.inference.timing import column_times, frame_times, output_frames_at, warp_edges
 from diffres_cli.tagging.labels import Indices, rank_labels
 from diffres_cli.tagging.prediction import AdaptiveSpectrogram, WindowPrediction
-from diffres_cli.tagging.settings import Settings, require
+from diffres_cli.tagging.settings import Settings, check_bool, require
 from diffres_cli.timeouts import report_progress
 
 _BATCH = {"cpu": 1, "cuda": 16}  # a CPU gains nothing from batches, and memory stays flat
@@ -56,8 +56,13 @@ def tag_windows(
 
 
 def outputs_for(settings: Settings, spectrogram: bool, framewise: bool) -> Sequence[str]:
-    """The outputs of the model that a prediction is made of."""
-    framewise = framewise or settings.events
+    """The outputs of the model that a prediction is made of.
+
+    Raises:
+        SettingError: `spectrogram` or `framewise` is no bool.
+    """
+    spectrogram = check_bool("spectrogram", spectrogram)
+    framewise = check_bool("framewise", framewise) or settings.events
     return (
         "probabilities",
         *(("framewise",) if framewise else ()),
