@@ -117,6 +117,7 @@ def test_a_folder_without_audio_says_what_it_holds_and_where_there_is_some() -> 
     Path("empty").mkdir()
     (line,) = found("d")
     assert line.startswith("<d: no audio in this folder (2 other files in it); its sub-folders hold some")
+    assert line.endswith("with recursive=True>")
     assert found("d", recursive=True) == ["d/sub/sub/c.wav"]
     assert found("e") == ["<e: no audio in this folder (1 other file in it)>"]
     assert found("e", recursive=True) == [

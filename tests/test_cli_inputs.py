@@ -56,6 +56,13 @@ def test_one_recording(here: Path) -> None:
     assert lines[3].endswith("Siren")
 
 
+def test_a_folder_without_audio_names_the_option_that_looks_below(here: Path) -> None:
+    (here / "d" / "below").mkdir(parents=True)
+    (here / "d" / "below" / "a.wav").touch()
+    result = invoke("tag", here / "d")
+    assert (result.code, "with --recursive" in result.err, "=True" in result.err) == (3, True, False)
+
+
 def test_the_settings_in_force_are_recorded() -> None:
     result = invoke("tag", SIREN, "--fps", "25", "-c", "0.3", "-k", "2", "-f", "jsonl")
     record = json.loads(result.out)

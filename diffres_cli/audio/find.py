@@ -24,6 +24,17 @@ MEDIA_EXTENSIONS = tuple(" ".join((_AUDIO, _AUDIO_TOO, _VIDEO)).split())
 _MEDIA = frozenset(MEDIA_EXTENSIONS)
 
 
+class UnsearchedError(AudioError):
+    """A folder without audio whose sub-folders hold some."""
+
+    def __str__(self) -> str:
+        return self.describe("recursive=True")
+
+    def describe(self, setting: str) -> str:
+        """The message, with the setting that searches them as its reader writes it."""
+        return f"{self.args[0]}; its sub-folders hold some: search those, too, with {setting}"
+
+
 def find_files(inputs: Iterable[str | Path], recursive: bool = False) -> Iterator[str | AudioError]:
     """The files that `inputs` name: files, folders, quoted globs and "-", in order, none twice.
 
@@ -88,7 +99,7 @@ def _in_folder(folder: Path, recursive: bool) -> Iterator[str | AudioError]:
     media = [path for path in files if _is_media(path)]
     media.sort(key=lambda path: path.replace(os.sep, "\0"))  # as paths compare, part by part
     if not media and not errors:
-        errors.append(AudioError(f"{printable(str(folder))}: {_explain_none(folder, len(files), recursive)}"))
+        errors.append(_explain_none(folder, len(files), recursive))
     yield from media
     yield from errors
 
@@ -115,13 +126,12 @@ def _walk(folder: Path, recursive: bool, errors: list[AudioError]) -> Iterator[s
         yield from (below + name for name in files if not name.startswith("."))
 
 
-def _explain_none(folder: Path, count: int, recursive: bool) -> str:
+def _explain_none(folder: Path, count: int, recursive: bool) -> AudioError:
     where = "it and the folders below" if recursive else "it"
-    reason = f"no audio in this folder ({count} other {'file' if count == 1 else 'files'} in {where})"
+    others = f"{count} other {'file' if count == 1 else 'files'}"
+    reason = f"{printable(str(folder))}: no audio in this folder ({others} in {where})"
     below = () if recursive else _walk(folder, recursive=True, errors=[])
-    if any(map(_is_media, below)):
-        return f"{reason}; its sub-folders hold some: search those, too (recursive)"
-    return reason
+    return UnsearchedError(reason) if any(map(_is_media, below)) else AudioError(reason)
 
 
 def paths_from(file: str | Path) -> list[str]:

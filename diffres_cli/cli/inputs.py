@@ -23,7 +23,7 @@ def find_inputs(
     Raises:
         UsageError: nothing is named, or standard input is named twice.
     """
-    from diffres_cli.audio import find_files
+    from diffres_cli.audio.find import UnsearchedError, find_files
 
     if not inputs and files_from is None:
         raise UsageError("nothing to tag: name files, folders or patterns, or - for standard input")
@@ -32,9 +32,13 @@ def find_inputs(
     listed = _read_list(files_from) if files_from is not None else []
     if urls:
         from diffres_cli.batch.ray.remote import find_anywhere as find_files
+    found = [
+        AudioError(item.describe("--recursive")) if isinstance(item, UnsearchedError) else item
+        for item in find_files([*inputs, *listed], recursive)
+    ]
     if listed or files_from is None:
-        return list(find_files([*inputs, *listed], recursive))
-    return [*find_files(inputs, recursive), AudioError(f"--files-from {files_from}: the list is empty")]
+        return found
+    return [*found, AudioError(f"--files-from {files_from}: the list is empty")]
 
 
 def _read_list(files_from: str) -> list[str]:
