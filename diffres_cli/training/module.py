@@ -53,14 +53,17 @@ class TrainingModule(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Freeze BatchNorm once its epoch has come: in evaluation mode it keeps its statistics."""
-        frozen = 0 < self.recipe.model.freeze_batch_norm <= self.epoch
         for module in batch_norms(self.network):
-            module.train(not frozen)
+            module.train(not self._is_norm_frozen)
 
     @property
     def epoch(self) -> int:
         """The epoch at hand, counted from 1: each of Lightning's is a part of one."""
         return self.current_epoch // self.plan.parts + 1
+
+    @property
+    def _is_norm_frozen(self) -> bool:
+        return 0 < self.recipe.model.freeze_batch_norm <= self.epoch
 
     def training_step(self, batch: TrainBatch, index: int) -> Tensor:
         """Shift, mix and mask a batch, classify it at each of its frame rates; the mean loss."""
@@ -101,8 +104,7 @@ class TrainingModule(lightning.LightningModule):
     def on_validation_start(self) -> None:
         """Estimate the statistics of each anchor anew, if they are still learned."""
         count = self.recipe.training.statistics_batches
-        frozen = 0 < self.recipe.model.freeze_batch_norm <= self.epoch
-        if count and not frozen and self.best.conditioning:
+        if count and not self._is_norm_frozen and self.best.conditioning:
             estimate_statistics(self.best, self.trainer.datamodule.plain_batches(count))  # type: ignore[attr-defined]
 
     def validation_step(self, batch: EvalBatch, index: int) -> None:
