@@ -155,13 +155,19 @@ def test_each_conditioning_holds_the_one_before_it(architecture: str) -> None:
 # --- training
 
 
-@backbones
-def test_a_training_batch_is_normalised_by_itself(architecture: str) -> None:
+def in_training(architecture: str) -> tuple[nn.Module, Conditioning, nn.Module]:
+    """A conditioned backbone that normalises by its batches, and the plain one it is at r = 0.2."""
     backbone = backbone_of(architecture)
     conditioning = conditioned(backbone, "all").train()
     plain = mixed_by_hand(backbone, conditioning, 0.2)
     for each in (backbone, plain):
         set_norms(each, training=True)
+    return backbone, conditioning, plain
+
+
+@backbones
+def test_a_training_batch_is_normalised_by_itself(architecture: str) -> None:
+    backbone, conditioning, plain = in_training(architecture)
     got, expected = conditioning(backbone, features(), 0.2), plain(features())
     torch.testing.assert_close(got.probabilities, expected.probabilities, atol=1e-6, rtol=1e-5)
 
@@ -169,11 +175,7 @@ def test_a_training_batch_is_normalised_by_itself(architecture: str) -> None:
 @backbones
 def test_statistics_of_the_neighbours_follow_by_their_shares(architecture: str) -> None:
     """What torch alone does to the statistics of one network happens to each anchor by its share."""
-    backbone = backbone_of(architecture)
-    conditioning = conditioned(backbone, "all").train()
-    plain = mixed_by_hand(backbone, conditioning, 0.2)
-    for each in (backbone, plain):
-        set_norms(each, training=True)
+    backbone, conditioning, plain = in_training(architecture)
     momentum = {name: each.momentum or 0.0 for name, each in norms_of(plain).items()}
     before = {**backbone.state_dict(), **conditioning.state_dict()}
     before = {name: value.clone() for name, value in before.items()}
