@@ -15,7 +15,7 @@ from typing import TypeAlias
 RATE = "fps"  # the input of a graph: output frames per second, a float32 scalar
 
 # What holds a tensor: the kind of message, then the number of a field -> the kind of message in it.
-_INSIDE = {
+_NESTED = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
     "node": {5: "attribute"},
@@ -23,15 +23,15 @@ _INSIDE = {
     "sparse": {1: "tensor", 2: "tensor"},
     "function": {7: "node", 11: "attribute"},
     "training": {1: "graph", 2: "graph"},
-    "tensor": {13: "elsewhere", 14: "elsewhere"},  # external_data; data_location, where it is not 0
+    "tensor": {13: "external", 14: "external"},  # external_data; data_location, where it is not 0
 }
 _GRAPH, _INITIALIZER, _INPUT = 7, 5, 11  # fields of a model, and of its graph
 _NAME = {_INITIALIZER: 8, _INPUT: 1}
-_VARINT, _EIGHT_BYTES, _SIZED, _FOUR_BYTES = 0, 1, 2, 5
+_VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 _LONGEST = 10  # bytes of a number
 _LARGEST_KEY = 2**32 - 1  # protobuf drops what is above: another number would hide a field
 _LARGEST_SCALAR = 1000  # bytes, its name and description included
-_CUT = "it ends in the middle of a field"
+_TRUNCATED = "it ends in the middle of a field"
 
 
 _Field: TypeAlias = tuple[int, "memoryview | int", memoryview]  # number, value, both as they were written
@@ -49,10 +49,10 @@ def has_external_data(model: bytes) -> bool:
     while waiting:
         kind, message = waiting.pop()
         for number, value, _ in _fields(message):
-            inside = _INSIDE[kind].get(number)
-            if inside == "elsewhere" and value not in (b"", 0):
+            inside = _NESTED[kind].get(number)
+            if inside == "external" and value not in (b"", 0):
                 return True
-            if inside in _INSIDE and not isinstance(value, int):
+            if inside in _NESTED and not isinstance(value, int):
                 waiting.append((inside, value))
     return False
 
@@ -84,29 +84,33 @@ def _with_constant_rate(graph: memoryview, fps: float | None) -> list[bytes | me
             is_input = True
         else:
             default = written
-    parts.append(default if fps is None else _sized(_INITIALIZER, _scalar(RATE, fps)))
+    parts.append(default if fps is None else _length_delimited(_INITIALIZER, _scalar(RATE, fps)))
     return [_head(_GRAPH, sum(map(len, parts))), *parts] if is_input else None
 
 
 def _scalar(name: str, value: float) -> bytes:
     """A float32 tensor without dimensions: its data_type is 1, its bytes are raw_data."""
     kind = bytes([2 << 3 | _VARINT, 1])
-    return kind + _sized(_NAME[_INITIALIZER], name.encode()) + _sized(9, struct.pack("<f", value))
+    return (
+        kind
+        + _length_delimited(_NAME[_INITIALIZER], name.encode())
+        + _length_delimited(9, struct.pack("<f", value))
+    )
 
 
-def _sized(number: int, content: bytes) -> bytes:
+def _length_delimited(number: int, content: bytes) -> bytes:
     return _head(number, len(content)) + content
 
 
 def _head(number: int, size: int) -> bytes:
     """What stands before so many bytes of a field."""
-    return bytes([number << 3 | _SIZED]) + _encoded(size)
+    return bytes([number << 3 | _LENGTH_DELIMITED]) + _encode_varint(size)
 
 
-def _encoded(number: int) -> bytes:
+def _encode_varint(number: int) -> bytes:
     """A number, seven bits a byte, the lowest first; all but the last byte have their eighth bit set."""
     low, rest = number & 0x7F, number >> 7
-    return bytes([low | 0x80]) + _encoded(rest) if rest else bytes([low])
+    return bytes([low | 0x80]) + _encode_varint(rest) if rest else bytes([low])
 
 
 def _is_rate(number: int, value: memoryview) -> bool:
@@ -126,23 +130,23 @@ def _fields(message: memoryview) -> Iterator[_Field]:
     position = 0
     while position < len(message):
         start = position
-        key, position = _varint(message, position)
+        key, position = _read_varint(message, position)
         kind = key & 7
-        if key > _LARGEST_KEY or kind not in (_VARINT, _EIGHT_BYTES, _SIZED, _FOUR_BYTES):
+        if key > _LARGEST_KEY or kind not in (_VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32):
             raise ValueError(f"it has a field of kind {kind}, number {key >> 3}")
-        size, value = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}.get(kind), 0
+        size, value = {_FIXED64: 8, _FIXED32: 4}.get(kind), 0
         if size is None:  # the number itself, or how many bytes follow
-            value, position = _varint(message, position)
-            size = value if kind == _SIZED else 0
+            value, position = _read_varint(message, position)
+            size = value if kind == _LENGTH_DELIMITED else 0
         if size > len(message) - position:
-            raise ValueError(_CUT)
+            raise ValueError(_TRUNCATED)
         held = message[position : position + size]
         position += size
         yield key >> 3, value if kind == _VARINT else held, message[start:position]
 
 
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    """A number as `_encoded` writes it, and the position after it."""
+def _read_varint(message: memoryview, position: int) -> tuple[int, int]:
+    """A number as `_encode_varint` writes it, and the position after it."""
     byte = message[position] if position < len(message) else 0x80
     if byte < 0x80:
         return byte, position + 1
@@ -152,4 +156,4 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return number, position + place + 1
     ended = len(message) - position < _LONGEST
-    raise ValueError(_CUT if ended else "it has a number that never ends")
+    raise ValueError(_TRUNCATED if ended else "it has a number that never ends")
