@@ -59,6 +59,8 @@ class Model:
             be used with, it is good at neither.
         dropout: what the architecture drops at random, channels before the classifier and whole blocks.
         batch_norm_momentum: how much a batch counts in those statistics.
+        trainable: "all", or "conditioning": dW and the importance network alone, so that the network remains
+            at its highest rate what it was, and its scores there teach the lower rates.
         conditioning: what depends on the frame rate, see `diffres_cli.checkpoint.variant`; nothing does in a
             network for one rate. anchors: the rates, fps, that have their own statistics, from high to low;
             none given: `rate.maximum`, `rate.minimum`, and the one as many octaves from either.
@@ -80,6 +82,7 @@ class Model:
     freeze_batch_norm: int = 0
     batch_norm_momentum: float = 0.02
     dropout: bool = True
+    trainable: str = "all"
     conditioning: str = "all"
     anchors: tuple[float, ...] = ()
 
@@ -169,6 +172,9 @@ class Augment:
         mixup: the probability that a clip is mixed with its neighbour in the batch.
         frequency_mask, time_mask: the largest share of the mel bins, of the frames, that SpecAugment
             blanks. shift: the largest share of the clip by which it is moved in time.
+        gain: the largest change of a clip's level, dB. noise: the probability that a clip gets a steady
+            floor of white to brown noise, 0 to 30 dB under its RMS.
+        shorten: the largest share by which a batch's clips are made shorter, all by the same.
     """
 
     mixup: float = 0.5
@@ -176,6 +182,9 @@ class Augment:
     frequency_mask: float = 0.375
     time_mask: float = 0.5
     shift: float = 0.0
+    gain: float = 0.0
+    noise: float = 0.0
+    shorten: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -190,6 +199,7 @@ class Loss:
             size, so without it they drift until the sigmoid is flat.
         distillation: the share of a batch's scores at its highest rate, as they are then, in what its lower
             rates learn; the rest are the labels.
+        embedding: of the distance between a clip's embeddings at its lower rates and at its highest.
     """
 
     guide: float = 1.0
@@ -198,6 +208,7 @@ class Loss:
     empty_db: float = 50.0
     saturation: float = 1e-3
     distillation: float = 0.5
+    embedding: float = 0.0
 
 
 @dataclass(frozen=True)

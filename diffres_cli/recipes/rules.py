@@ -56,6 +56,7 @@ _FIELDS: dict[str, Rule] = {
     "model.conditioning": _one_of(*CONDITIONINGS),
     "model.dilation": _within(1, 1024),
     "model.transfer": _one_of("all", "backbone"),
+    "model.trainable": _one_of("all", "conditioning"),
     "model.freeze_batch_norm": _within(0, 1_000_000),
     "model.batch_norm_momentum": _above(0, 1),
     "rate.minimum": _above(0, 10_000),
@@ -87,12 +88,16 @@ _FIELDS: dict[str, Rule] = {
     "augment.frequency_mask": _SHARE,
     "augment.time_mask": _SHARE,
     "augment.shift": _SHARE,
+    "augment.gain": _within(0, 100),
+    "augment.noise": _SHARE,
+    "augment.shorten": _within(0, 0.95),
     "loss.guide": _within(0, 1e6),
     "loss.tolerance": _within(0, 1e6),
     "loss.empty_rms": _SHARE,
     "loss.empty_db": _within(0, 200),
     "loss.saturation": _within(0, 1e6),
     "loss.distillation": _SHARE,
+    "loss.embedding": _within(0, 1e6),
 }
 
 
@@ -140,6 +145,11 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
             yield f"rate.{name} is {given}, must be {rate.minimum:g} to {rate.maximum:g}"
     if recipe.model.init == "imagenet" and recipe.model.width != 1:
         yield f"model.width is {recipe.model.width:g}, must be 1 for ImageNet's weights"
+    if recipe.model.trainable == "conditioning" and (not recipe.variant.anchors or rate.per_batch < 2):
+        yield (
+            "model.trainable is conditioning, so model.conditioning must not be nothing, and rate.per_batch "
+            "must be at least 2, from a rate.minimum below rate.maximum"
+        )
     if training.batch_size % training.accumulate:
         yield f"training.accumulate is {training.accumulate}, must divide batch_size ({training.batch_size})"
     if training.validate_every < training.epochs and training.epochs % training.validate_every:

@@ -1,7 +1,8 @@
-"""What is done to a batch before it reaches the network: shift, mixup, SpecAugment. On the batch's device.
+"""What is done to a batch before it reaches the network: shift, mixup, noise, SpecAugment.
 
-All random numbers are drawn by NumPy for the whole batch, then cut to this process's part: one process or
-several, CPU or GPU, the same clip gets the same treatment.
+It is done on the batch's device. What is random about a clip, but for the samples of noise, is drawn by NumPy
+for the whole batch and cut to this process's part: one process or several, CPU or GPU, the same clip gets the
+same treatment.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diffres_cli.recipes.recipe import Augment
+
+_QUIETEST_NOISE = 30.0  # dB under the clip
+_FLAT_BELOW = 1 / 160  # of the band: 100 Hz at 32 kHz. Brown noise would otherwise be inaudible rumble
 
 
 def mixup_partners(count: int, device: torch.device) -> Tensor:
@@ -60,6 +64,34 @@ def shift_waveform(waveform: Tensor, shifts: Tensor) -> Tensor:
     source = torch.arange(count, device=waveform.device) - shifts.unsqueeze(1)
     inside = (source >= 0) & (source < count)
     return waveform.gather(1, source.clamp(0, count - 1)) * inside
+
+
+def gains(random: np.random.Generator, count: int, augment: Augment) -> NDArray[np.float32]:
+    """What each clip is multiplied by, [count]."""
+    return (10 ** (random.uniform(-augment.gain, augment.gain, count) / 20)).astype(np.float32)
+
+
+def noise_floors(random: np.random.Generator, count: int, augment: Augment) -> NDArray[np.float32]:
+    """The noise each clip gets, [count, 2]: its RMS as a share of the clip's, and its tilt.
+
+    The power of noise with tilt k falls with the frequency's k-th power: 0 is white, 1 pink, 2 brown.
+    """
+    shares = 10 ** (random.uniform(-_QUIETEST_NOISE, 0, count) / 20) * (random.random(count) < augment.noise)
+    return np.stack([shares, random.uniform(0, 2, count)], 1).astype(np.float32)
+
+
+def add_noise(waveform: Tensor, floors: Tensor) -> Tensor:
+    """Clips [B, N] with the noise that floors [B, 2] describe; torch draws it."""
+    spectrum = torch.fft.rfft(torch.randn_like(waveform))
+    bins = torch.arange(spectrum.shape[1], device=waveform.device, dtype=waveform.dtype)
+    frequency = bins.clamp_min(_FLAT_BELOW * len(bins))
+    noise: Tensor = torch.fft.irfft(spectrum * frequency ** (-floors[:, 1:] / 2), waveform.shape[1])
+    return waveform + floors[:, :1] * noise * (_rms(waveform) / _rms(noise))
+
+
+def _rms(waveform: Tensor) -> Tensor:
+    mean: Tensor = waveform.square().mean(1, keepdim=True)
+    return mean.sqrt()
 
 
 def _covered(edges: Tensor, size: int) -> Tensor:

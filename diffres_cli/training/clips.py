@@ -15,7 +15,7 @@ from torch import Tensor
 from diffres_cli.datasets import Clip, Dataset
 from diffres_cli.datasets.waveforms.cache import WaveformCache
 from diffres_cli.recipes.recipe import Rate, Recipe
-from diffres_cli.training.augment import mask_edges, mixup_weights
+from diffres_cli.training.augment import gains, mask_edges, mixup_weights, noise_floors
 from diffres_cli.training.batches import BatchIndices, Indices, batch_generator
 from diffres_cli.training.softlabels import SoftLabels
 
@@ -25,8 +25,8 @@ class TrainBatch(NamedTuple):
 
     Shape:
         waveform: [B, N]. lengths: [B], samples that are sound. targets: [B, classes], 0 to 1.
-        shifts: [B], samples. shares, masks: see `augment`. rates: of the batch, fps, from high to low.
-        seed: for dropout.
+        shifts: [B], samples. shares, masks, gains, floors: see `augment`; None: none.
+        rates: of the batch, fps, from high to low. seed: for dropout and noise.
         weight: of this process's mean loss; the mean over processes is then that over all clips.
     """
 
@@ -39,6 +39,8 @@ class TrainBatch(NamedTuple):
     rates: tuple[float, ...]
     seed: int
     weight: float = 1.0
+    gains: Tensor | None = None
+    floors: Tensor | None = None
 
 
 class EvalBatch(NamedTuple):
@@ -114,11 +116,14 @@ class TrainBatches(torch.utils.data.Dataset[TrainBatch]):
         recipe, total, rows = self.recipe, batch.total, batch.rows
         random = batch_generator(recipe.training.seed, batch)
         rates = batch_rates(random, recipe.rate)
+        augment = recipe.augment
+        samples = round(self.samples * (1 - augment.shorten * random.random()))
         positions = random.random(total)[rows]
-        shifts = ((random.random(total) * 2 - 1) * recipe.augment.shift * self.samples)[rows]
-        shares = mixup_weights(random, total, recipe.augment)[rows]
-        masks = mask_edges(random, total, recipe.augment)[rows]
-        waveform, lengths = self._waveforms(batch.clips, positions)
+        shifts = ((random.random(total) * 2 - 1) * augment.shift * samples)[rows]
+        shares = mixup_weights(random, total, augment)[rows]
+        masks = mask_edges(random, total, augment)[rows]
+        louder, floors = gains(random, total, augment)[rows], noise_floors(random, total, augment)[rows]
+        waveform, lengths = self._waveforms(batch.clips, positions, samples)
         return TrainBatch(
             torch.from_numpy(waveform),
             torch.from_numpy(lengths),
@@ -129,16 +134,18 @@ class TrainBatches(torch.utils.data.Dataset[TrainBatch]):
             rates,
             int(random.integers(2**62)),
             len(batch.clips) * batch.world_size / total,
+            torch.from_numpy(louder) if augment.gain else None,
+            torch.from_numpy(floors) if augment.noise else None,
         )
 
     def _waveforms(
-        self, clips: Indices, positions: NDArray[np.float64]
+        self, clips: Indices, positions: NDArray[np.float64], samples: int
     ) -> tuple[NDArray[np.float32], Indices]:
         members = self.source.members[clips]
         lengths = self.source.cache.lengths[members]
-        offsets = (positions * np.maximum(lengths - self.samples + 1, 0)).astype(np.int64)
-        waveform = self.source.cache.read(members.tolist(), self.samples, offsets.tolist())
-        return waveform, np.minimum(lengths, self.samples)
+        offsets = (positions * np.maximum(lengths - samples + 1, 0)).astype(np.int64)
+        waveform = self.source.cache.read(members.tolist(), samples, offsets.tolist())
+        return waveform, np.minimum(lengths, samples)
 
 
 class EvalBatches(torch.utils.data.Dataset[EvalBatch]):

@@ -22,20 +22,26 @@ class LossTerms(NamedTuple):
     classification: Tensor
     guide: Tensor
     saturation: Tensor
+    embedding: Tensor
     activeness: Tensor
 
 
-def training_loss(output: NetworkOutput, empty: Tensor, targets: Tensor, loss: Loss) -> LossTerms:
+def training_loss(
+    output: NetworkOutput, empty: Tensor, targets: Tensor, loss: Loss, embedding: Tensor | None = None
+) -> LossTerms:
     """Binary cross entropy + guide loss (Eq. 7) + a penalty on the squared mean importance logit.
 
     Args:
         empty: [B, T], frames that hold no sound, before SpecAugment makes others silent.
-        targets: [B, classes], 0 to 1.
+        targets: [B, classes], 0 to 1. embedding: [B, features], what the output's is to be; None: anything.
     """
     classification = cross_entropy(output.probabilities, targets)
     guide, saturation, active = _importance_terms(output, empty, loss)
-    total = classification + loss.guide * guide + loss.saturation * saturation
-    return LossTerms(total, classification, guide, saturation, active)
+    distance = torch.zeros_like(classification)
+    if embedding is not None:
+        distance = relative_distance(output.embedding, embedding)
+    total = classification + loss.guide * guide + loss.saturation * saturation + loss.embedding * distance
+    return LossTerms(total, classification, guide, saturation, distance, active)
 
 
 def _importance_terms(output: NetworkOutput, empty: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
@@ -49,6 +55,12 @@ def _importance_terms(output: NetworkOutput, empty: Tensor, loss: Loss) -> tuple
     logits = output.importance_logits.float()[real]
     active = activeness(output.importance.detach(), empty | ~real, output_frames).mean()
     return guide, logits.mean().square(), active
+
+
+def relative_distance(values: Tensor, targets: Tensor) -> Tensor:
+    """Squared distance of rows [B, features] from their targets, by the targets' squared length; the mean."""
+    targets = targets.detach().float()
+    return ((values.float() - targets).square().sum(1) / targets.square().sum(1).clamp_min(_LEAST)).mean()
 
 
 def cross_entropy(probabilities: Tensor, targets: Tensor) -> Tensor:

@@ -17,10 +17,10 @@ from torch.optim.swa_utils import AveragedModel
 from diffres_cli.errors import TrainingError
 from diffres_cli.evaluation.metrics import TaggingMetrics
 from diffres_cli.nn.diffres import DiffRes
-from diffres_cli.nn.network import DiffResNetwork
+from diffres_cli.nn.network import DiffResNetwork, NetworkOutput
 from diffres_cli.nn.objectives import empty_frames, frame_rms
 from diffres_cli.recipes.recipe import Optimizer, Recipe
-from diffres_cli.training.augment import mask_spectrogram, mix, mixup_partners, shift_waveform
+from diffres_cli.training.augment import add_noise, mask_spectrogram, mix, mixup_partners, shift_waveform
 from diffres_cli.training.batches import BatchPlan
 from diffres_cli.training.clips import EvalBatch, TrainBatch
 from diffres_cli.training.loss import LossTerms, cross_entropy, training_loss
@@ -63,17 +63,23 @@ class TrainingModule(lightning.LightningModule):
 
     @property
     def _is_norm_frozen(self) -> bool:
-        return 0 < self.recipe.model.freeze_batch_norm <= self.epoch
+        return self._is_top_fixed or 0 < self.recipe.model.freeze_batch_norm <= self.epoch
+
+    @property
+    def _is_top_fixed(self) -> bool:
+        """Whether the scores at the highest rate stay what they were."""
+        return self.recipe.model.trainable == "conditioning"
 
     def training_step(self, batch: TrainBatch, index: int) -> Tensor:
         """Shift, mix and mask a batch, classify it at each of its frame rates; the mean loss."""
         torch.manual_seed(batch.seed + self.global_rank)  # dropout: the same after a restart
-        waveform = mix(shift_waveform(batch.waveform, batch.shifts), batch.shares)
+        waveform = _augmented(batch)
         targets = mix(batch.targets, batch.shares)
         terms = self._terms(batch, waveform, targets)
         total = torch.stack([each.total for each in terms]).mean()
         self._check_finite(total, "loss")
-        below = terms[1:] or terms  # at full rate importance has nothing to choose
+        # At full rate importance has nothing to choose.
+        below = terms if self._is_top_fixed else terms[1:] or terms
         logged = {f"train/{name}": torch.stack(values).mean() for name, values in _by_name(below)}
         self.log_dict(logged | {"train/total": total}, on_step=True, on_epoch=False)
         self.log("train/fps", batch.rates[len(batch.rates) // 2])
@@ -84,16 +90,22 @@ class TrainingModule(lightning.LightningModule):
         lengths, empty = _mixed_lengths(batch), self._empty(waveform)
         terms: list[LossTerms] = []
         power = logits = None
+        top: NetworkOutput | None = None
         for fps in batch.rates:
             if power is None or self.network.changes_hop:
                 power = mask_spectrogram(self.network.spectrogram(waveform, fps), batch.masks)
-            output = self.network.from_spectrogram(power, fps, lengths, self._frames(waveform), logits)
+            fixed = self._is_top_fixed and top is None
+            with torch.set_grad_enabled(not fixed):
+                output = self.network.from_spectrogram(power, fps, lengths, self._frames(waveform), logits)
             # Checked here, since cross entropy would refuse them with a message of its own.
             self._check_finite(output.probabilities, "scores")
-            terms.append(training_loss(output, empty, targets, self.recipe.loss))
-            if len(terms) == 1:
-                targets = targets.lerp(output.probabilities.detach().float(), self.recipe.loss.distillation)
+            if not fixed:
+                embedding = None if top is None else top.embedding
+                terms.append(training_loss(output, empty, targets, self.recipe.loss, embedding))
                 logits = output.importance_logits
+            if top is None:
+                top = output
+                targets = targets.lerp(output.probabilities.detach().float(), self.recipe.loss.distillation)
         return terms
 
     def on_train_batch_end(self, outputs: Any, batch: TrainBatch, batch_idx: int) -> None:
@@ -214,6 +226,14 @@ def _update_average(
             average.lerp_(value, weight)
         else:
             average.copy_(value)  # a counter
+
+
+def _augmented(batch: TrainBatch) -> Tensor:
+    """Its clips, moved, mixed, louder or softer, and over noise."""
+    waveform = mix(shift_waveform(batch.waveform, batch.shifts), batch.shares)
+    if batch.gains is not None:
+        waveform = waveform * batch.gains.unsqueeze(1)
+    return waveform if batch.floors is None else add_noise(waveform, batch.floors)
 
 
 def _mixed_lengths(batch: TrainBatch) -> Tensor | None:

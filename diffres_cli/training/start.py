@@ -43,6 +43,7 @@ def initial_network(recipe: Recipe, dataset: Dataset, name: str, *, resumed: boo
     elif init:
         source = load_network(find_model(init, weights=True))
         _copy_weights(network, source, init, recipe.model.transfer)
+    network.backbone.requires_grad_(recipe.model.trainable == "all")
     for norm in batch_norms(network):
         norm.momentum = recipe.model.batch_norm_momentum
     for module in network.modules():
