@@ -27,7 +27,12 @@ from diffres_cli.training.module import TrainingModule
 from diffres_cli.training.start import batch_norms
 
 CONDITIONED = replace(CARD, variant=Variant(conditioning="all", anchors=(100.0,)))
-ADAPT = {"model.trainable": "conditioning", "model.dropout": False, "loss.distillation": 1.0}
+ADAPT = {
+    "model.trainable": "conditioning",
+    "model.init": "some-model",
+    "model.dropout": False,
+    "loss.distillation": 1.0,
+}
 BATCH = train_batch()._replace(rates=(100.0, 60.0, 25.0))
 
 
@@ -114,6 +119,7 @@ def test_distance_is_relative_and_no_gradient_reaches_the_target() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
+        {"model.init": ""},
         {"model.conditioning": "nothing"},
         {"rate.per_batch": 1},
         {"rate.minimum": 100.0, "rate.default": 100.0},
@@ -123,6 +129,10 @@ def test_where_nothing_could_learn_adapting_is_refused(changes: dict[str, object
     recipe = Recipe().changed({"data.dataset": "esc50", "rate.validation": [100.0], **ADAPT, **changes}, "t")
     with pytest.raises(UsageError, match=r"model\.trainable is conditioning"):
         checked(recipe)
+
+
+def test_a_network_to_adapt_is_enough() -> None:
+    checked(Recipe().changed({"data.dataset": "esc50", **ADAPT}, "test"))
 
 
 # --- noise, level and length

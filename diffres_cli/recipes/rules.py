@@ -145,10 +145,11 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
             yield f"rate.{name} is {given}, must be {rate.minimum:g} to {rate.maximum:g}"
     if recipe.model.init == "imagenet" and recipe.model.width != 1:
         yield f"model.width is {recipe.model.width:g}, must be 1 for ImageNet's weights"
-    if recipe.model.trainable == "conditioning" and (not recipe.variant.anchors or rate.per_batch < 2):
+    several = bool(recipe.variant.anchors) and rate.per_batch > 1
+    if recipe.model.trainable == "conditioning" and not (several and recipe.model.init):
         yield (
-            "model.trainable is conditioning, so model.conditioning must not be nothing, and rate.per_batch "
-            "must be at least 2, from a rate.minimum below rate.maximum"
+            "model.trainable is conditioning, so model.init must name a network, model.conditioning not be "
+            "nothing, and rate.per_batch be at least 2, from a rate.minimum below rate.maximum"
         )
     if training.batch_size % training.accumulate:
         yield f"training.accumulate is {training.accumulate}, must divide batch_size ({training.batch_size})"
