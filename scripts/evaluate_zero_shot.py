@@ -23,13 +23,13 @@ from scipy.stats import binomtest, bootstrap
 
 from diffres_cli import __version__, load_tagger
 from diffres_cli.arrays import Floats
+from diffres_cli.tagging.prediction import is_even
 from diffres_cli.tagging.tagger import Tagger
 
 RATES = (100.0, 75.0, 50.0, 33.0, 25.0, 20.0)
 MAPS = Path(__file__).parent.parent / "examples" / "maps"
 TARGET = Path(__file__).parent.parent / "docs" / "results.md"
 HELD_OUT = "4"
-FLAT = 0.1
 HEADING = """\
 # Zero-shot accuracy by frame rate
 
@@ -137,14 +137,9 @@ def scores(tagger: Tagger, clips: Clips, fps: float) -> Scores:
         probabilities.append(mean)
         right.append(max(ranked, key=lambda name: ranked[name]) == category)
         flat.append(
-            np.mean([is_flat(window.spectrogram.importance) for window in windows if window.spectrogram])
+            np.mean([is_even(window.spectrogram.importance) for window in windows if window.spectrogram])
         )
     return Scores(np.array(probabilities), np.array(right), np.array(flat))
-
-
-def is_flat(importance: Floats) -> bool:
-    low, high = np.percentile(importance, [5, 95])
-    return bool(high - low < FLAT * importance.mean())
 
 
 def cells(found: Scores, reference: Scores) -> list[str]:

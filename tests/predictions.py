@@ -16,11 +16,14 @@ LABELS = (Label("Siren", "/m/03kmc9", 0.93), Label("Police car (siren)", "/m/04q
 
 
 @cache
-def spectrogram(frames: int, output_frames: int, start: float = 0.0, seed: int = 0) -> AdaptiveSpectrogram:
-    """A window of `frames` random mel frames, some silent, merged to `output_frames` by random importance."""
+def spectrogram(
+    frames: int, output_frames: int, start: float = 0.0, seed: int = 0, even: bool = False
+) -> AdaptiveSpectrogram:
+    """A window of `frames` random mel frames, some silent, merged by random importance, or evenly."""
     generator = np.random.default_rng(seed)
     mel = generator.exponential(size=(len(FREQUENCIES), frames)) * (generator.random(frames) < 0.8)
-    importance = rescale_loop(generator.random(frames) ** 4 + 1e-3, output_frames)
+    raw = np.full(frames, 0.5) if even else generator.random(frames) ** 4 + 1e-3
+    importance = rescale_loop(raw, output_frames)
     return AdaptiveSpectrogram(
         mel=mel.astype(np.float32),
         merged=(mel @ warp_by_overlap(importance, output_frames).T).astype(np.float32),

@@ -133,8 +133,11 @@ def test_several_rates_share_the_mel_and_its_colours():
 @pytest.mark.parametrize("width", [3.5, 7])
 @pytest.mark.parametrize("rates", [1, 3])
 @pytest.mark.parametrize("windows", [1, 30, 60])
-def test_words_are_legible_inside_the_picture_and_apart(width, rates, windows):
-    views = [spectrogram(1000, 1000, start=10.0 * k) for k in range(windows)]
+@pytest.mark.parametrize(
+    ("output_frames", "even"), [(1000, []), (500, []), (500, [0]), (500, range(60))], ids=str
+)
+def test_words_are_legible_inside_the_picture_and_apart(width, rates, windows, output_frames, even):
+    views = [spectrogram(1000, output_frames, start=10.0 * k, even=k in even) for k in range(windows)]
     labels = (*LABELS, Label("Vehicle horn, car horn, honking", "/m/0912c9", 0.2))
     figure = figure_of(*[prediction(*views, fps=100, labels=labels, file="i" * 99)] * rates, width=width)
     assert min(text.get_fontsize() for text in texts(figure)) >= 6
@@ -192,11 +195,51 @@ def test_odd_recordings_are_drawn(view, tmp_path):
     assert (tmp_path / "odd.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_at_full_rate_merging_changes_nothing():
-    mel, merged, frames = meshes(figure_of(prediction(spectrogram(100, 100))))
+def test_at_full_rate_there_is_one_spectrogram_alone():
+    full, merged = figure_of(prediction(spectrogram(100, 100))), figure_of(prediction(spectrogram(100, 25)))
+    (mel,) = meshes(full)
+    np.testing.assert_allclose(mel.get_array(), meshes(merged)[0].get_array(), atol=1e-4)
+    assert panel_names(full) == {"kHz"}
+    assert height(mel) > 2 * height(meshes(merged)[0])
+
+
+def test_at_full_rate_beside_another_merging_changes_nothing():
+    rates = [prediction(spectrogram(100, output_frames), fps=output_frames) for output_frames in (25, 100)]
+    mel, _, merged = meshes(figure_of(*rates))
     np.testing.assert_allclose(merged.get_array(), mel.get_array(), atol=1e-4)
-    np.testing.assert_allclose(frames.get_array(), mel.get_array(), atol=1e-4)
     np.testing.assert_allclose(times(merged), times(mel), atol=1e-6)
+
+
+@pytest.mark.parametrize("rates", [1, 2])
+def test_where_importance_is_even_the_spectrograms_have_its_room(rates):
+    views = [spectrogram(200, 50, start=2.0 * k) for k in range(2)]
+    evenly = [spectrogram(200, 50, start=2.0 * k, even=True) for k in range(2)]
+    figure, usual = (figure_of(*[prediction(*each)] * rates) for each in (evenly, views))
+    assert panel_names(figure) == {"kHz"}
+    assert height(meshes(figure)[1]) > 1.5 * height(meshes(usual)[1])
+    assert len(meshes(figure)) == 1 + rates
+    assert any("even" in text.get_text() for text in texts(figure))
+
+
+def test_importance_is_grey_in_the_windows_where_it_is_even():
+    views = [spectrogram(100, 25, start=float(k), even=k in (1, 2)) for k in range(4)]
+    figure = figure_of(prediction(*views))
+    dark, grey = panel(figure, "Importance").patches
+    values, edges, _ = grey.get_data()
+    even = (edges[:-1] >= 1) & (edges[1:] <= 3)
+    np.testing.assert_array_equal(values, np.where(even, dark.get_data()[0], 0))
+    assert grey.get_facecolor() != dark.get_facecolor()
+    assert any("grey: even" in text.get_text() for text in texts(figure))
+
+
+def panel_names(figure: Figure) -> set[str]:
+    """What the vertical axes are called."""
+    return {axes.get_ylabel() for axes in figure.axes}
+
+
+def height(mesh: QuadMesh) -> float:
+    """Of a spectrogram's panel, in pixels."""
+    return mesh.axes.bbox.height
 
 
 def test_no_label_is_said_in_words():

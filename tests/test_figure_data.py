@@ -104,6 +104,20 @@ def test_of_overlapping_windows_each_is_drawn_until_the_next_starts():
     np.testing.assert_allclose(picture.warp[:, -1], [2.2, sum(spent)])
 
 
+def test_even_windows_that_meet_are_one_part():
+    views = [spectrogram(60, 15, start=0.6 * k, even=k in (0, 2, 3)) for k in range(5)]
+    picture = prepare_data(prediction(*views), limit=1000)
+    np.testing.assert_allclose(picture.even_parts, [(0, 0.6), (1.2, 2.4)])
+    assert (picture.is_even, picture.is_merged) == (False, True)
+    picture = prepare_data(prediction(*(views[k] for k in (2, 3))), limit=10)
+    assert (picture.is_even, picture.is_merged) == (True, True)
+
+
+def test_where_no_frame_is_merged_nothing_is_merged_evenly():
+    picture = prepare_data(prediction(spectrogram(60, 60, even=True)), limit=1000)
+    assert (picture.even_parts, picture.is_merged, picture.is_even) == ((), False, False)
+
+
 def test_long_recordings_are_reduced_and_keep_their_mean():
     views = [spectrogram(100, 25, start=float(k), seed=k) for k in range(30)]
     picture = prepare_data(prediction(*views), limit=64)

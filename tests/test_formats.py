@@ -18,7 +18,17 @@ from diffres_cli.outputs.writer import label_spans
 from diffres_cli.tagging.prediction import Event, Label, Prediction, WindowPrediction
 from diffres_cli.tagging.record import spans
 
-DOCUMENTED = ["file", "duration", "sample_rate", "model", "fps", "min_confidence", "labels", "windows"]
+DOCUMENTED = [
+    "file",
+    "duration",
+    "sample_rate",
+    "model",
+    "fps",
+    "min_confidence",
+    "labels",
+    "windows",
+    "importance_is_even",
+]
 
 
 def test_a_record_is_as_documented_and_holds_more_only_when_asked():
@@ -32,7 +42,7 @@ def test_a_record_is_as_documented_and_holds_more_only_when_asked():
     assert {frozenset(w) for record in tagged("windows") for w in record["windows"]} == {frozenset(windows)}
     for record in tagged("arrays"):
         for window in record["windows"]:
-            assert set(window) == windows | {"importance", "embedding"}
+            assert set(window) == windows | {"importance", "embedding", "importance_is_even"}
             duration = window["end"] - window["start"]
             assert len(window["importance"]) == pytest.approx(record["frame_rate"] * duration, abs=1)
             assert len(window["embedding"]) == 384

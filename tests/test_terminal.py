@@ -98,11 +98,11 @@ def colours(cell: Segment) -> list[tuple[int, ...]]:
 
 
 def test_high_frequencies_are_above():
-    view = spectrogram(50, 50)
-    power = np.zeros_like(view.mel)
-    power[-1] = 1.0
-    high = replace(view, mel=power, merged=power)
-    lines = printed(render_picture(prediction(high, fps=100), 60, 11), colours=None)
+    view = spectrogram(50, 25)
+    mel, merged = (np.zeros_like(power) for power in (view.mel, view.merged))
+    mel[-1] = merged[-1] = 1.0
+    high = replace(view, mel=mel, merged=merged)
+    lines = printed(render_picture(prediction(high, fps=50), 60, 11), colours=None)
     assert [line[11:].strip() != "" for line in lines[1:5]] == [True, False, False, False]
     assert lines[1].startswith("    14 kHz ")
     assert lines[4].startswith("     32 Hz ")
@@ -114,6 +114,38 @@ def test_importance_stands_as_bars_over_its_time():
     levels = resample([prepare_data(prediction(view), 80).importance], np.linspace(0, 0.8, 81))[0]
     assert bars == "".join("▁▂▃▄▅▆▇█"[min(7, int(8 * level))] for level in levels)
     assert len(set(bars)) > 3
+
+
+@pytest.mark.parametrize("width", [20, 80])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_where_importance_is_even_words_stand_for_its_bars(width, encoding):
+    shown = prediction(spectrogram(100, 25, even=True))
+    line = printed(render_picture(shown, width, 12), colours=None, encoding=encoding)[6]
+    assert "merged evenly" in line
+    assert len(line) == width
+    assert set(line) <= set("abcdefghijklmnopqrstuvwxyz: ")
+
+
+def test_words_stand_for_the_bars_of_even_windows_alone():
+    views = [spectrogram(100, 25, start=float(k), even=k in (1, 2)) for k in range(4)]
+    words = printed(render_strip(prediction(*views), 91), colours=None)[0][11:]
+    varied = [replace(view, importance=spectrogram(100, 25).importance) for view in views]
+    bars = printed(render_strip(prediction(*varied), 91), colours=None)[0][11:]
+    assert (words[:20], words[60:]) == (bars[:20], bars[60:])
+    assert words[20:60].strip() == "even here: frames are merged evenly"
+
+
+def test_bars_stay_where_there_is_no_room_for_words():
+    bars = printed(render_strip(prediction(spectrogram(100, 25, even=True)), 5), colours=None)[0]
+    assert set(bars) <= set("▁▂▃▄▅▆▇█")
+
+
+def test_at_full_rate_there_is_one_spectrogram_and_no_bars():
+    lines = printed(render_picture(prediction(spectrogram(100, 100), fps=100), 80, 20), colours=None)
+    names = [line[:11].strip() for line in lines[1:]]
+    assert [name for name in names if name] == ["14 kHz", "mel", "32 Hz", "importance", "time"]
+    assert len(lines) == 20
+    assert lines[-2][11:].strip() == "no frames are merged at 100 fps"
 
 
 @pytest.mark.parametrize("start", [0.0, 7.0])

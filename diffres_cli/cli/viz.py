@@ -66,6 +66,7 @@ def viz(
 ) -> None:
     """Draw mel spectrogram, frame importance, warp and merged spectrogram on one time axis.
 
+    Where importance is even, or no frames are merged, words say so and the spectrograms get more room.
     Without -o the picture is drawn in the terminal, where standard output is one.
     """
     from diffres_cli.tagging.tagger import Settings, load_tagger

@@ -58,6 +58,7 @@ def draw(
 
     The mel spectrogram comes first; every rate adds its importance, its warp and its merged
     spectrogram at the original times. A single rate also shows the frames the classifier sees.
+    Where importance is even, or no frames are merged, words say so and the spectrograms get more room.
     Of several channels each begins with its own mel spectrogram.
     Text is 6 to 8 pt at `width` inches: choose the width at which the picture will be printed.
     Equal predictions give equal bytes; nothing of pyplot or of the user's matplotlib style is used.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffres_cli.errors import UsageError
-from diffres_cli.tagging.prediction import AdaptiveSpectrogram, Prediction
+from diffres_cli.tagging.prediction import AdaptiveSpectrogram, Prediction, is_even
 from diffres_cli.text import printable
 
 Values = NDArray[np.floating]
@@ -50,6 +50,8 @@ class FigureData:
 
     `mel` and `merged` hold linear power at the seconds it covers and `importance` its one row;
     `frames` is the merged spectrogram as the classifier sees it, with edges in output frames.
+    `is_merged` is False where there are as many output frames as input frames, as at full rate.
+    `even_parts` are the starts and ends, in seconds, of what is merged evenly: see `is_even`.
 
     Shape:
         warp: [2, points], seconds in row 0 and the output frames up to then in row 1.
@@ -62,6 +64,13 @@ class FigureData:
     frames: Cells
     warp: Array
     mel_frequencies: NDArray[np.float32]
+    is_merged: bool
+    even_parts: tuple[tuple[float, float], ...]
+
+    @property
+    def is_even(self) -> bool:
+        """Whether all of it is merged evenly."""
+        return self.even_parts == (self.span,)
 
     @property
     def span(self) -> tuple[float, float]:
@@ -92,6 +101,7 @@ def prepare_data(prediction: Prediction, limit: int) -> FigureData:
     shown = zip(views, mel, strict=True)
     importance = [Cells(view.importance[None, : len(cells.edges) - 1], cells.edges) for view, cells in shown]
     frames = _frames(views, merged)
+    is_merged = any(view.merged.shape[1] < view.mel.shape[1] for view in views)
     return FigureData(
         mel=join_cells(mel, limit),
         importance=join_cells(importance, limit),
@@ -99,6 +109,8 @@ def prepare_data(prediction: Prediction, limit: int) -> FigureData:
         frames=join_cells(frames, limit),
         warp=_warp(merged, frames, limit),
         mel_frequencies=views[0].mel_frequencies,
+        is_merged=is_merged,
+        even_parts=_even_parts(importance) if is_merged else (),
     )
 
 
@@ -177,6 +189,18 @@ def _bounds(view: AdaptiveSpectrogram) -> Array:
     middles = (view.frame_times[1:] + view.frame_times[:-1]) / 2
     bounds = np.concatenate([view.edges[:1], middles, view.edges[-1:]])
     return np.asarray(np.clip(bounds, view.edges[0], view.edges[-1]))
+
+
+def _even_parts(importance: Sequence[Cells]) -> tuple[tuple[float, float], ...]:
+    """Windows of even importance, neighbours joined."""
+    parts: list[tuple[float, float]] = []
+    for cells in importance:
+        start, end = float(cells.edges[0]), float(cells.edges[-1])
+        if is_even(cells.values[0]):
+            if parts and parts[-1][1] == start:
+                start = parts.pop()[0]
+            parts.append((start, end))
+    return tuple(parts)
 
 
 def _truncate(cells: Cells, end: float) -> Cells:

@@ -36,20 +36,29 @@ def draw_spectrogram(
 
 def draw_colour_bar(axes: Axes, mesh: QuadMesh) -> None:
     """The colour bar in dB of all spectrograms, to the right of the first."""
-    width = captions.panel_size(axes)[0]
-    bar = axes.inset_axes((1 + 0.06 / width, 0, 0.06 / width, 1))
+    width, height = captions.panel_size(axes)
+    bottom = 0.04 / height  # its lowest number keeps clear of the name of a time axis
+    bar = axes.inset_axes((1 + 0.06 / width, bottom, 0.06 / width, 1 - bottom))
     captions.figure_of(axes).colorbar(mesh, cax=bar, ticks=np.arange(-DYNAMIC_RANGE, 1, 20))
     bar.set_ylabel("dB re peak")
 
 
 def draw_importance(axes: Axes, data: FigureData) -> None:
-    """Importance from 0 to 1, with its mean t/T as a thin line."""
+    """Importance from 0 to 1, grey where it is even, with its mean t/T as a thin line."""
     cells = data.importance
     mean = float(np.average(cells.values[0], weights=np.diff(cells.edges)))
     axes.stairs(cells.values[0], cells.edges, fill=True, color=DARK, linewidth=0)
+    for start, end in data.even_parts:
+        inside = (cells.edges[1:] > start) & (cells.edges[:-1] < end)
+        axes.stairs(
+            np.where(inside, cells.values[0], 0), cells.edges, fill=True, color=LINE_GREY, linewidth=0
+        )
     axes.axhline(mean, color=LIGHT, linewidth=0.7)
-    below_bar_numbers = min(mean, 0.9)  # keeps clear of the tick labels of the colour bar above
-    captions.add_margin_note(axes, f"mean {mean:.2f}", below_bar_numbers)
+    # Keeps clear of the tick labels of the colour bar above.
+    note, highest = f"mean {mean:.2f}", 0.9
+    if data.even_parts:
+        note, highest = f"{note}\ngrey: even", 0.75
+    captions.add_margin_note(axes, note, min(mean, highest))
     axes.set(xlim=data.span, ylim=(0, 1), yticks=[0, 1])
     _label_axis(axes, "Importance")
 

@@ -32,6 +32,7 @@ STRIP_LINES, MIN_LINES = 5, 5
 
 _BARS, _SHADES, _ASCII = "▁▂▃▄▅▆▇█", " ░▒▓█", " .:-=+*#%@"
 _COLOURS = 64  # few enough that neighbouring cells share a style, too many to see steps
+_EVEN = ["even here: frames are merged evenly", "merged evenly", "even"]  # by the room there is
 _GUTTER, _ROOMY = 11, 48  # columns for the names on the left, and the width that has room for them
 
 
@@ -62,6 +63,8 @@ def _lay_out(
     gutter = _GUTTER if width >= _ROOMY else 0
     columns = max(1, width - gutter)
     data = prepare_data(prediction, columns)
+    if mel_lines and not data.is_merged:  # the same picture twice
+        mel_lines, merged_lines = mel_lines + merged_lines, 0
     return Drawing(prediction, data, columns, gutter, mel_lines, merged_lines, colour)
 
 
@@ -94,9 +97,10 @@ class Drawing:
         if self.mel_lines:
             yield [self._labels(pen)]
             yield from self._spectrogram(pen, self.data.mel, self.mel_lines, "mel")
-        bars = pen.letters(self._along_time(self.data.importance)[0], _BARS)
-        yield [self._name("importance", pen), pen.text(bars)]
-        yield from self._spectrogram(pen, self.data.merged, self.merged_lines, f"{self.prediction.fps:g} fps")
+        yield [self._name("importance", pen), pen.text(self._importance(pen))]
+        if self.merged_lines:
+            name = f"{self.prediction.fps:g} fps"
+            yield from self._spectrogram(pen, self.data.merged, self.merged_lines, name)
         axis = _axis(*self.data.span, self.columns, tick="|" if pen.ascii else "╵")
         yield [self._name("time", pen), pen.text(axis)]
 
@@ -110,6 +114,20 @@ class Drawing:
         if pen.ascii:
             text = text.encode("ascii", "replace").decode()
         return pen.text(set_cell_size(text, self.gutter + self.columns), "bold")
+
+    def _importance(self, pen: _Pen) -> str:
+        """Bars along time; words in place of those that say nothing, where there is room."""
+        bars = pen.letters(self._along_time(self.data.importance)[0], _BARS)
+        parts, texts = self.data.even_parts, _EVEN
+        if not self.data.is_merged:
+            parts, texts = (self.data.span,), [f"no frames are merged at {self.prediction.fps:g} fps"]
+        for part in parts:
+            start, end = self.data.span
+            first, last = (round((time - start) / (end - start) * self.columns) for time in part)
+            text = next((text for text in texts if len(text) + 2 <= last - first), "")
+            if text:
+                bars = bars[:first] + text.center(last - first) + bars[last:]
+        return bars
 
     def _spectrogram(self, pen: _Pen, cells: Cells, lines: int, name: str) -> Iterator[list[Segment]]:
         """Lines of two rows each, the highest frequency first; range and name are in the gutter."""

@@ -24,7 +24,8 @@ class TableWriter(Writer):
         """Labels with score and bar; below them the events, or the windows where there are several."""
         yield self._heading(record)
         channel = f", channel {record['channel']}" if "channel" in record else ""
-        yield f"{printable(record['file'])}{channel}  {format_duration(record['duration'])}\n"
+        even = "  (importance is even: frames are merged evenly)" if record.get("importance_is_even") else ""
+        yield f"{printable(record['file'])}{channel}  {format_duration(record['duration'])}{even}\n"
         yield from map(_label, record["labels"])
         if not record["labels"]:
             yield f"  nothing scored {record['min_confidence']:g} or more (lower it with -c)\n"

@@ -18,6 +18,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+EVEN_RANGE = 0.1
+"""The 5 to 95 % range of an even importance is under this share of its mean."""
+
+
+def is_even(importance: Floats) -> bool:
+    """Whether importance [T] hardly varies, so that DiffRes merges frames evenly, as average pooling does.
+
+    >>> is_even(np.float32([0.25, 0.26, 0.25])), is_even(np.float32([0.1, 0.8, 0.1]))
+    (True, False)
+    """
+    low, high = np.percentile(importance, [5, 95])
+    return bool(high - low < EVEN_RANGE * importance.mean())
+
+
 @dataclass(frozen=True)
 class Label:
     """A class the model found, with its score in [0, 1]. `id` is the ontology's (AudioSet: a MID)."""
@@ -72,7 +86,7 @@ class AdaptiveSpectrogram:
 class WindowPrediction:
     """The scores of one window of a recording, `start` to `end` in seconds.
 
-    What was not asked for is None.
+    What was not asked for is None. `importance_is_even`: see `is_even`; None where no frames were merged.
 
     Shape:
         probabilities: [classes].
@@ -91,6 +105,7 @@ class WindowPrediction:
     framewise_times: Seconds | None = None
     importance: Floats | None = None
     embedding: Floats | None = None
+    importance_is_even: bool | None = None
 
     def __repr__(self) -> str:
         return f"<WindowPrediction {self.start:g} to {self.end:g} s: {_list_labels(self.labels)}>"
@@ -164,6 +179,13 @@ class Prediction:
         """Importance of every input frame of every window, [frames]. See `AdaptiveSpectrogram`."""
         kept = [window.importance for window in self.windows if window.importance is not None]
         return np.concatenate(kept or [view.importance for view in self._spectrograms()])
+
+    @property
+    def importance_is_even(self) -> bool | None:
+        """Whether importance is even in all windows; None where no frames were merged, as at full rate."""
+        found = [window.importance_is_even for window in self.windows]
+        known = [even for even in found if even is not None]
+        return all(known) if known else None
 
     @property
     def frame_times(self) -> Seconds:

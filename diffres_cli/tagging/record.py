@@ -3,6 +3,7 @@
     {"file": ..., "duration": s, "sample_rate": Hz, "model": ..., "fps": ..., "min_confidence": ...,
      "labels": [LABEL, ...],                           the recording's, best first
      "windows": [{"start": s, "end": s, "labels": [LABEL, ...]}, ...],
+     "importance_is_even": true or false,              in all windows; not where no frame is merged
      "warnings": [text, ...]}                          only where there are any
 
 A recording tagged channel by channel has one record for each channel, in order.
@@ -13,6 +14,7 @@ A LABEL is {"label": name, "id": the ontology's, "score": 0 to 1}. Only where as
     "channel": from 1                                  after "file", unless all channels were mixed
     "frame_rate": Hz                                   of the importance
     "importance": [...]    in each window: of its input frames; frame j is centred on start + j / frame_rate
+    "importance_is_even": true or false                in each window with its importance, see `is_even`
     "embedding": [...]     in each window: the pooled feature
 
 Times are in seconds, to the millisecond. Scores, importance and embeddings have `DECIMALS` decimals.
@@ -51,6 +53,8 @@ def make_record(prediction: Prediction) -> Record:
         "labels": [_to_json(label) for label in prediction.labels],
         "windows": [_window(window) for window in prediction.windows],
     }
+    if prediction.importance_is_even is not None:
+        record["importance_is_even"] = prediction.importance_is_even
     if prediction.warnings:
         record["warnings"] = list(prediction.warnings)
     if prediction.events is not None:
@@ -105,6 +109,8 @@ def _window(window: WindowPrediction) -> Record:
         values: Floats | None = getattr(window, name)
         if values is not None:
             record[name] = np.round(values.astype(np.float64), DECIMALS).tolist()
+    if window.importance is not None and window.importance_is_even is not None:
+        record["importance_is_even"] = window.importance_is_even
     return record
 
 

@@ -15,7 +15,7 @@ from diffres_cli.checkpoint.parts import frequencies
 from diffres_cli.inference.runtime import Runtime
 from diffres_cli.inference.timing import column_times, frame_times, output_frames_at, warp_edges
 from diffres_cli.tagging.labels import Indices, rank_labels
-from diffres_cli.tagging.prediction import AdaptiveSpectrogram, WindowPrediction
+from diffres_cli.tagging.prediction import AdaptiveSpectrogram, WindowPrediction, is_even
 from diffres_cli.tagging.settings import Settings, check_bool, require
 from diffres_cli.timeouts import report_progress
 
@@ -65,8 +65,8 @@ def outputs_for(settings: Settings, spectrogram: bool, framewise: bool) -> Seque
     framewise = check_bool("framewise", framewise) or settings.events
     return (
         "probabilities",
+        "importance",
         *(("framewise",) if framewise else ()),
-        *(("importance",) if framewise or spectrogram or settings.importance else ()),
         *(("mel", "merged") if spectrogram else ()),
         *(("embedding",) if settings.embeddings else ()),
     )
@@ -79,11 +79,9 @@ def _predict(
     start = window.first / card.sample_rate
     end = (window.first + len(window.samples)) / card.sample_rate
     probabilities, framewise = values["probabilities"], values.get("framewise")
-    edges = np.array([start, end])  # enough if no output along time was requested
-    if "importance" in values:
-        rate = card.mel.frame_rate
-        output_frames = output_frames_at(require(settings.fps), card.mel.frames(len(window.samples)), rate)
-        edges = warp_edges(values["importance"], output_frames, rate, start, end)
+    importance, rate = values["importance"], card.mel.frame_rate
+    output_frames = output_frames_at(require(settings.fps), card.mel.frames(len(window.samples)), rate)
+    edges = warp_edges(importance, output_frames, rate, start, end)
     return WindowPrediction(
         start=start,
         end=end,
@@ -92,8 +90,9 @@ def _predict(
         spectrogram=_spectrogram(values, edges, card) if "mel" in values else None,
         framewise=framewise,
         framewise_times=None if framewise is None else column_times(edges, len(framewise)),
-        importance=values["importance"] if settings.importance else None,
+        importance=importance if settings.importance else None,
         embedding=values.get("embedding"),
+        importance_is_even=is_even(importance) if output_frames < len(importance) else None,
     )
 
 
