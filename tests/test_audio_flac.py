@@ -40,6 +40,14 @@ def test_only_frames_behind_a_sample_are_given() -> None:
     assert frames(buffer.getvalue(), after=10 * 22050) == []
 
 
+def test_what_only_begins_like_a_header_is_none() -> None:
+    """Sync, the longest block size and rate, and a number longer than any: found in a real file of 2 h."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, noise(10), 22050, format="FLAC")
+    found = frames(buffer.getvalue(), after=-1)
+    assert frames(buffer.getvalue() + bytes.fromhex("fff87da8ff") + bytes(20), after=-1) == found
+
+
 def test_a_tag_in_front_is_skipped() -> None:
     buffer = io.BytesIO()
     soundfile.write(buffer, noise(2), 22050, format="FLAC")

@@ -13,7 +13,7 @@ from diffres_cli.audio.tags import end_before_tags, skip_id3, skip_tags
 
 _BEHIND, _AHEAD = 2**17, 2**20  # bytes searched around the place that libFLAC had read to
 _TAIL = 2**17  # bytes at the end of a file in which the last frame begins
-_SYNC = re.compile(rb"\xff[\xf8\xf9]")
+_SYNC = re.compile(rb"\xff[\xf8\xf9](?!..\xff)", re.DOTALL)  # no frame's number begins with ff
 _MAX_HEADER = 16
 _SMALLEST_FRAME = 10  # bytes, of silence in one channel
 _MAX_BLOCK = 65_535  # samples
