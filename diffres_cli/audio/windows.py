@@ -12,9 +12,10 @@ from diffres_cli.audio.decoder import Samples
 def windows(blocks: Iterable[Samples], size: int, hop: int, minimum: int) -> Iterator[tuple[int, Samples]]:
     """Cut a stream into windows of `size` samples every `hop` samples, in constant memory.
 
-    The last window ends with the stream and is never padded. Where fewer than `minimum` samples
-    follow a window they join it, so that the last may be up to size + minimum - 1 long. A stream
-    shorter than `minimum` is one window. Every sample is in at least one.
+    The last window ends with the stream, is never padded, and only that of a stream shorter than `size`
+    is shorter: it begins early enough to be whole, and so overlaps the one before. Where fewer than
+    `minimum` samples follow a window they join it, so that the last may be up to size + minimum - 1 long.
+    Every sample is in at least one.
 
     Yields:
         (first, samples): the index of the window's first sample in the stream, and the window, [n], or
@@ -25,7 +26,7 @@ def windows(blocks: Iterable[Samples], size: int, hop: int, minimum: int) -> Ite
 
     >>> stream = [np.arange(6, dtype=np.float32), np.arange(6, 11, dtype=np.float32)]
     >>> [(first, len(window)) for first, window in windows(stream, size=4, hop=4, minimum=3)]
-    [(0, 4), (4, 4), (8, 3)]
+    [(0, 4), (4, 4), (7, 4)]
     >>> [(first, len(window)) for first, window in windows(stream, size=5, hop=5, minimum=3)]
     [(0, 5), (5, 6)]
     """
@@ -34,6 +35,7 @@ def windows(blocks: Iterable[Samples], size: int, hop: int, minimum: int) -> Ite
     # A window is decided once enough follows it for a window of its own.
     decided = size + max(minimum, 1)
     first, count, pending = 0, 0, list[Samples]()
+    before: list[Samples] = []  # the hop before `first`
     for block in blocks:
         pending.append(block)
         count += len(block)
@@ -42,10 +44,12 @@ def windows(blocks: Iterable[Samples], size: int, hop: int, minimum: int) -> Ite
         buffer = np.concatenate(pending)
         while len(buffer) >= decided:
             yield first, buffer[:size]
-            first, buffer = first + hop, buffer[hop:]
+            first, before, buffer = first + hop, [buffer[:hop]], buffer[hop:]
         pending, count = [buffer], len(buffer)
     if count:
-        yield first, np.concatenate(pending)
+        last = np.concatenate([*before, *pending])
+        missing = max(0, size - count) if before else 0
+        yield first - missing, last[len(last) - count - missing :]
 
 
 def excerpt(blocks: Iterable[Samples], first: int, count: int | None) -> Iterator[Samples]:

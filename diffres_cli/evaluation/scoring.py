@@ -92,7 +92,8 @@ def score_clips(
 def cut_windows(card: ModelCard, lengths: Sequence[int] | NDArray[np.int64]) -> list[Window]:
     """Clips of these lengths as windows, as `diffres_cli.audio.windows` cuts a recording.
 
-    A rest too short for a window of its own joins the last.
+    A rest too short for a window of its own joins the last; one too short for a whole window has the samples
+    before it, too.
     """
     size = round(card.sample_duration * card.sample_rate)
     least = max(card.mel.minimum_samples, 1)
@@ -100,7 +101,8 @@ def cut_windows(card: ModelCard, lengths: Sequence[int] | NDArray[np.int64]) -> 
     for clip, length in enumerate(map(int, lengths)):
         count = 1 + max(0, length - least) // size
         windows += [Window(clip, i * size, size) for i in range(count - 1)]
-        windows.append(Window(clip, (count - 1) * size, length - (count - 1) * size))
+        first = max(0, min((count - 1) * size, length - size))
+        windows.append(Window(clip, first, length - first))
     return windows
 
 

@@ -177,7 +177,7 @@ class Tagger:
         """Tag audio as it comes, window by window, in constant memory.
 
         A window is tagged as soon as the shortest window the model takes has followed it; the last one when
-        the blocks end.
+        the blocks end, with the samples before that make it whole.
 
         Args:
             blocks: arrays [n] or [n, channels] of any length, as from a microphone. sample_rate: Hz.
@@ -191,7 +191,7 @@ class Tagger:
         >>> tagger = load_tagger("audioset-small")
         >>> noise = np.random.default_rng(0).normal(0, 0.1, (30, 1000, 2))  # 30 blocks of 1/16 s, in stereo
         >>> [(each.start, each.end) for each in tagger.stream(noise, 16000, window=1.0)]
-        [(0.0, 1.0), (1.0, 1.875)]
+        [(0.0, 1.0), (0.875, 1.875)]
         """
         settings = Settings(
             fps, top_k, min_confidence, window, overlap, labels=labels, importance=importance,
