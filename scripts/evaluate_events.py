@@ -28,11 +28,12 @@ from diffres_cli import __version__, load_tagger
 from diffres_cli.tagging.events import find_runs, join_events
 from diffres_cli.tagging.labels import top_classes
 from diffres_cli.tagging.prediction import Event, Prediction
-from diffres_cli.tagging.tagger import Tagger
+from diffres_cli.tagging.tagger import Settings, Tagger
 
 RATES = (100, 50, 25)
 KINDS = ("dog", "rooster", "crying_baby", "sneezing")
 RATE = 32_000  # Hz
+GAP = Settings().merge_gap  # seconds
 SCENES, DURATION = 20, 60.0  # of so many seconds each
 STEP = 0.02  # seconds: the resolution at which presence is compared
 RINGING = {"Telephone bell ringing", "Ringtone", "Telephone"}
@@ -46,8 +47,8 @@ HEADING = """\
 # When a label is heard
 
 What `--events` reports with `{model}`, at its own settings (at most 5 labels a window, at
-least 0.1; no merge gap). An event is made of columns of the classifier's last feature map. A column
-covers 32 output frames, and DiffRes decides how much time those are.
+least 0.1; a merge gap of {gap:g} s). An event is made of columns of the classifier's last feature map. A
+column covers 32 output frames, and DiffRes decides how much time those are.
 
 Command: `python scripts/evaluate_events.py ../shared/data/esc-50-part --write`. Machine: {machine},
 CPU, Python {python}, onnxruntime {ort}, diffres {version}.
@@ -180,7 +181,7 @@ def report(tagger: Tagger, made: list[Scene]) -> str:
         HEADING.format(
             model=tagger.card.name, rings=" and ".join(f"from {a:.2f} to {b:.2f} s" for a, b in RINGS),
             machine=platform.machine(), python=platform.python_version(), ort=onnxruntime.__version__,
-            version=__version__,
+            version=__version__, gap=GAP,
         ),
         *(_telephone(tagger, fps) for fps in RATES),
         TIMES.format(sounds=sounds, scenes=len(made)),
@@ -244,7 +245,7 @@ def _pieces(tagger: Tagger, tagging: Prediction, rule: Rule) -> Iterator[Event]:
         yield from find_runs(window, classes, tagger.card, rule.threshold)
 
 
-def _by_kind(pieces: Iterable[Event], gap: float = 0.0) -> dict[str, Spans]:
+def _by_kind(pieces: Iterable[Event], gap: float = GAP) -> dict[str, Spans]:
     """Events of the labels that name a kind, as one."""
     named = label_map("esc10_audioset.csv")
     kinds = {label: kind for kind in KINDS for label in named[kind]}

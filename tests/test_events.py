@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from itertools import pairwise
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from command import invoke
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -208,10 +210,21 @@ def test_events_come_from_the_framewise_scores_a_tagger_gives(tagger):
     for gap, least in ((0.0, 0.0), (0.7, 0.0), (0.0, 0.5)):
         lean = tagger.tag(sound, spectrogram=False, events=True, merge_gap=gap, min_duration=least, **options)
         assert lean.events == join_events(found, gap, least)
+    usual = tagger.tag(sound, spectrogram=False, events=True, **options)
+    assert usual.events == join_events(found, 0.5)
     assert len(join_events(found)) > len(join_events(found, 0.0, 0.5)) > len(join_events(found, 0.7)) > 0
     for window in whole.windows:  # the spectrogram's edges, every 32nd
         edges, columns = window.spectrogram.edges.tolist(), len(window.framewise)
         assert window.framewise_times.tolist() == [*edges[: 32 * columns : 32], edges[-1]]
+
+
+def test_the_command_line_finds_the_events_that_python_finds(tagger):
+    sound = EXAMPLES / "church_bell.ogg"
+    shown = invoke("tag", sound, "--events", "--window", "3", "--fps", "100", "-f", "json").out
+    found = tagger.tag(sound, spectrogram=False, events=True, window=3, fps=100)
+    assert json.loads(shown)[0]["events"] == found.to_dict()["events"]
+    apart = tagger.tag(sound, spectrogram=False, events=True, window=3, fps=100, merge_gap=0)
+    assert len(apart.events) > len(found.events)
 
 
 def test_only_what_was_asked_for_is_kept(tagger):

@@ -41,7 +41,7 @@ def tag(
     min_confidence: options.MinConfidence = 0.1,
     labels: options.Labels = None,
     events: options.Events = False,
-    merge_gap: options.MergeGap = 0.0,
+    merge_gap: options.MergeGap = 0.5,
     min_duration: options.MinDuration = 0.0,
     model: options.Model = options.DEFAULT,
     fps: options.Fps = None,

@@ -45,7 +45,7 @@ class Settings:
     duration: float | None = None
     labels: Sequence[str] | None = None
     events: bool = False
-    merge_gap: float = 0.0
+    merge_gap: float = 0.5
     min_duration: float = 0.0
     importance: bool = False
     embeddings: bool = False

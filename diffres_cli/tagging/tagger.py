@@ -66,7 +66,7 @@ class Tagger:
         self, source: Source, sample_rate: int | None = None, *, channel: Literal["each"],
         fps: float | None = None, top_k: int = 5, min_confidence: float = 0.1, window: float | None = None,
         overlap: float = 0.0, start: float = 0.0, duration: float | None = None,
-        labels: Sequence[str] | None = None, events: bool = False, merge_gap: float = 0.0,
+        labels: Sequence[str] | None = None, events: bool = False, merge_gap: float = 0.5,
         min_duration: float = 0.0, importance: bool = False, embeddings: bool = False,
         spectrogram: bool = True, framewise: bool = False,
     ) -> list[Prediction]: ...
@@ -76,7 +76,7 @@ class Tagger:
         self, source: Source, sample_rate: int | None = None, *,
         fps: float | None = None, top_k: int = 5, min_confidence: float = 0.1, window: float | None = None,
         overlap: float = 0.0, start: float = 0.0, duration: float | None = None,
-        labels: Sequence[str] | None = None, events: bool = False, merge_gap: float = 0.0,
+        labels: Sequence[str] | None = None, events: bool = False, merge_gap: float = 0.5,
         min_duration: float = 0.0, importance: bool = False, embeddings: bool = False,
         channel: int | Literal["mix"] = "mix", spectrogram: bool = True, framewise: bool = False,
     ) -> Prediction: ...
@@ -85,7 +85,7 @@ class Tagger:
         self, source: Source, sample_rate: int | None = None, *,
         fps: float | None = None, top_k: int = 5, min_confidence: float = 0.1, window: float | None = None,
         overlap: float = 0.0, start: float = 0.0, duration: float | None = None,
-        labels: Sequence[str] | None = None, events: bool = False, merge_gap: float = 0.0,
+        labels: Sequence[str] | None = None, events: bool = False, merge_gap: float = 0.5,
         min_duration: float = 0.0, importance: bool = False, embeddings: bool = False,
         channel: Channel = "mix", spectrogram: bool = True, framewise: bool = False,
     ) -> Prediction | list[Prediction]:
@@ -130,7 +130,7 @@ class Tagger:
         self, paths: Iterable[str | Path], jobs: int | None = None, *,
         fps: float | None = None, top_k: int = 5, min_confidence: float = 0.1, window: float | None = None,
         overlap: float = 0.0, start: float = 0.0, duration: float | None = None,
-        labels: Sequence[str] | None = None, events: bool = False, merge_gap: float = 0.0,
+        labels: Sequence[str] | None = None, events: bool = False, merge_gap: float = 0.5,
         min_duration: float = 0.0, importance: bool = False, embeddings: bool = False,
         channel: int | Literal["mix"] = "mix", spectrogram: bool = False, framewise: bool = False,
     ) -> Iterator[Prediction | DiffresError]:
