@@ -21,6 +21,8 @@ model.width = 0.1
 data.seconds = 0.5
 training.epochs = 1
 training.batch_size = 8
+training.statistics_batches = 1
+rate.per_batch = 1
 optimizer.lr = 1e-3
 """
 

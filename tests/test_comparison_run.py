@@ -98,7 +98,9 @@ def test_where_nothing_succeeds_it_says_so(words: Callable[..., list[str]]) -> N
     assert "has a result: there is no table" in result.err
 
 
-LONG = "[grid]\nfields = { training.epochs = 8, training.checkpoint_every = 1 }\n"
+LONG = (
+    "[grid]\nfields = { training.epochs = 6, training.checkpoint_every = 1, training.validate_every = 6 }\n"
+)
 
 
 def test_an_interrupted_comparison_goes_on(words: Callable[..., list[str]], tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from diffres_cli.checkpoint.find import find_model
 from diffres_cli.checkpoint.frontend import PAPER
 from diffres_cli.checkpoint.variant import CONDITIONINGS, Variant
 from diffres_cli.errors import ModelError
-from diffres_cli.nn.export import checked_onnx
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.weights import anchors_within, load_network, network_from, save_network
 
@@ -195,15 +194,6 @@ def test_anchors_that_make_no_sense_are_refused(changes: dict[str, Any], named: 
 def test_the_card_says_what_depends_on_the_rate() -> None:
     assert str(CARD.variant) == "DiffRes (conditioning all at 100, 50, 25 fps)"
     assert str(Variant(conditioning="all", anchors=ANCHORS)) in str(CARD.variant)
-
-
-# --- graphs
-
-
-@pytest.mark.parametrize(("architecture", "width"), [("mobilenet_v3_large", 0.1), ("efficientnet_b0", 1.0)])
-def test_the_graph_computes_what_torch_does_at_every_rate(architecture: str, width: float) -> None:
-    _, difference = checked_onnx(network_of(replace(CARD, architecture=architecture, width=width)))
-    assert difference < 1e-4
 
 
 def test_a_rate_outside_the_range_is_one_line(tmp_path: Path) -> None:

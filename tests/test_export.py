@@ -33,7 +33,7 @@ SHIPPED = find_model("audioset-small")
 
 @pytest.fixture(scope="session")
 def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
-    """The suite's one export of a whole network: it takes half a minute."""
+    """The suite's one export of DiffRes and a conditioned backbone: it takes long."""
     return Twins(tmp_path_factory.mktemp("export"))
 
 

@@ -50,7 +50,16 @@ def test_killed_three_times_it_ends_where_an_uninterrupted_run_ends(clips: Path,
     ("checkpoints", "delay", "more"),
     [
         (1, 0.0, {"training__workers": 1}),  # at an epoch's end; batches are read ahead
-        (3, 0.3, {"training__validate_every": 5, "training__ema": 0.7, "model__freeze_batch_norm": 3}),
+        (
+            3,
+            0.3,
+            {
+                "training__validate_every": 5,
+                "training__ema": 0.7,
+                "model__freeze_batch_norm": 3,
+                "rate__per_batch": 3,
+            },
+        ),
     ],
 )
 def test_killed_where_each_epoch_is_one_part_it_trains_each_epoch_once(
@@ -174,12 +183,13 @@ def test_two_processes_give_what_one_gives(clips: Path, tmp_path: Path) -> None:
         "loss__saturation": 0.0,
         "training__batch_size": 6,
     }
-    for name, devices in (("one", "1"), ("two", "2")):
-        process = start(*options(clips, tmp_path / name, **more), "--devices", devices)
-        out, err = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 0, err
-        assert out.decode() == f"{tmp_path / name}\n"
-        assert len([line for line in err.decode().splitlines() if "epoch 2" in line]) == 1
+    results = [
+        invoke(*options(clips, tmp_path / "one", **more), "--devices", "1"),
+        spawn(*options(clips, tmp_path / "two", **more), "--devices", "2"),
+    ]
+    for name, result in zip(("one", "two"), results, strict=True):
+        assert (result.code, result.out) == (0, f"{tmp_path / name}\n"), result.err
+        assert len([line for line in result.err.splitlines() if "epoch 2" in line]) == 1
     one, two = (facts(tmp_path / name) for name in ("one", "two"))
     assert one["best"] == pytest.approx(two["best"], abs=1e-4)
     assert [held["sessions"][0]["devices"] for held in (one, two)] == [1, 2]

@@ -25,7 +25,7 @@ from diffres_cli.recipes.files import read_recipe
 pytestmark = pytest.mark.usefixtures("one_cache")
 
 
-SAME = {"training__ema": 0.5, "training__clip_norm": 1.0, "optimizer__warmup": 4}
+SAME = {"training__ema": 0.5, "training__clip_norm": 1.0, "optimizer__warmup": 4, "rate__per_batch": 3}
 
 
 @pytest.fixture(scope="module")
@@ -114,14 +114,12 @@ def test_every_datasets_recipe_trains_an_epoch_on_its_official_layout(name: str,
     }  # fmt: skip
     root = build[name](tmp_path / "data")
     dataset = {"arabic": "arabic-speechcommands"}.get(name, name)
-    # A short window and the smallest of the networks: what is tested is the way from files to weights.
+    # A short window, one rate a batch and a narrow network: what is tested is the way from files to weights.
     less = [
-        "data.seconds=0.25",
-        "training.epochs=1",
-        "training.batch_size=2",
-        "model.architecture=efficientnet_b0",
-    ]
-    less += ["rate.validation=[25.0]", "training.validate_every=1", "model.width=1"]
+        "data.seconds=0.25", "training.epochs=1", "training.batch_size=2", "training.validate_every=1",
+        "training.statistics_batches=1", "rate.per_batch=1", "rate.validation=[25.0]",
+        "model.architecture=mobilenet_v3_large", "model.width=0.1",
+    ]  # fmt: skip
     result = invoke(
         "train", "--dataset", dataset, "--data", root, "-o", tmp_path / "run", "--device", "cpu",
         *(word for field in less for word in ("--set", field)),
@@ -171,7 +169,7 @@ def test_soft_labels_are_learned(tmp_path: Path, clips: Path) -> None:
         "train", "--soft-labels", root, "-o", tmp_path / "run", "--device", "cpu", "--epochs", "1",
         *(w for f in ("data.validation=['siren']", "data.seconds=0.5", "training.batch_size=2",
                       "model.architecture=mobilenet_v3_large", "model.width=0.1", "optimizer.warmup=0",
-                      "rate.validation=[25.0]") for w in ("--set", f)),
+                      "rate.validation=[25.0]", "rate.per_batch=1") for w in ("--set", f)),
     )  # fmt: skip
     assert result.code == 0, result.err
     assert load_network(tmp_path / "run" / "weights.safetensors").card.multi_label

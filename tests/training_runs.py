@@ -29,8 +29,10 @@ TINY = {
     "training.epochs": 2,
     "training.batch_size": 8,
     "training.checkpoint_every": 2,
+    "training.statistics_batches": 1,
     "optimizer.lr": 1e-3,
     "rate.validation": [25.0, 100.0],
+    "rate.per_batch": 1,
     "augment.shift": 0.1,
 }
 
