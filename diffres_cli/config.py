@@ -19,6 +19,7 @@ from pathlib import Path
 
 from diffres_cli.errors import UsageError
 from diffres_cli.files import read_toml
+from diffres_cli.text import nearest
 
 FILE_NAME = "diffres.toml"
 PREFIX = "DIFFRES_"
@@ -161,7 +162,7 @@ def check_environment(commands: Commands) -> None:
     for name in names:
         near = get_close_matches(name, known, n=1, cutoff=0.8)
         if near and name not in known:
-            raise UsageError(f"{name}: no such setting; nearest: {near[0]}")
+            raise UsageError(f"{name}: no such setting; nearest: {near[0]!r}")
 
 
 def _values(
@@ -191,8 +192,7 @@ def _located(path: Path, name: str, text: str) -> str:
 def _require_known(origin: str, name: str, known: Collection[str], kind: str) -> None:
     if name in known:
         return
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"nearest: {near[0]}" if near else f"choose {', '.join(sorted(known))}"
+    hint = nearest(name, known, f"choose {', '.join(sorted(known))}")
     raise UsageError(f"{origin}: no such {kind}; {hint}")
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import io
 import re
 import reprlib
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Any
 
@@ -81,6 +83,47 @@ def first_few(words: Iterable[str], most: int = 3) -> str:
     """
     texts = list(words)
     return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+
+
+def nearest(
+    name: str, known: Iterable[str], otherwise: str = "", *, most: int = 1, cutoff: float = 0.5
+) -> str:
+    """Words for what a misspelt name may stand for: what holds it, then what is spelled nearly so.
+
+    Args:
+        otherwise: the words where nothing is near. cutoff: of `difflib.get_close_matches`; 0 finds something.
+
+    >>> nearest("fsp", ["fps", "top-k"]), nearest("x", ["fps"], "choose fps")
+    ("nearest: 'fps'", 'choose fps')
+    >>> nearest("DOG", ["Hot dog", "Dog"], most=2)
+    "nearest: 'Dog', 'Hot dog'"
+    """
+    folded = {each.casefold(): each for each in known}
+    wanted = name.casefold()
+    near = sorted((key for key in folded if wanted in key), key=lambda key: key != wanted)
+    near += get_close_matches(wanted, folded, most, cutoff)
+    found = [repr(folded[key]) for key in dict.fromkeys(near)]
+    return f"nearest: {', '.join(found[:most])}" if found else otherwise
+
+
+def pluralize(count: int, what: str) -> str:
+    """A number with its noun.
+
+    >>> pluralize(1, "fault"), pluralize(2, "fault")
+    ('1 fault', '2 faults')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def to_csv(rows: Iterable[Sequence[object]]) -> str:
+    r"""Rows as CSV; None is an empty field.
+
+    >>> to_csv([("name", "score"), ("rain, heavy", None)])
+    'name,score\n"rain, heavy",\n'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

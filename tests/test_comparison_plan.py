@@ -100,15 +100,15 @@ def test_where_the_data_lies_decides_nothing_and_everything_else_does() -> None:
     [
         ('kind = "table9"\n[grid]\ndataset = "esc10"', ["kind is 'table9', must be table1, table2"]),
         ("", ["kind is ''", "there is no [grid]"]),
-        ('kind = "table1"\ngird = 1\n[grid]\n', ["no entry gird; the nearest is grid", "grid: no dataset"]),
-        ('kind = "table1"\n[grid]\ndataset = "nsynth"\nfsp = 2', ["no axis fsp; the nearest is fps"]),
+        ('kind = "table1"\ngird = 1\n[grid]\n', ["no entry gird; nearest: 'grid'", "grid: no dataset"]),
+        ('kind = "table1"\n[grid]\ndataset = "nsynth"\nfsp = 2', ["no axis fsp; nearest: 'fps'"]),
         (
             'kind = "table1"\n[fields]\nmodel.widht = 1\ntraining.epochs = "two"\n[grid]\ndataset = "esc10"',
-            ["there is no field model.widht; the nearest is model.width", "training.epochs is 'two'"],
+            ["there is no field model.widht; nearest: 'model.width'", "training.epochs is 'two'"],
         ),
         (
             'kind = "table1"\n[variants]\na = { loss.guide = 0.0 }\n[grid]\ndataset = "esc"\nvariant = "aa"',
-            ["grid: there is no variant aa; the nearest is a"],
+            ["grid: there is no variant aa; nearest: 'a'"],
         ),
         ('kind = "table1"\n[variants]\nfull = {}\n[grid]\ndataset = "esc10"', ["choose another name"]),
         (
@@ -170,14 +170,14 @@ def test_impossible_cells_are_told_at_once_each_with_what_is_allowed(tmp_path: P
     words = [
         "model.front_end is leav, must be paper, audioset-small, leaf",
         "model.reduction is averagepool, must be",
-        "there is no axis fpss; the nearest is fps",
+        "there is no axis fpss; nearest: 'fps'",
         "'hop' needs mel (front_end paper, audioset-small) or stft, not leaf",
         "model.hop is 30 ms, must be at most the window (25 ms)",
         "rate.maximum is 101, must be at most the front end's rate (100)",
         "0.5 fps of a clip of 1 s are 0.5 frames, and the classifier needs 8: at least 8 fps",
         "fold 6 of esc10: choose among 1, 2, 3, 4, 5, with the axis fold",
         "fold 1 of nsynth, which has no folds",
-        "no dataset 'nsinth'; did you mean nsynth",
+        "no dataset 'nsinth'; nearest: 'nsynth'",
     ]  # fmt: skip
     assert [word for word in words if word not in told] == [], told
     assert told.startswith("mine.toml: 10 faults: ")
@@ -214,7 +214,7 @@ def test_an_axis_cannot_be_set_from_outside() -> None:
     for field in ("training.seed", "rate.minimum"):
         with pytest.raises(UsageError, match=f"{field} cannot be set: the plan's axis"):
             cells_of(plan, {field: 7})
-    with pytest.raises(UsageError, match=r"settings: there is no field training\.epoch; the nearest is"):
+    with pytest.raises(UsageError, match=r"settings: there is no field training\.epoch; nearest: "):
         cells_of(plan, {"training.epoch": 7})
 
 
@@ -240,10 +240,10 @@ def test_the_command_refuses_what_is_not_right_before_anything_runs(tmp_path: Pa
     out = tmp_path / "out"
     for words, told in (
         ([plan], "10 faults: axes: there is no axis fpss"),
-        (["tabel1"], "tabel1: no such file, and no plan of that name; did you mean table1"),
+        (["tabel1"], "tabel1: no such file, and no plan of that name; nearest: 'table1'"),
         ([], "give a plan"),
         (["table1", "--data", "esc50"], "--data esc50: write NAME=DIR"),
-        (["table1", "--data", "esc5=x"], "no dataset 'esc5'; did you mean esc50"),
+        (["table1", "--data", "esc5=x"], "no dataset 'esc5'; nearest: 'esc50'"),
         (["table1", "--devices", "tpu"], "--devices tpu: choose auto"),
         (
             ["table1", "--devices", "cuda:1", "-j", "0"],

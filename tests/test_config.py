@@ -158,11 +158,11 @@ def test_a_wrong_variable_is_refused_as_the_flag_is(
         ('labels = "nowhere"', 'labels = "nowhere": No such file or directory'),
         ('model = "nope"', "model = \"nope\": unknown model 'nope'"),
         ('format = "xml"', 'format = "xml": choose table, json'),
-        ("fsp = 25", "fsp: no such setting; nearest: fps"),
+        ("fsp = 25", "fsp: no such setting; nearest: 'fps'"),
         ("zzz = 25", "zzz: no such setting; choose backend, channel"),
         ("output = 'x'", "output: no such setting; "),
-        ("[vis]\nfps = 25", "[vis]: no such command with settings; nearest: viz"),
-        ("[viz]\ntop-kk = 4", "[viz] top-kk: no such setting; nearest: top-k"),
+        ("[vis]\nfps = 25", "[vis]: no such command with settings; nearest: 'viz'"),
+        ("[viz]\ntop-kk = 4", "[viz] top-kk: no such setting; nearest: 'top-k'"),
         ("top-k = 1\ntop_k = 2", "top_k: given twice, with - and with _"),
         ("since = 2026-01-01", "since: no such setting; "),
         ("window = 07:32:00", "window = 07:32:00: expected text in quotes, a number, true or false"),
@@ -194,7 +194,7 @@ def test_a_misspelt_variable_is_named_and_a_strangers_is_not(monkeypatch: pytest
     monkeypatch.setenv("DIFFRES_COLLEAGUES", "3")
     assert invoke("tag", SIREN).code == 0
     monkeypatch.setenv("DIFFRES_TOPK", "3")
-    assert refused() == "DIFFRES_TOPK: no such setting; nearest: DIFFRES_TOP_K"
+    assert refused() == "DIFFRES_TOPK: no such setting; nearest: 'DIFFRES_TOP_K'"
 
 
 def test_config_refuses_what_the_command_would(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -254,7 +254,7 @@ def test_urbansound8k_has_ten_folds_in_order_and_classes_by_number(tmp_path):
 
 
 def test_a_misspelt_dataset_gets_the_nearest_name():
-    with pytest.raises(UsageError, match="no dataset 'speech-commands'; did you mean speechcommands"):
+    with pytest.raises(UsageError, match="no dataset 'speech-commands'; nearest: 'speechcommands'"):
         load_dataset("speech-commands")
 
 

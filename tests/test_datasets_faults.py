@@ -108,14 +108,14 @@ def test_a_word_written_two_ways_is_one_class_too_many(tmp_path):
 
 def test_an_unknown_label_comes_with_the_nearest(tmp_path):
     replace(fsd50k(tmp_path) / "FSD50K.ground_truth/dev.csv", "Zipper_(clothing)", "Zipper")
-    assert failure("fsd50k", tmp_path).endswith("vocabulary.csv; the nearest is 'Zipper_(clothing)'")
+    assert failure("fsd50k", tmp_path).endswith("vocabulary.csv; nearest: 'Zipper_(clothing)'")
 
 
 def test_an_unknown_audioset_label(tmp_path):
     root = audioset(tmp_path, eval=[("0123456789a", SPEECH), ("0123456789b", "/m/09x0rr")])
     message = failure("audioset", root)
     assert "eval_segments.csv, line 5: no label '/m/09x0rr' in" in message
-    assert message.endswith("the nearest is '/m/09x0r'")
+    assert message.endswith("nearest: '/m/09x0r'")
 
 
 def test_a_segment_list_of_another_form(tmp_path):

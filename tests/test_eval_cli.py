@@ -170,7 +170,7 @@ def test_data_that_is_not_there(run: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     assert f"in {empty}; found nothing" in refused(run, "--data", empty)
-    assert "no dataset 'esc-10'; did you mean esc10" in refused("--dataset", "esc-10")
+    assert "no dataset 'esc-10'; nearest: 'esc10'" in refused("--dataset", "esc-10")
     assert "there are test (24), validation (6)" in refused(run, "--split", "train")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from diffres_cli.audio.sources import stat_path, stored_path
 from diffres_cli.errors import AudioError, UsageError
-from diffres_cli.text import STDIN, NotTextError, encoding_of, printable
+from diffres_cli.text import STDIN, NotTextError, encoding_of, pluralize, printable
 
 # What is taken from a folder. A file that is named itself is tried whatever it is called.
 _AUDIO = ".aac .ac3 .aif .aifc .aiff .amr .ape .au .caf .dsf .flac .m4a .m4b .mka .mp2 .mp3 .oga .ogg .opus"
@@ -128,7 +128,7 @@ def _walk(folder: Path, recursive: bool, errors: list[AudioError]) -> Iterator[s
 
 def _explain_none(folder: Path, count: int, recursive: bool) -> AudioError:
     where = "it and the folders below" if recursive else "it"
-    others = f"{count} other {'file' if count == 1 else 'files'}"
+    others = pluralize(count, "other file")
     reason = f"{printable(str(folder))}: no audio in this folder ({others} in {where})"
     below = () if recursive else _walk(folder, recursive=True, errors=[])
     return UnsearchedError(reason) if any(map(_is_media, below)) else AudioError(reason)

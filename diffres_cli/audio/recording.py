@@ -18,7 +18,7 @@ from diffres_cli.audio.scale import FullScale
 from diffres_cli.audio.sources import OpenFile, open_file, open_stdin, open_stream, spool
 from diffres_cli.errors import AudioError, UsageError
 from diffres_cli.imports import required
-from diffres_cli.text import STDIN, printable
+from diffres_cli.text import STDIN, pluralize, printable
 from diffres_cli.timeouts import report_progress
 
 Source = str | Path | bytes | BinaryIO | NDArray[Any]
@@ -83,7 +83,7 @@ class Recording:
                 there is no such channel.
         """
         if not isinstance(channel, str) and not 1 <= channel <= self.channels:
-            has = "1 channel" if self.channels == 1 else f"{self.channels} channels"
+            has = pluralize(self.channels, "channel")
             raise AudioError(
                 f"{printable(self.name)}: it has {has}, and no channel {channel}; choose another"
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from diffres_cli.checkpoint.hub.cache import branches, find_snapshot, remove_cac
 from diffres_cli.checkpoint.hub.reference import Reference, is_reference, reference_of
 from diffres_cli.errors import ModelError, SettingError, UsageError
 from diffres_cli.files import reason
-from diffres_cli.text import NotTextError, read_text, shortened
+from diffres_cli.text import NotTextError, nearest, read_text, shortened
 
 DEFAULT_MODEL = "audioset-small"
 ONNX_NAME, WEIGHTS_NAME, SUMS_NAME = "model.onnx", "weights.safetensors", "SHA256SUMS"
@@ -237,6 +236,5 @@ def _file_in(folder: Path, weights: bool) -> Path:
 
 def _unknown(model: str) -> str:
     shipped = list(shipped_models())
-    near = difflib.get_close_matches(model, shipped, n=1)
-    hint = f"did you mean {near[0]}" if near else f"shipped: {', '.join(shipped) or 'none'}"
-    return f"unknown model {model!r}: {hint}; or give a path to a folder, .onnx or .safetensors file"
+    hint = nearest(model, shipped, f"shipped: {', '.join(shipped) or 'none'}")
+    return f"unknown model {model!r}; {hint}; or give a path to a folder, .onnx or .safetensors file"

@@ -19,6 +19,7 @@ from diffres_cli.cli.report import SIGNALLED, report_stop
 from diffres_cli.cores import available_cores
 from diffres_cli.errors import SettingError, UsageError
 from diffres_cli.imports import required
+from diffres_cli.text import pluralize
 
 if TYPE_CHECKING:
     from diffres_cli.comparison.cells import Cell
@@ -149,7 +150,7 @@ def _list_cells(plan: Plan, cells: Sequence[Cell], output: Path, roots: dict[str
     """Print each cell and its state, and on standard error why cells cannot run."""
     from diffres_cli.comparison.checks import data_faults
     from diffres_cli.comparison.folder import CellFolder
-    from diffres_cli.comparison.plan import SPEED, pluralize
+    from diffres_cli.comparison.plan import SPEED
 
     faults = {} if plan.kind == SPEED else data_faults(cells, roots)
     without = {label for labels in faults.values() for label in labels}

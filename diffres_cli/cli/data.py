@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +13,7 @@ from diffres_cli.cli import options
 from diffres_cli.cli.console import print_message, print_result, print_table
 from diffres_cli.cli.report import INTERRUPTED
 from diffres_cli.cores import available_cores
+from diffres_cli.text import to_csv
 
 if TYPE_CHECKING:
     from diffres_cli.datasets.check import Problem
@@ -151,9 +150,8 @@ def _print_problems(found: Sequence[Problem], output: Path | None) -> None:
     for kind in PROBLEM_KINDS:
         print_result(f"{kind}: {sum(problem.kind == kind for problem in found)}\n")
     if output is not None:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([("name", "split", "problem", "reason"), *found])
-        write_atomically(output, text.getvalue().encode("utf-8", "surrogateescape"))
+        text = to_csv([("name", "split", "problem", "reason"), *found])
+        write_atomically(output, text.encode("utf-8", "surrogateescape"))
         return
     for problem in found[:_SHOWN]:
         print_message(f"{problem.name}: {problem.kind}: {problem.reason}")

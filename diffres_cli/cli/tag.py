@@ -15,6 +15,7 @@ from diffres_cli.cli.inputs import find_inputs, is_folder
 from diffres_cli.cli.report import run_and_report
 from diffres_cli.errors import SettingError, UsageError
 from diffres_cli.outputs import format_of
+from diffres_cli.text import pluralize
 from diffres_cli.timeouts import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _print_setup(setup: Setup, count: int) -> None:
     card = tagger.card
     print_message(
         f"{card.name} ({card.architecture}, {len(card.classes)} classes, {card.rates} fps), "
-        f"{tagger.backend} on {tagger.device}, {count} {'input' if count == 1 else 'inputs'}"
+        f"{tagger.backend} on {tagger.device}, {pluralize(count, 'input')}"
     )
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from diffres_cli.comparison.cells import Cell, cells_of
-from diffres_cli.comparison.plan import Plan, pluralize, read_plan
+from diffres_cli.comparison.plan import Plan, read_plan
 from diffres_cli.datasets.catalog import find_source, load_dataset
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.errors import DiffresError, UsageError
 from diffres_cli.inference.timing import MINIMUM_OUTPUT_FRAMES
 from diffres_cli.recipes.rules import checked
 from diffres_cli.recipes.splits import split_names
-from diffres_cli.text import first_few
+from diffres_cli.text import first_few, pluralize
 
 
 def load_plan(name: str, settings: Mapping[str, Any] | None = None) -> tuple[Plan, list[Cell]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from diffres_cli.text import to_csv
 
 NOTHING = "–"
 
@@ -66,15 +66,13 @@ def markdown(table: Table) -> str:
 
 def as_csv(table: Table) -> str:
     """One line for each value."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*table.heads, "column", "mean", "standard deviation", "paper"])
-    for row in table.rows:
-        for column, value in zip(table.columns, row.values, strict=True):
-            if value:
-                std = None if math.isnan(value.std) else value.std
-                writer.writerow([*row.labels, column, value.mean, std, value.paper])
-    return text.getvalue()
+    rows = [
+        [*row.labels, column, value.mean, None if math.isnan(value.std) else value.std, value.paper]
+        for row in table.rows
+        for column, value in zip(table.columns, row.values, strict=True)
+        if value
+    ]
+    return to_csv([[*table.heads, "column", "mean", "standard deviation", "paper"], *rows])
 
 
 def latex(table: Table) -> str:

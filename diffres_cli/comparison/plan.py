@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 from diffres_cli.errors import UsageError
 from diffres_cli.files import read_toml
 from diffres_cli.recipes.recipe import Recipe
+from diffres_cli.text import nearest
 
 T = TypeVar("T")
 
@@ -97,8 +97,7 @@ def read_plan(name: str) -> tuple[Plan, list[str]]:
     """
     path = shipped_plans().get(name) or Path(name)
     if not os.path.lexists(path):
-        near = get_close_matches(name, list(shipped_plans()), 2, 0.5)
-        advice = f"did you mean {', or '.join(near)}?" if near else "`diffres compare --plans` lists them"
+        advice = nearest(name, shipped_plans(), "`diffres compare --plans` lists them", most=2)
         raise UsageError(f"{name}: no such file, and no plan of that name; {advice}")
     return parse_plan(read_toml(path), path)
 
@@ -111,15 +110,6 @@ def parse_plan(tables: Mapping[str, Any], path: Path) -> tuple[Plan, list[str]]:
     """
     parser = _Parser(tables)
     return parser.plan(path), parser.faults
-
-
-def pluralize(count: int, what: str) -> str:
-    """A number with its noun.
-
-    >>> pluralize(1, "fault"), pluralize(2, "fault")
-    ('1 fault', '2 faults')
-    """
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 class _Parser:
@@ -213,8 +203,7 @@ class _Parser:
     def is_known(self, where: str, what: str, name: str, known: Iterable[str]) -> bool:
         if name in known:
             return True
-        near = get_close_matches(name, known, 1, 0.6)
-        advice = f"the nearest is {near[0]}" if near else f"there are {', '.join(known)}"
+        advice = nearest(name, known, f"there are {', '.join(known)}")
         self.faults.append(f"{where}{': ' if where else ''}there is no {what} {name}; {advice}")
         return False
 

@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 from diffres_cli.comparison.cells import Cell, merge_rates
 from diffres_cli.comparison.checks import data_faults, raise_faults
 from diffres_cli.comparison.folder import CellFolder, read_result
-from diffres_cli.comparison.plan import SPEED, Plan, pluralize
+from diffres_cli.comparison.plan import SPEED, Plan
 from diffres_cli.comparison.throughput import measure, measured_path, read_measured, speed_key
 from diffres_cli.comparison.work import run_cell
 from diffres_cli.errors import UsageError
 from diffres_cli.files import make_folder, read_json, write_json
 from diffres_cli.locks import locked
 from diffres_cli.pool import Died, Report, WorkerPool
-from diffres_cli.text import first_few
+from diffres_cli.text import first_few, pluralize
 
 T = TypeVar("T")
 _STOP_TIMEOUT = 20.0  # seconds for a process to finish its batch and write a checkpoint

@@ -11,8 +11,9 @@ from diffres_cli.comparison.cells import Cell
 from diffres_cli.comparison.folder import Result, means_by_key
 from diffres_cli.comparison.markup import Row, Table, TableValue
 from diffres_cli.comparison.paper import dataset_of, front_end_name, hop_of, reduction_name
-from diffres_cli.comparison.plan import FULL, Plan, pluralize
+from diffres_cli.comparison.plan import FULL, Plan
 from diffres_cli.evaluation.result import MeanStd, mean_and_std
+from diffres_cli.text import pluralize
 
 Labels: TypeAlias = tuple[str, ...]
 Columns: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], list[Row]]  # heads of labels, of values, rows

@@ -16,7 +16,7 @@ from pathlib import Path
 from diffres_cli.comparison.cells import Cell
 from diffres_cli.comparison.markup import Row, Table, TableValue
 from diffres_cli.comparison.paper import front_end_name
-from diffres_cli.comparison.plan import Plan, pluralize
+from diffres_cli.comparison.plan import Plan
 from diffres_cli.comparison.work import failure_of
 from diffres_cli.datasets.catalog import find_source
 from diffres_cli.datasets.clip import Dataset
@@ -25,6 +25,7 @@ from diffres_cli.evaluation.result import mean_and_std
 from diffres_cli.files import read_json, write_json
 from diffres_cli.pool import Report
 from diffres_cli.recipes.recipe import Recipe
+from diffres_cli.text import pluralize
 
 _ROUNDS = 7
 _IRRELEVANT = {"model.init": "", "data.fold": 0}  # neither weights nor a fold change how long it takes

@@ -5,13 +5,13 @@ from __future__ import annotations
 import gc
 from collections.abc import Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from diffres_cli.datasets.clip import Dataset, Source
 from diffres_cli.datasets.folders import data_folder, download_hint
 from diffres_cli.errors import DataError, UsageError
 from diffres_cli.imports import import_object
+from diffres_cli.text import nearest
 
 _SOURCES = (  # the module in this package, and the name there
     "audioset:SOURCE",
@@ -41,7 +41,7 @@ def find_source(name: str) -> Source:
 
     >>> find_source("esc-50")
     Traceback (most recent call last):
-    diffres_cli.errors.UsageError: no dataset 'esc-50'; did you mean esc50, or esc10?
+    diffres_cli.errors.UsageError: no dataset 'esc-50'; nearest: 'esc50', 'esc10'
     >>> find_source("diffres_cli.datasets.esc50:ESC10").title
     'ESC-10, a subset of ESC-50'
     """
@@ -50,8 +50,7 @@ def find_source(name: str) -> Source:
     if ":" in name:
         source = import_object(name, Source)
         return replace(source, name=name, shares=source.folder)
-    near = get_close_matches(name, SOURCES, n=2)
-    advice = f"did you mean {', or '.join(near)}?" if near else f"there are {', '.join(SOURCES)}"
+    advice = nearest(name, SOURCES, f"there are {', '.join(SOURCES)}", most=2)
     raise UsageError(f"no dataset {name!r}; {advice}")
 
 

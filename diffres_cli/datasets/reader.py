@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from diffres_cli.datasets.clip import Clip, Dataset, Source
 from diffres_cli.datasets.folders import Listing
 from diffres_cli.datasets.lists import relative
 from diffres_cli.errors import DataError
-from diffres_cli.text import printable
+from diffres_cli.text import nearest, printable
 
 USUAL_SECONDS = 10.0  # of a clip whose length is not stated
 
@@ -165,9 +164,8 @@ def _split_by_file(
         try:
             labels = tuple([indices[label] for label in clip.labels])
         except KeyError as error:
-            near = get_close_matches(error.args[0], indices, n=1, cutoff=0.0)
-            hint = f"; the nearest is {near[0]!r}" if near else ""
-            raise DataError(f"{clip.place}: no label {error.args[0]!r} in {classes.path}{hint}") from None
+            hint = nearest(error.args[0], indices, cutoff=0)
+            raise DataError(f"{clip.place}: no label {error.args[0]!r} in {classes.path}; {hint}") from None
         path = find(clip.file or clip.name)
         if path is None:
             absent.setdefault(clip.split, []).append(clip.name)

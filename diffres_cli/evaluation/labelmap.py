@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.datasets.clip import Dataset
 from diffres_cli.datasets.lists import read_columns
 from diffres_cli.errors import UsageError
-from diffres_cli.text import first_few
+from diffres_cli.text import first_few, nearest
 
 HEADER = ("label", "model_label")
 
@@ -89,7 +88,5 @@ def _difference(card: ModelCard, dataset: Dataset) -> str:
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:
-    folded = {label.casefold(): label for label in known}
-    near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
-    near = near or [label for label in folded if name.casefold() in label][:1]
-    return f"{name!r}" + (f" (nearest: {folded[near[0]]!r})" if near else "")
+    near = nearest(name, known)
+    return f"{name!r} ({near})" if near else repr(name)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from diffres_cli.evaluation.result import Evaluation, MeanStd, RateResult, mean_and_std
-from diffres_cli.text import first_few
+from diffres_cli.text import first_few, pluralize, to_csv
 
 NAMES = {"accuracy": "accuracy %", "mAP": "mAP %", "AUC": "AUC", "d_prime": "d'"}
 TIME = "ms a clip"
@@ -58,7 +56,7 @@ def describe_evaluations(found: Sequence[Evaluation]) -> str:
     first = found[0]
     line = f"{first.dataset}, {describe_splits(found)}, {len(first.classes)} classes: {models}, {ways}, "
     if len(found) == 1:
-        return f"{line}{_clips(first.clips)}"
+        return f"{line}{pluralize(first.clips, 'clip')}"
     return f"{line}{len(found)} evaluations: mean ± standard deviation"
 
 
@@ -126,7 +124,7 @@ def as_csv(found: Sequence[Evaluation]) -> str:
         for each in found
         for rate in each.rates
     ]
-    return _csv([header, *rows])
+    return to_csv([header, *rows])
 
 
 def per_class_csv(found: Sequence[Evaluation]) -> str:
@@ -138,7 +136,7 @@ def per_class_csv(found: Sequence[Evaluation]) -> str:
         for rate in each.rates
         for label, held in zip(each.classes, rate.classes, strict=True)
     ]
-    return _csv([["dataset", "split", "model", "fps", "label", *scores], *rows])
+    return to_csv([["dataset", "split", "model", "fps", "label", *scores], *rows])
 
 
 def confusion_csv(found: Sequence[Evaluation]) -> str:
@@ -149,7 +147,7 @@ def confusion_csv(found: Sequence[Evaluation]) -> str:
         for fps in tested_rates(found)
         for label, counts in zip(classes, summed_confusions(found, fps), strict=True)
     ]
-    return _csv([["fps", "label", *classes], *rows])
+    return to_csv([["fps", "label", *classes], *rows])
 
 
 def summed_confusions(found: Sequence[Evaluation], fps: float) -> list[list[int]]:
@@ -190,15 +188,5 @@ def _left_out(found: Sequence[Evaluation]) -> list[str]:
     return lines
 
 
-def _clips(count: int) -> str:
-    return f"{count} clip" if count == 1 else f"{count} clips"
-
-
 def _plain(value: MeanStd) -> dict[str, float | None]:
     return {key: each if math.isfinite(each) else None for key, each in value._asdict().items()}
-
-
-def _csv(rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import math
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +15,7 @@ from diffres_cli.errors import ModelError, TrainingError, UsageError
 from diffres_cli.files import make_folder, read_json, write_atomically, write_json
 from diffres_cli.recipes.files import from_plain, read_recipe, to_toml
 from diffres_cli.recipes.recipe import Recipe
+from diffres_cli.text import to_csv
 
 FINISHED = "finished"
 
@@ -157,9 +156,8 @@ class RunFolder:
 
     def write_problems(self, problems: Mapping[str, str]) -> None:
         """Write clips.csv: the clips that are not used, and why."""
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([("clip", "problem"), *problems.items()])
-        write_atomically(self.problems, text.getvalue().encode("utf-8", "surrogateescape"))
+        text = to_csv([("clip", "problem"), *problems.items()])
+        write_atomically(self.problems, text.encode("utf-8", "surrogateescape"))
 
     def write_evaluation(self, found: Mapping[str, Any]) -> None:
         """Keep what the run scored.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from diffres_cli.files import make_folder, write_atomically
 from diffres_cli.nn.export import checked_onnx
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.weights import save_network
+from diffres_cli.text import to_csv
 
 _LAST_FACT = "licence"
 
@@ -56,11 +55,8 @@ def publish(network: DiffResNetwork, folder: Path, notes: str = "") -> float:
 
 def labels_csv(card: ModelCard) -> str:
     """AudioSet's own layout: index,mid,display_name."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["index", "mid", "display_name"])
-    writer.writerows((i, *pair) for i, pair in enumerate(zip(card.class_ids, card.classes, strict=True)))
-    return text.getvalue()
+    rows = zip(map(str, range(len(card.classes))), card.class_ids, card.classes, strict=True)
+    return to_csv([("index", "mid", "display_name"), *rows])
 
 
 def card_markdown(network: DiffResNetwork, notes: str) -> str:

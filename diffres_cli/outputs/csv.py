@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from diffres_cli.outputs.writer import Writer
 from diffres_cli.tagging.record import Record, columns_of, table_rows
+from diffres_cli.text import to_csv
 
 
 class CsvWriter(Writer):
@@ -20,16 +19,10 @@ class CsvWriter(Writer):
         """The rows of one recording, in the order of their start; before the first the header."""
         if not self._has_header:
             self._has_header = True
-            yield _format_line(columns_of(record))
+            yield to_csv([columns_of(record)])
         for row in table_rows(record):
-            yield _format_line(row.values())  # None is an empty field
+            yield to_csv([list(row.values())])
 
     def format_footer(self) -> str:
         """The header, where there was no record."""
-        return "" if self._has_header else _format_line(columns_of({}))
-
-
-def _format_line(values: Iterable[object]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue()
+        return "" if self._has_header else to_csv([columns_of({})])

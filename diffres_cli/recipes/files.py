@@ -11,7 +11,8 @@ import tomli_w
 from diffres_cli.datasets.catalog import SOURCES, find_source
 from diffres_cli.errors import SettingError, UsageError
 from diffres_cli.files import parse_toml, read_toml
-from diffres_cli.recipes.recipe import Recipe, nearest
+from diffres_cli.recipes.recipe import Recipe
+from diffres_cli.text import nearest
 
 RECIPES = Path(__file__).parent
 
@@ -34,7 +35,9 @@ def from_plain(tables: Mapping[str, Any], path: Path) -> Recipe:
     values = {}
     for table, held in tables.items():
         if not isinstance(held, dict):
-            raise UsageError(f"{path}: {table} stands in no table; {nearest(table, Recipe().flat())}")
+            raise UsageError(
+                f"{path}: {table} stands in no table; {nearest(table, Recipe().flat(), cutoff=0)}"
+            )
         values.update({f"{table}.{name}": value for name, value in held.items()})
     return Recipe().changed(values, str(path))
 

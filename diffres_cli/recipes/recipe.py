@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from difflib import get_close_matches
 from typing import Any, get_args, get_origin, get_type_hints
 
 from diffres_cli.checkpoint.frontend import MelConfig
@@ -13,6 +12,7 @@ from diffres_cli.checkpoint.parts import front_end_spec
 from diffres_cli.checkpoint.registry import is_import_path
 from diffres_cli.checkpoint.variant import Variant
 from diffres_cli.errors import UsageError
+from diffres_cli.text import nearest
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,9 @@ class Recipe:
         for name, value in values.items():
             table, _, key = name.partition(".")
             if name not in self.flat():
-                raise UsageError(f"{origin}: there is no field {name}; {nearest(name, self.flat())}")
+                raise UsageError(
+                    f"{origin}: there is no field {name}; {nearest(name, self.flat(), cutoff=0)}"
+                )
             held = getattr(recipe, table)
             held = replace(held, **{key: _as(_type(type(held), key), value, f"{origin}: {name}")})
             recipe = replace(recipe, **{table: held})
@@ -287,9 +289,3 @@ def _as(kind: Any, value: Any, name: str) -> Any:
         words = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
         raise UsageError(f"{name} is {value!r}, must be {words[kind]}")
     return value
-
-
-def nearest(name: str, known: Mapping[str, Any]) -> str:
-    """Words for the field that a misspelt one is closest to."""
-    close = get_close_matches(name, known, 1, 0.0)
-    return f"the nearest is {close[0]}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.errors import SettingError
 from diffres_cli.files import reason
 from diffres_cli.tagging.prediction import Label
-from diffres_cli.text import NotTextError, read_text
+from diffres_cli.text import NotTextError, nearest, read_text
 
 Indices = NDArray[np.intp]
 
@@ -106,16 +106,7 @@ def read_names(path: Path) -> tuple[str, ...]:
 
 
 def _describe_unknown(names: list[str], card: ModelCard) -> str:
-    shown = "; ".join(f"{name!r} ({_nearest(name, card)})" for name in names[:_SHOWN])
+    near = partial(nearest, known=card.classes, otherwise="nothing is spelled like it", most=_SHOWN)
+    shown = "; ".join(f"{name!r} ({near(name)})" for name in names[:_SHOWN])
     more = f"; and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{card.name} has no label {shown}{more}"
-
-
-def _nearest(name: str, card: ModelCard) -> str:
-    """Labels alike but for case first, then those that hold the name, then those spelled nearly so."""
-    folded = {label.casefold(): label for label in card.classes}
-    wanted = name.casefold()
-    near = [key for key in folded if key == wanted] + [key for key in folded if wanted in key]
-    near += get_close_matches(wanted, folded, n=_SHOWN, cutoff=0.5)
-    found = list(dict.fromkeys(folded[key] for key in near))[:_SHOWN]
-    return f"nearest: {', '.join(map(repr, found))}" if found else "nothing is spelled like it"
