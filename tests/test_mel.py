@@ -172,9 +172,9 @@ def test_the_factorised_dft_multiplies_little() -> None:
     numbers = spectrum.samples
     count = 0
     for i in range(spectrum.stages):
-        slots, rows, columns = spectrum.get_buffer(f"stage{i}").shape
-        count += slots * rows * columns * (numbers // (slots * columns))
-        numbers = numbers // (slots * columns) * slots * rows
+        pairs, rows, columns = spectrum.get_buffer(f"stage{i}").shape
+        count += pairs * rows * columns * (numbers // (pairs * columns))
+        numbers = numbers // (pairs * columns) * pairs * rows
     assert round(count / 1024) == 45
 
 

@@ -166,7 +166,8 @@ def test_a_recording_that_kills_its_workers_is_reported(tmp_path, tag):
     killer.join(PATIENCE)
     assert len(set(killed)) == 2
     assert (result.code, result.err.splitlines()) == (
-        1, [f"diffres: {deadly}: the worker tagging it died twice", "diffres: 23 tagged, 1 failed"]
+        1, [f"diffres: {deadly}: the worker tagging it died twice (see Ray's log)",
+            "diffres: 23 tagged, 1 failed"]
     )  # fmt: skip
     assert table(tmp_path / "out") == expected
 

@@ -236,8 +236,8 @@ class Reduction(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, power: Tensor, importance: Tensor, slots: Tensor) -> Tensor:
-        return self.net.reduction.merge(power, importance, slots.shape[0]).features
+    def forward(self, power: Tensor, importance: Tensor, output_frames: Tensor) -> Tensor:
+        return self.net.reduction.merge(power, importance, output_frames.shape[0]).features
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,9 @@ def test_every_reduction_exports(switches: dict[str, object]) -> None:
         importance = rescale(torch.rand(batch, frames), output_frames).float()
         feeds = (power, importance, torch.zeros(output_frames))
         # An input that a reduction does not read is not among the graph's.
-        given = dict(zip(("power", "importance", "slots"), (each.numpy() for each in feeds), strict=True))
+        given = dict(
+            zip(("power", "importance", "output_frames"), (each.numpy() for each in feeds), strict=True)
+        )
         (got,) = session.run(None, {each.name: given[each.name] for each in session.get_inputs()})
         with torch.no_grad():
             np.testing.assert_allclose(got, module(*feeds), atol=1e-4)

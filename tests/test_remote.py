@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from diffres_cli.audio.find import UnsearchedError
 from diffres_cli.batch.ray.remote import Store, find_remote
-from diffres_cli.errors import AudioError, OutputError
+from diffres_cli.errors import OutputError
 
 fsspec = pytest.importorskip("fsspec")
 from fsspec.implementations.local import LocalFileSystem  # noqa: E402
@@ -39,8 +40,10 @@ def test_a_folder_anywhere_is_searched_as_one_here(elsewhere):
     assert found(f"elsewhere://{elsewhere}/notes.txt") == ["notes.txt"]  # named itself, it is tried
     (elsewhere / "empty").mkdir()
     (nothing,) = find_remote(f"elsewhere://{elsewhere}/empty")
-    assert isinstance(nothing, AudioError)
-    assert "no audio there; -r looks" in str(nothing)
+    assert isinstance(nothing, UnsearchedError)
+    (nothing,) = find_remote(f"elsewhere://{elsewhere}/empty", recursive=True)
+    assert not isinstance(nothing, UnsearchedError)
+    assert "empty: no audio there" in str(nothing)
 
 
 def test_a_store_writes_whole_files_or_says_why_not(elsewhere):

@@ -25,14 +25,14 @@ _MEDIA = frozenset(MEDIA_EXTENSIONS)
 
 
 class UnsearchedError(AudioError):
-    """A folder without audio whose sub-folders hold some."""
+    """A folder without audio, whose sub-folders were left out."""
 
     def __str__(self) -> str:
         return self.describe("recursive=True")
 
     def describe(self, setting: str) -> str:
         """The message, with the setting that searches them as its reader writes it."""
-        return f"{self.args[0]}; its sub-folders hold some: search those, too, with {setting}"
+        return f"{self.args[0]}: search those, too, with {setting}"
 
 
 def find_files(inputs: Iterable[str | Path], recursive: bool = False) -> Iterator[str | AudioError]:
@@ -131,7 +131,8 @@ def _explain_none(folder: Path, count: int, recursive: bool) -> AudioError:
     others = pluralize(count, "other file")
     reason = f"{printable(str(folder))}: no audio in this folder ({others} in {where})"
     below = () if recursive else _walk(folder, recursive=True, errors=[])
-    return UnsearchedError(reason) if any(map(_is_media, below)) else AudioError(reason)
+    hold_some = any(map(_is_media, below))
+    return UnsearchedError(f"{reason}; its sub-folders hold some") if hold_some else AudioError(reason)
 
 
 def paths_from(file: str | Path) -> list[str]:

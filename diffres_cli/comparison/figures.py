@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from diffres_cli.comparison.curves import Curve
 from diffres_cli.comparison.markup import Table
 from diffres_cli.comparison.throughput import Measured
-from diffres_cli.figure import COLUMN
+from diffres_cli.figure import COLUMN_WIDTH
 from diffres_cli.figure.captions import SMALL
 from diffres_cli.figure.panels import DARK, LIGHT, LINE_GREY
 from diffres_cli.figure.write import figure_style, write_figure
@@ -96,7 +96,7 @@ def draw_variants(table: Table, path: Path) -> None:
 def _draw(draw: Callable[[Axes], None], path: Path, *, legend: bool = True) -> None:
     for suffix in SUFFIXES:
         with figure_style():
-            figure = Figure(figsize=(COLUMN, _HEIGHT), layout="constrained")
+            figure = Figure(figsize=(COLUMN_WIDTH, _HEIGHT), layout="constrained")
             axes = figure.add_subplot()
             draw(axes)
             if legend:
@@ -110,7 +110,7 @@ def _add_legend(figure: Figure, axes: Axes) -> None:
     if 0 < len(names) <= _FEW:
         axes.legend(frameon=False, fontsize=SMALL)
     elif names:
-        figure.set_figwidth(2 * COLUMN)
+        figure.set_figwidth(2 * COLUMN_WIDTH)
         figure.legend(handles, names, loc="outside right upper", frameon=False, fontsize=SMALL)
 
 

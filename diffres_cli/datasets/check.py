@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from diffres_cli.audio import open_recording
 from diffres_cli.datasets.clip import Clip, Dataset
+from diffres_cli.datasets.waveforms.decoding import DIED
 from diffres_cli.errors import AudioError, DependencyError, StalledError
 from diffres_cli.pool import Died, Report, WorkerPool
 from diffres_cli.timeouts import run_with_timeout
@@ -80,8 +81,7 @@ def _findings(paths: Sequence[Path], deep: bool, jobs: int) -> Iterator[_Finding
             if not isinstance(found, Died):
                 yield from found
             elif len(chunk) == 1:
-                reason = f"the process decoding it died twice ({found.reason})"
-                yield _Finding(chunk[0], "undecodable", reason)
+                yield _Finding(chunk[0], "undecodable", f"{DIED} ({found.reason})")
             else:
                 for path in chunk:
                     pool.submit([path])

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from diffres_cli.evaluation.report import describe_splits, summary, summed_confusions, tested_rates
 from diffres_cli.evaluation.result import Evaluation, MeanStd
-from diffres_cli.figure import COLUMN, check_picture
+from diffres_cli.figure import COLUMN_WIDTH, check_picture
 from diffres_cli.figure.captions import LARGE, SMALL, TEXT_GREY
 from diffres_cli.figure.panels import DARK, LIGHT
 from diffres_cli.figure.write import figure_style, write_figure
@@ -48,7 +48,7 @@ def plot_confusions(found: Sequence[Evaluation], path: Path) -> None:
 
 def _rates(found: Sequence[Evaluation]) -> Figure:
     name = found[0].main_metric
-    figure = Figure(figsize=(COLUMN, 2.2), layout="constrained")
+    figure = Figure(figsize=(COLUMN_WIDTH, 2.2), layout="constrained")
     axes = figure.add_subplot()
     times = axes.twinx()
     _line(times, summary(found, lambda rate: 1000 * rate.seconds), LIGHT, "s--", "Time per clip (ms)")
@@ -100,7 +100,7 @@ def _confusions(found: Sequence[Evaluation]) -> Figure:
     classes, fps = found[0].classes, tested_rates(found)[-1]
     counts = np.array(summed_confusions(found, fps))
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side = max(COLUMN, 1.4 + 0.14 * len(classes))
+    side = max(COLUMN_WIDTH, 1.4 + 0.14 * len(classes))
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Purples", vmin=0, vmax=1, interpolation="nearest")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Where there is no home folder, matplotlib warns that it keeps its list of fonts in another folder.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
-COLUMN = 3.5
+COLUMN_WIDTH = 3.5
 """Width of a single column of a paper, in inches."""
 
 _SUFFIXES = (".png", ".svg", ".pdf")
@@ -35,7 +35,7 @@ _NARROWEST, _WIDEST = 2.5, 40.0  # inches: a narrower one leaves no room between
 _MIN_DPI, _MAX_DPI = 20, 1200  # below 20, text of 6 pt is less than two pixels high
 
 
-def check_picture(path: Path | None, width: float = COLUMN) -> None:
+def check_picture(path: Path | None, width: float = COLUMN_WIDTH) -> None:
     """Check where a picture goes and how wide it is, before any work is done.
 
     Raises:
@@ -51,7 +51,7 @@ def draw(
     predictions: Sequence[Prediction],
     path: str | Path | None = None,
     *,
-    width: float = COLUMN,
+    width: float = COLUMN_WIDTH,
     dpi: int = 300,
 ) -> Figure:
     """Draw a recording tagged at one or more frame rates, one prediction each, and write PNG, SVG or PDF.

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import TypeAlias
 
-RATE = "fps"  # the input of a graph: output frames per second, a float32 scalar
+FPS_INPUT = "fps"  # the input of a graph: output frames per second, a float32 scalar
 
 # What holds a tensor: the kind of message, then the number of a field -> the kind of message in it.
 _NESTED = {
@@ -84,7 +84,7 @@ def _with_constant_rate(graph: memoryview, fps: float | None) -> list[bytes | me
             is_input = True
         else:
             default = written
-    parts.append(default if fps is None else _length_delimited(_INITIALIZER, _scalar(RATE, fps)))
+    parts.append(default if fps is None else _length_delimited(_INITIALIZER, _scalar(FPS_INPUT, fps)))
     return [_head(_GRAPH, sum(map(len, parts))), *parts] if is_input else None
 
 
@@ -118,7 +118,7 @@ def _is_rate(number: int, value: memoryview) -> bool:
     if len(value) > _LARGEST_SCALAR:
         return False
     names = (each for key, each, _ in _fields(value) if key == _NAME[number] and not isinstance(each, int))
-    return RATE.encode() in map(bytes, names)
+    return FPS_INPUT.encode() in map(bytes, names)
 
 
 def _fields(message: memoryview) -> Iterator[_Field]:

@@ -16,7 +16,7 @@ from diffres_cli.checkpoint.frontend import MAX_FPS
 from diffres_cli.errors import ModelError, SettingError
 from diffres_cli.inference.devices import CPU, CUDA, cuda_is_offered, cuda_problem
 from diffres_cli.inference.engine import message_of, open_session, stoppable
-from diffres_cli.inference.graph import RATE
+from diffres_cli.inference.graph import FPS_INPUT
 
 if TYPE_CHECKING:
     from diffres_cli.inference.ort import onnxruntime
@@ -149,7 +149,7 @@ class OnnxRuntime(Runtime):
             )
         if inputs != {"waveform"} or not outputs.keys() >= set(OUTPUTS):
             raise ModelError(
-                f"{model.path}: not a diffres graph: it must take waveform and {RATE} and give "
+                f"{model.path}: not a diffres graph: it must take waveform and {FPS_INPUT} and give "
                 f"{', '.join(OUTPUTS)}: export it again"
             )
         classes, bins = len(self.card.classes), self.card.mel.mel_bins

@@ -7,7 +7,7 @@ import numpy as np
 from diffres_cli.arrays import Floats, Seconds
 
 MINIMUM_OUTPUT_FRAMES = 8
-COLUMN = 32  # output frames a column of the last feature map: the classifier halves time five times
+COLUMN_FRAMES = 32  # output frames a column of the last feature map: the classifier halves time five times
 
 
 def output_frames_at(fps: float, frames: int, frame_rate: float) -> int:
@@ -67,4 +67,4 @@ def column_times(edges: Seconds, columns: int) -> Seconds:
     >>> column_times(np.linspace(0.0, 1.0, 101), 4).tolist()
     [0.0, 0.32, 0.64, 0.96, 1.0]
     """
-    return edges[np.minimum(COLUMN * np.arange(columns + 1), len(edges) - 1)]
+    return edges[np.minimum(COLUMN_FRAMES * np.arange(columns + 1), len(edges) - 1)]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.errors import ModelError
 from diffres_cli.files import write_atomically
-from diffres_cli.inference.graph import RATE, with_fixed_rate
+from diffres_cli.inference.graph import FPS_INPUT, with_fixed_rate
 from diffres_cli.inference.runtime import OUTPUTS
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.rategraph import give_rate_input
@@ -26,14 +26,14 @@ TOLERANCE = 1e-4
 
 
 class _Graph(nn.Module):
-    """The exported signature: t as the length of `slots`, until `rategraph` computes it."""
+    """The exported signature: t as the length of `output_frames` [t], until `rategraph` computes it."""
 
     def __init__(self, network: DiffResNetwork) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, waveform: Tensor, slots: Tensor, fps: Tensor) -> tuple[Tensor, ...]:
-        output = self.network.forward_at(waveform, slots.shape[0], fps)
+    def forward(self, waveform: Tensor, output_frames: Tensor, fps: Tensor) -> tuple[Tensor, ...]:
+        output = self.network.forward_at(waveform, output_frames.shape[0], fps)
         return tuple(getattr(output, name) for name in OUTPUTS)
 
 
@@ -105,21 +105,21 @@ def _session(graph: bytes) -> Any:
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def _export(graph: _Graph, waveform: Tensor, slots: Tensor, fps: Tensor) -> Any:
+def _export(graph: _Graph, waveform: Tensor, output_frames: Tensor, fps: Tensor) -> Any:
     """torch.onnx.export without its running commentary on standard output."""
     # Captured here rather than by torch.onnx, whose stricter settings refuse the padding's maximum.
     dynamic = torch.export.Dim.DYNAMIC
-    shapes = {"waveform": {0: dynamic, 1: dynamic}, "slots": {0: dynamic}, "fps": {}}
+    shapes = {"waveform": {0: dynamic, 1: dynamic}, "output_frames": {0: dynamic}, "fps": {}}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        captured = torch.export.export(graph, (waveform, slots, fps), dynamic_shapes=shapes)
+        captured = torch.export.export(graph, (waveform, output_frames, fps), dynamic_shapes=shapes)
         return torch.onnx.export(
             captured,
-            (waveform, slots, fps),
+            (waveform, output_frames, fps),
             dynamo=True,
             opset_version=18,
-            input_names=["waveform", "slots", RATE],
+            input_names=["waveform", "output_frames", FPS_INPUT],
             output_names=list(OUTPUTS),
             verbose=False,
         )
@@ -154,7 +154,7 @@ def _difference(
         expected = network(torch.from_numpy(waveform), fps)
     runs = [session.run(list(OUTPUTS), {"waveform": waveform})]
     if live is not None:
-        runs.append(live.run(list(OUTPUTS), {"waveform": waveform, RATE: np.array(fps, np.float32)}))
+        runs.append(live.run(list(OUTPUTS), {"waveform": waveform, FPS_INPUT: np.array(fps, np.float32)}))
     return max(
         _worst(name, getattr(expected, name), out, network)
         for got in runs

@@ -1,7 +1,8 @@
 """The inputs of an exported graph: `fps` with a default, from which t is computed inside.
 
 torch.onnx takes t only as a shape ("Could not guard on data-dependent expression"), so that it exports a
-network with an input `slots`, float32 [t]. Here nodes that compute t replace whoever reads its length.
+network with an input `output_frames`, float32 [t]. Here nodes that compute t replace whoever reads its
+length.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import onnx_ir as ir
 from onnx_ir.tape import Tape
 
 from diffres_cli.checkpoint.card import ModelCard
-from diffres_cli.inference.graph import RATE
+from diffres_cli.inference.graph import FPS_INPUT
 from diffres_cli.inference.timing import MINIMUM_OUTPUT_FRAMES
 
 _INPUTS = (("batch", "samples"), ("output_frames",))
@@ -26,18 +27,18 @@ _OUTPUTS = {
 
 
 def give_rate_input(graph: ir.Graph, card: ModelCard) -> None:
-    """Take (waveform, fps) in place of the exporter's (waveform, slots, fps), and name the dimensions."""
-    waveform, slots, fps = graph.inputs
-    _name_dimensions(graph, waveform, slots)
+    """Take (waveform, fps) for the exporter's (waveform, output_frames, fps), and name the dimensions."""
+    waveform, output_frames, fps = graph.inputs
+    _name_dimensions(graph, waveform, output_frames)
     tape = Tape()
-    output_frames = output_frames_node(tape, waveform, fps, card)
-    for reader, _ in slots.uses():
+    count = output_frames_node(tape, waveform, fps, card)
+    for reader, _ in output_frames.uses():
         assert reader.op_type == "Shape"
-        reader.outputs[0].replace_all_uses_with(output_frames)
+        reader.outputs[0].replace_all_uses_with(count)
         graph.remove(reader, safe=True)
     graph.insert_before(graph[0], tape.nodes)
     graph.inputs[:] = [waveform, fps]
-    fps.name, fps.const_value = RATE, ir.tensor(np.float32(card.default_fps), name=RATE)
+    fps.name, fps.const_value = FPS_INPUT, ir.tensor(np.float32(card.default_fps), name=FPS_INPUT)
     graph.register_initializer(fps)
 
 

@@ -55,28 +55,29 @@ def overlaps(importance: Tensor, output_frames: int, *, split: bool = True) -> O
     end = importance.cumsum(1)
     start = end - importance
     if not split:
-        return _whole(importance, end, output_frames)
+        return _unsplit(importance, end, output_frames)
     rows = start.floor().clamp(0, output_frames - 1)
     # A rounding error of -1e-9 would become NaN in the logarithm.
     weights = (torch.minimum(end, rows + 1.0) - start).clamp_min(0.0)
     rows = rows.long()
-    carried = _last_begun_above(rows, output_frames)
+    carried = _carried_frames(rows, output_frames)
     top = torch.arange(output_frames, device=rows.device)
     carried_weights = (end.gather(1, carried) - top).clamp_min(0.0) * (top > 0)
     return Overlaps(rows, weights, carried, carried_weights)
 
 
-def _whole(importance: Tensor, end: Tensor, output_frames: int) -> Overlaps:
+def _unsplit(importance: Tensor, end: Tensor, output_frames: int) -> Overlaps:
     """Every frame in the row i with i < c_j <= i + 1: importance and its running sum c, [B, T] each."""
     rows = ((end - _ROUNDING).ceil() - 1.0).clamp(0, output_frames - 1).long()
     carried = rows.new_zeros(rows.shape[0], output_frames)
     return Overlaps(rows, importance, carried, torch.zeros_like(carried, dtype=importance.dtype))
 
 
-def _last_begun_above(rows: Tensor, output_frames: int) -> Tensor:
-    """The last frame that begins above each row; frame 0 for row 0: rows [B, T] -> [B, t]."""
-    begun = rows.new_zeros(rows.shape[0], output_frames).scatter_add(1, rows, torch.ones_like(rows)).cumsum(1)
-    return torch.cat([torch.ones_like(begun[:, :1]), begun[:, :-1]], 1) - 1
+def _carried_frames(rows: Tensor, output_frames: int) -> Tensor:
+    """The last frame that begins above each row, frame 0 for row 0: rows [B, T] -> carried [B, t]."""
+    begins = rows.new_zeros(rows.shape[0], output_frames).scatter_add(1, rows, torch.ones_like(rows))
+    count = begins.cumsum(1)  # of frames that begin in a row or above it
+    return torch.cat([torch.ones_like(count[:, :1]), count[:, :-1]], 1) - 1
 
 
 def merge_mean(frames: Tensor, where: Overlaps) -> Tensor:

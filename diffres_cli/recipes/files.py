@@ -33,12 +33,12 @@ def from_plain(tables: Mapping[str, Any], path: Path) -> Recipe:
         UsageError: a field nobody knows, or a value of another type.
     """
     values = {}
-    for table, held in tables.items():
-        if not isinstance(held, dict):
+    for table, fields in tables.items():
+        if not isinstance(fields, dict):
             raise UsageError(
                 f"{path}: {table} stands in no table; {nearest(table, Recipe().flat(), cutoff=0)}"
             )
-        values.update({f"{table}.{name}": value for name, value in held.items()})
+        values.update({f"{table}.{name}": value for name, value in fields.items()})
     return Recipe().changed(values, str(path))
 
 

@@ -239,14 +239,18 @@ class Recipe:
     def plain(self) -> dict[str, dict[str, Any]]:
         """As TOML holds it."""
         return {
-            table: {name: list(value) if isinstance(value, tuple) else value for name, value in held.items()}
-            for table, held in asdict(self).items()
+            table: {
+                name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()
+            }
+            for table, fields in asdict(self).items()
         }
 
     def flat(self) -> dict[str, Any]:
         """Field names with their tables -> values: "optimizer.lr" -> 0.0001."""
         return {
-            f"{table}.{name}": value for table, held in self.plain().items() for name, value in held.items()
+            f"{table}.{name}": value
+            for table, fields in self.plain().items()
+            for name, value in fields.items()
         }
 
     def changed(self, values: Mapping[str, Any], origin: str) -> Recipe:
@@ -265,9 +269,9 @@ class Recipe:
                 raise UsageError(
                     f"{origin}: there is no field {name}; {nearest(name, self.flat(), cutoff=0)}"
                 )
-            held = getattr(recipe, table)
-            held = replace(held, **{key: _as(_type(type(held), key), value, f"{origin}: {name}")})
-            recipe = replace(recipe, **{table: held})
+            fields = getattr(recipe, table)
+            fields = replace(fields, **{key: _as(_type(type(fields), key), value, f"{origin}: {name}")})
+            recipe = replace(recipe, **{table: fields})
         return recipe
 
 
@@ -280,7 +284,7 @@ def _as(kind: Any, value: Any, name: str) -> Any:
     if get_origin(kind) is tuple:
         if not isinstance(value, (list, tuple)):
             raise UsageError(f"{name} is {value!r}, must be a list")
-        return tuple(_as(get_args(kind)[0], each, name) for each in value)
+        return tuple(_as(get_args(kind)[0], item, name) for item in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -124,7 +124,7 @@ def _signal_handlers(handlers: dict[str, Any]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
-    known = {getattr(signal, name): held for name, held in handlers.items() if hasattr(signal, name)}
+    known = {getattr(signal, name): handler for name, handler in handlers.items() if hasattr(signal, name)}
     before = {number: signal.signal(number, handler) for number, handler in known.items()}
     try:
         yield

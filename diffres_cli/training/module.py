@@ -40,9 +40,9 @@ class TrainingModule(lightning.LightningModule):
         self.network, self.recipe, self.plan = network, recipe, plan
         self.average = _averaged(network, recipe.training.ema)
         # Checked before frames are merged: rows that are no numbers would be looked up.
-        for each in {network, self.best}:
-            if isinstance(each.reduction, DiffRes):
-                each.reduction.importance.register_forward_hook(self._check_importance)
+        for trained in {network, self.best}:
+            if isinstance(trained.reduction, DiffRes):
+                trained.reduction.importance.register_forward_hook(self._check_importance)
         rates = [f"{fps:g}" for fps in recipe.rate.validation]
         self.metrics = nn.ModuleDict({fps: TaggingMetrics(network.card.multi_label) for fps in rates})
 
@@ -123,11 +123,11 @@ class TrainingModule(lightning.LightningModule):
         """One batch at every rate of `rate.validation`."""
         lengths = None if _all_full(batch.lengths, batch.waveform) else batch.lengths
         power: Tensor | None = None
-        for fps, held in self._measures():
+        for fps, metrics in self._measures():
             if power is None or self.best.changes_hop:
                 power = self.best.spectrogram(batch.waveform, float(fps))
             output = self.best.from_spectrogram(power, float(fps), lengths, self._frames(batch.waveform))
-            held.update(output.probabilities.float(), batch.targets)
+            metrics.update(output.probabilities.float(), batch.targets)
             loss = cross_entropy(output.probabilities, batch.targets)
             size = len(batch.targets)
             self.log(f"{LOSS}@{fps}", loss, batch_size=size, sync_dist=True)
@@ -136,9 +136,9 @@ class TrainingModule(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log every metric at every rate, and the mean over rates of the one that counts."""
         counts = []
-        for fps, held in self._measures():
-            values = held.compute()
-            held.reset()
+        for fps, metrics in self._measures():
+            values = metrics.compute()
+            metrics.reset()
             self.log_dict(
                 {f"validation/{name}@{fps}": value for name, value in values.items()}, sync_dist=False
             )
@@ -166,7 +166,7 @@ class TrainingModule(lightning.LightningModule):
         return {"optimizer": adam, "lr_scheduler": {"scheduler": rate, "interval": "step"}}
 
     def _measures(self) -> list[tuple[str, TaggingMetrics]]:
-        return [(fps, cast("TaggingMetrics", held)) for fps, held in self.metrics.items()]
+        return [(fps, cast("TaggingMetrics", metrics)) for fps, metrics in self.metrics.items()]
 
     def _frames(self, waveform: Tensor) -> int:
         return self.network.card.mel.frames(waveform.shape[1])

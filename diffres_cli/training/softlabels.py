@@ -152,8 +152,8 @@ def _classes(folder: Path, count: int) -> tuple[tuple[str, ...], tuple[str, ...]
 
 def _arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as held:
-            arrays = {name: held[name] for name in held.files}
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = dict(archive)
     except OSError as error:
         raise DataError(f"{path}: {reason(error)}") from error
     except (ValueError, EOFError, zipfile.BadZipFile) as error:

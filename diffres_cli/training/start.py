@@ -75,12 +75,12 @@ def inherited_fields(init: str, transfer: str) -> dict[str, Any]:
     front_end = next((name for name in FRONT_ENDS if _has_front_end(card, name)), None)
     if front_end is None:
         raise SettingError("init", init, f"its front end is none of {', '.join(FRONT_ENDS)}")
-    own, held = FRONT_ENDS[front_end].config, card.mel
+    own, mel = FRONT_ENDS[front_end].config, card.mel
     fields = {
         **asdict(card.variant),
         "front_end": front_end,
-        "hop": 0.0 if held.hop == own.hop else 1000 * held.hop / held.sample_rate,
-        "bins": 0 if held.mel_bins == own.mel_bins else held.mel_bins,
+        "hop": 0.0 if mel.hop == own.hop else 1000 * mel.hop / mel.sample_rate,
+        "bins": 0 if mel.mel_bins == own.mel_bins else mel.mel_bins,
     }
     if not card.variant.anchors:  # any network can be conditioned
         del fields["conditioning"], fields["anchors"]
@@ -130,14 +130,14 @@ def _copy_weights(network: DiffResNetwork, source: DiffResNetwork, name: str, tr
             f"model.init {name}: holds no weights for {ours.architecture}, width {ours.width:g}; it is "
             f"{theirs.architecture}, width {theirs.width:g}"
         )
-    held, parts = network.state_dict(), ("",) if transfer == "all" else ("backbone.", "conditioning.")
+    state, parts = network.state_dict(), ("",) if transfer == "all" else ("backbone.", "conditioning.")
     taken = {
         key: value
         for key, value in source.state_dict().items()
         if key.startswith(parts)
         and key != "conditioning.batches"
-        and key in held
-        and held[key].shape == value.shape
+        and key in state
+        and state[key].shape == value.shape
         and (ours.classes == theirs.classes or not _scores_classes(key, network))
     }
     network.load_state_dict(taken, strict=False)

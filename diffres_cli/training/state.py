@@ -61,10 +61,10 @@ def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
         tensors[name] = value.detach().cpu().contiguous().clone()
         return {"tensor": name}
     if isinstance(value, dict):
-        return {"dict": [[key, _pack(held, f"{name}/{key}", tensors)] for key, held in value.items()]}
+        return {"dict": [[key, _pack(item, f"{name}/{key}", tensors)] for key, item in value.items()]}
     if isinstance(value, (list, tuple)):
         kind = "tuple" if isinstance(value, tuple) else "list"
-        return {kind: [_pack(held, f"{name}/{i}", tensors) for i, held in enumerate(value)]}
+        return {kind: [_pack(item, f"{name}/{i}", tensors) for i, item in enumerate(value)]}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(
@@ -75,10 +75,10 @@ def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
 def _unpack(packed: Any, tensors: dict[str, Tensor]) -> Any:
     if not isinstance(packed, dict):
         return packed
-    ((kind, held),) = packed.items()
+    ((kind, content),) = packed.items()
     if kind == "tensor":
-        return tensors[held]
+        return tensors[content]
     if kind == "dict":
-        return {key: _unpack(value, tensors) for key, value in held}
-    values = [_unpack(value, tensors) for value in held]
+        return {key: _unpack(value, tensors) for key, value in content}
+    values = [_unpack(value, tensors) for value in content]
     return tuple(values) if kind == "tuple" else values

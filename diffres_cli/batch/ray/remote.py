@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from diffres_cli.audio import MEDIA_EXTENSIONS, Recording, find_files, open_recording, printable
+from diffres_cli.audio.find import UnsearchedError
 from diffres_cli.batch.plan import Task, plan
 from diffres_cli.errors import AudioError, DiffresError, OutputError, UsageError
 from diffres_cli.files import make_folder, reason, write_atomically
@@ -78,8 +79,9 @@ def find_remote(url: str, recursive: bool = False) -> Iterator[str | AudioError]
     start = len(path.partition("*")[0])
     media = [name for name in names if name == path or _is_shown(name[start:])]
     if not media:
-        deeper = "" if recursive or "*" in path else "; -r looks in the folders below too"
-        yield AudioError(f"{printable(url)}: no audio there{deeper}")
+        why = f"{printable(url)}: no audio there"
+        is_all = recursive or "*" in path
+        yield AudioError(why) if is_all else UnsearchedError(f"{why}; its sub-folders were not searched")
     chain = url[url.find("::") :] if "::" in url else ""
     yield from (str(files.unstrip_protocol(name)) + chain for name in media)
 

@@ -15,13 +15,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from diffres_cli.audio import Recording, open_recording, printable
+from diffres_cli.audio import Recording, open_recording
 from diffres_cli.batch.plan import Task
 from diffres_cli.batch.ray.remote import Store, is_url, open_remote
 from diffres_cli.batch.work import Failure, Outcome, Setup, tag_task
 from diffres_cli.errors import DiffresError, UsageError
 from diffres_cli.imports import required
 from diffres_cli.outputs.parquet import ParquetWriter
+from diffres_cli.pool import Died
+from diffres_cli.tagging.many import worker_died
 from diffres_cli.tagging.record import Record
 from diffres_cli.tagging.tagger import tagger_of
 
@@ -99,7 +101,7 @@ class RayWorker:
         if ray.get(self._attempts.begin.remote(task.path)) < _ATTEMPTS:
             outcome = tag_task(self._setup, self._tagger, task, open_=_open)
         else:
-            message = f"{printable(task.path)}: the worker tagging it died twice"
+            message = worker_died(task.path, Died("see Ray's log"))
             outcome = Outcome(task, failure=Failure(task.name, message))
         self._attempts.end.remote(task.path)
         return outcome

@@ -7,10 +7,10 @@ only on k modulo 16, 128 and 1,024. So the sum over a leaves one number for each
 the bins. Twiddle factors between the stages are not needed: they are inside the matrices.
 
 A real signal's residues r and -r are conjugate, so of R residues those from 0 to R/2 suffice. The
-first and the last of them are real and share one *slot*: R/2 slots of two real numbers at every
-stage. A stage is one small matrix for each slot, from the slot to its children.
+first and the last of them are real and share one *pair*: R/2 pairs of two real numbers at every
+stage. A stage is one small matrix for each pair, from the pair to its children.
 
-Stored as [slot, real or imaginary, remaining digits, frame], a stage contracts the leading digit and
+Stored as [pair, real or imaginary, remaining digits, frame], a stage contracts the leading digit and
 its output is, without moving a number, what the next stage reads. Only the bins end up out of order:
 whoever weighs them permutes the weights.
 
@@ -31,11 +31,11 @@ from diffres_cli.errors import UsageError
 
 
 class Stage(NamedTuple):
-    """One stage: what each slot is multiplied by, and the residues of k that its children stand for.
+    """One stage: what each pair is multiplied by, and the residues of k that its children stand for.
 
     Shape:
-        matrices: [slots, 2 radix, 2 radix], children's (real, imaginary) by (real, imaginary) digits;
-            [1, radix, radix] for the first stage, whose input is real. residues: [slots, children].
+        matrices: [pairs, 2 radix, 2 radix], children's (real, imaginary) by (real, imaginary) digits;
+            [1, radix, radix] for the first stage, whose input is real. residues: [pairs, children].
     """
 
     matrices: NDArray[np.float64]
@@ -91,8 +91,8 @@ class PowerSpectrum(nn.Module):
         spectrum = frames * self.window
         for i in range(self.stages):
             matrices = self.get_buffer(f"stage{i}")
-            slots, _, digits = matrices.shape
-            spectrum = matrices @ spectrum.reshape(batch, slots, digits, -1)
+            pairs, _, digits = matrices.shape
+            spectrum = matrices @ spectrum.reshape(batch, pairs, digits, -1)
         groups, bands = self.bins.shape
         spectrum = spectrum.reshape(batch, groups, 2, bands, count)
         return (spectrum * spectrum).sum(2)  # square() would be exported as a slow Pow
@@ -113,7 +113,7 @@ def radices(points: int) -> tuple[int, ...]:
 def factorise(split: tuple[int, ...]) -> list[Stage]:
     """The stages of a real DFT of prod(split) points; the first radix must be even.
 
-    The Nyquist bin, which would share bin 0's slot, is left out of the last one.
+    The Nyquist bin, which would share bin 0's pair, is left out of the last one.
 
     >>> [stage.matrices.shape for stage in factorise((16, 8, 8))]
     [(1, 16, 16), (8, 16, 16), (64, 16, 16)]
@@ -121,34 +121,34 @@ def factorise(split: tuple[int, ...]) -> list[Stage]:
     [8, 120, 136, 248, 264, 376, 392, 504]
     """
     stages: list[Stage] = []
-    slots, modulus = [0], 1
+    pairs, modulus = [0], 1
     for radix in split:
-        stages.append(_stage(slots, modulus, radix))
-        slots, modulus = stages[-1].residues.flatten().tolist(), modulus * radix
+        stages.append(_stage(pairs, modulus, radix))
+        pairs, modulus = stages[-1].residues.flatten().tolist(), modulus * radix
     stages[0] = stages[0]._replace(matrices=stages[0].matrices[:, :, : split[0]])  # no imaginary part
     stages[-1].matrices[0, 1] = 0.0
     return stages
 
 
-def _stage(slots: list[int], modulus: int, radix: int) -> Stage:
+def _stage(pairs: list[int], modulus: int, radix: int) -> Stage:
     """From the residues modulo `modulus` to those modulo `modulus * radix`."""
-    children: dict[int, list[int]] = {slot: [] for slot in slots}
+    children: dict[int, list[int]] = {pair: [] for pair in pairs}
     for residue in range(modulus * radix // 2):
-        children[_in_slot(residue, modulus)[0]].append(residue)
-    matrices = [[_child(residue, modulus, radix) for residue in children[slot]] for slot in slots]
-    residues = np.array([children[slot] for slot in slots])
-    return Stage(np.reshape(matrices, (len(slots), -1, 2 * radix)), residues)
+        children[_in_pair(residue, modulus)[0]].append(residue)
+    matrices = [[_child(residue, modulus, radix) for residue in children[pair]] for pair in pairs]
+    residues = np.array([children[pair] for pair in pairs])
+    return Stage(np.reshape(matrices, (len(pairs), -1, 2 * radix)), residues)
 
 
 def _parts_first(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
     """Children's rows (child, real or imaginary) to (real or imaginary, child): the faster to add up."""
-    slots, rows, columns = matrices.shape
-    by_part = matrices.reshape(slots, rows // 2, 2, columns).swapaxes(1, 2)
-    return np.reshape(by_part, (slots, rows, columns))
+    pairs, rows, columns = matrices.shape
+    by_part = matrices.reshape(pairs, rows // 2, 2, columns).swapaxes(1, 2)
+    return np.reshape(by_part, (pairs, rows, columns))
 
 
 def _child(residue: int, modulus: int, radix: int) -> NDArray[np.float64]:
-    """A child slot's two real numbers as weights of its parent's: [2, 2 radix]."""
+    """A child pair's two real numbers as weights of its parent's: [2, 2 radix]."""
     row = _weights(residue, modulus, radix)
     if residue == 0:
         return np.stack([row.real, _weights(modulus * radix // 2, modulus, radix).real])
@@ -156,13 +156,13 @@ def _child(residue: int, modulus: int, radix: int) -> NDArray[np.float64]:
 
 
 def _weights(residue: int, modulus: int, radix: int) -> NDArray[np.complex128]:
-    """A residue's complex number as weights of its parent slot's (real, imaginary) digits: [2 radix]."""
+    """A residue's complex number as weights of its parent pair's (real, imaginary) digits: [2 radix]."""
     factor = np.exp(-2j * np.pi * residue / (modulus * radix) * np.arange(radix))
-    return np.outer(_in_slot(residue, modulus)[1], factor).flatten()
+    return np.outer(_in_pair(residue, modulus)[1], factor).flatten()
 
 
-def _in_slot(residue: int, modulus: int) -> tuple[int, tuple[complex, complex]]:
-    """Where a residue's number is kept, and what to multiply the slot's two real numbers by to get it."""
+def _in_pair(residue: int, modulus: int) -> tuple[int, tuple[complex, complex]]:
+    """Where a residue's number is kept, and what to multiply the pair's two real numbers by to get it."""
     residue %= modulus
     if residue == 0:
         return 0, (1, 0)
