@@ -103,27 +103,32 @@ LONG = (
 )
 
 
-def test_an_interrupted_comparison_goes_on(words: Callable[..., list[str]], tmp_path: Path) -> None:
-    for jobs, number, code in (("1", signal.SIGINT, 130), ("0", signal.SIGTERM, 143)):
-        process = start(*words(LONG), "-j", jobs)
-        _wait_for_progress(process, tmp_path)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=PATIENCE)
-        assert process.returncode == code, err
-        last = err.decode().splitlines()[-1]
-        assert last == "diffres: stopped: 0 cells done; run the same command to resume"
-        assert facts(one_run(tmp_path))["status"] == "stopped"
-    _goes_on(words(LONG), tmp_path, sessions=3)
+@pytest.mark.parametrize(("jobs", "number", "code"), [("1", signal.SIGINT, 130), ("0", signal.SIGTERM, 143)])
+def test_an_interrupted_comparison_goes_on(
+    jobs: str, number: int, code: int, words: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    process = start(*words(LONG), "-j", jobs)
+    _wait_for_progress(process, tmp_path)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == code, err
+    last = err.decode().splitlines()[-1]
+    assert last == "diffres: stopped: 0 cells done; run the same command to resume"
+    assert facts(one_run(tmp_path))["status"] == "stopped"
+    _goes_on(words(LONG), tmp_path)
 
 
-def test_robbed_of_a_process_and_killed_it_goes_on(words: Callable[..., list[str]], tmp_path: Path) -> None:
+def test_robbed_of_a_process_it_goes_on(words: Callable[..., list[str]], tmp_path: Path) -> None:
     process = start(*words(LONG))
     _wait_for_progress(process, tmp_path)
     _worker(process).kill()
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 3, err
     assert "killed by SIGKILL: out of memory?" in err.decode()
+    _goes_on(words(LONG), tmp_path)
 
+
+def test_killed_it_goes_on(words: Callable[..., list[str]], tmp_path: Path) -> None:
     process = start(*words(LONG))
     _wait_for_progress(process, tmp_path)
     worker = _worker(process)
@@ -132,15 +137,15 @@ def test_robbed_of_a_process_and_killed_it_goes_on(words: Callable[..., list[str
     psutil.wait_procs([worker], timeout=PATIENCE)
     assert not worker.is_running()
     assert facts(one_run(tmp_path))["status"] == "stopped"
-    _goes_on(words(LONG), tmp_path, sessions=3)
+    _goes_on(words(LONG), tmp_path)
 
 
-def _goes_on(command: list[str], tmp_path: Path, *, sessions: int) -> None:
+def _goes_on(command: list[str], tmp_path: Path) -> None:
     """In this process, which has torch loaded, a cell that was stopped is trained to its end."""
     result = invoke(*command, "-j", "0")
     assert result.code == 0, result.err
     held = facts(one_run(tmp_path))
-    assert (held["status"], len(held["sessions"])) == ("finished", sessions)
+    assert (held["status"], len(held["sessions"])) == ("finished", 2)
     assert held["sessions"][-1]["command"] == ["diffres", "train", "--resume", str(one_run(tmp_path))]
 
 
