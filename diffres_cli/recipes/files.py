@@ -35,9 +35,7 @@ def from_plain(tables: Mapping[str, Any], path: Path) -> Recipe:
     values = {}
     for table, fields in tables.items():
         if not isinstance(fields, dict):
-            raise UsageError(
-                f"{path}: {table} stands in no table; {nearest(table, Recipe().flat(), cutoff=0)}"
-            )
+            raise UsageError(f"{path}: {table} is in no table; {nearest(table, Recipe().flat(), cutoff=0)}")
         values.update({f"{table}.{name}": value for name, value in fields.items()})
     return Recipe().changed(values, str(path))
 

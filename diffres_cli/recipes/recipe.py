@@ -265,10 +265,8 @@ class Recipe:
         recipe = self
         for name, value in values.items():
             table, _, key = name.partition(".")
-            if name not in self.flat():
-                raise UsageError(
-                    f"{origin}: there is no field {name}; {nearest(name, self.flat(), cutoff=0)}"
-                )
+            if name not in (known := self.flat()):
+                raise UsageError(f"{origin}: there is no field {name}; {nearest(name, known, cutoff=0)}")
             fields = getattr(recipe, table)
             fields = replace(fields, **{key: _as(_type(type(fields), key), value, f"{origin}: {name}")})
             recipe = replace(recipe, **{table: fields})

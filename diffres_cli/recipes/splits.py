@@ -29,17 +29,11 @@ def split_names(data: Data, dataset: Dataset) -> dict[str, tuple[str, ...]]:
         taken = {split for splits in named.values() for split in splits}
         rest = tuple(split for split in dataset.splits if split not in taken)
         return {use: rest if splits == (REST,) else splits for use, splits in named.items()}
-    held_out = f"fold{data.fold}"
-    if held_out not in folds:
+    held = f"fold{data.fold}"
+    if held not in folds:
         raise UsageError(
             f"data.fold is {data.fold}: {dataset.name} has {', '.join(folds)}; hold one of them out"
         )
-    if folds == [held_out]:
-        raise DataError(
-            f"{dataset.name} has clips in {held_out} alone: holding it out leaves none to train on"
-        )
-    return {
-        "train": tuple(fold for fold in folds if fold != held_out),
-        "validation": (held_out,),
-        "test": (held_out,),
-    }
+    if folds == [held]:
+        raise DataError(f"{dataset.name} has clips in {held} alone: holding it out leaves none to train on")
+    return {"train": tuple(fold for fold in folds if fold != held), "validation": (held,), "test": (held,)}
