@@ -67,7 +67,7 @@ def test_weights_alone_stand_in_for_a_graph(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("typed", ["audioset-smal", "audioset_small", "audioset"])
 def test_a_misspelt_name_gets_the_nearest(typed: str) -> None:
-    with pytest.raises(UsageError, match=f"unknown model '{typed}'; nearest: 'audioset-small'"):
+    with pytest.raises(UsageError, match=f"unknown model '{typed}': nearest: 'audioset-small'"):
         find_model(typed)
 
 

@@ -237,4 +237,4 @@ def _file_in(folder: Path, weights: bool) -> Path:
 def _unknown(model: str) -> str:
     shipped = list(shipped_models())
     hint = nearest(model, shipped, f"shipped: {', '.join(shipped) or 'none'}")
-    return f"unknown model {model!r}; {hint}; or give a path to a folder, .onnx or .safetensors file"
+    return f"unknown model {model!r}: {hint}; or give a path to a folder, .onnx or .safetensors file"
