@@ -58,8 +58,9 @@ Written by `python bench/process.py --write`. Every command ran once in each of 
 medians in milliseconds, and *ratio* is the median over rounds of a command's time over its baseline's in
 the same round. CPU is of all threads together. The clip is {seconds} s of noise at 32 kHz, the model's own
 rate, unless another is named. The bare script imports numpy, onnxruntime and soundfile, reads the clip,
-loads the same model with ONNX Runtime's default options and runs it once. Its threads spin while they
-wait; those of `diffres` sleep, as in the second line. All modules are compiled, as pip leaves them.
+loads the same model with ONNX Runtime's default options and runs it once. Its threads, and NumPy's, spin
+while they wait; those of `diffres` sleep, as ONNX Runtime's do in the second line, and `diffres` loads the
+model while it imports the rest. All modules are compiled, as pip leaves them.
 
 {machine}.
 """

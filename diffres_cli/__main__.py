@@ -30,9 +30,9 @@ def main() -> None:
 
 def _load() -> Callable[[list[str]], int]:
     """The command line. Its own packages may be missing, too."""
-    from diffres_cli.imports import required
+    from diffres_cli.imports import required, without_gc
 
-    with required():
+    with required(), without_gc():
         from diffres_cli.cli.main import run
     _name_standard_output()
     return run

@@ -75,14 +75,23 @@ def run_with_timeout(work: Callable[[], _Result], seconds: float = DEFAULT_TIMEO
     Raises:
         StalledError: it made no progress for that long. Whatever the work raises.
     """
+    return start_work(work, seconds)()
+
+
+def start_work(work: Callable[[], _Result], seconds: float = DEFAULT_TIMEOUT) -> Callable[[], _Result]:
+    """Start `work()`, and return what waits for its result and raises as `run_with_timeout` does."""
     task = _Task(work)
     threading.Thread(target=task.run, daemon=True).start()
-    try:
-        result: _Result = task.wait(seconds)
-    except BaseException:  # an interrupt, say
-        task.cancel()
-        raise
-    return result
+
+    def wait() -> _Result:
+        try:
+            result: _Result = task.wait(seconds)
+        except BaseException:  # an interrupt, say
+            task.cancel()
+            raise
+        return result
+
+    return wait
 
 
 def report_progress() -> None:

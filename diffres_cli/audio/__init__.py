@@ -25,7 +25,7 @@ Importing this package loads NumPy only; libsndfile and soxr come in when a file
 
 from diffres_cli.audio.find import MEDIA_EXTENSIONS, find_files, paths_from
 from diffres_cli.audio.mixdown import Channel
-from diffres_cli.audio.recording import Recording, Source, open_blocks, open_recording
+from diffres_cli.audio.recording import Recording, Source, import_decoders, open_blocks, open_recording
 from diffres_cli.audio.windows import excerpt, windows
 from diffres_cli.text import printable
 
@@ -36,6 +36,7 @@ __all__ = [
     "Source",
     "excerpt",
     "find_files",
+    "import_decoders",
     "open_blocks",
     "open_recording",
     "paths_from",

@@ -194,6 +194,16 @@ def _check_sample_rate(recording: Recording) -> Recording:
     raise AudioError(f"{printable(recording.name)}: its sample rate is {recording.sample_rate} Hz; {allowed}")
 
 
+def import_decoders() -> None:
+    """Import what opening a file needs, which takes 10 ms.
+
+    Raises:
+        DependencyError: a package is not installed, or does not load.
+    """
+    with required("reading audio"):
+        import diffres_cli.audio.streams  # noqa: F401
+
+
 def _open_source(source: str | Path | bytes | BinaryIO, name: str | None) -> OpenFile:
     if isinstance(source, (str, Path)):
         return open_stdin() if str(source) == STDIN else open_file(source, name or str(source))
@@ -204,9 +214,9 @@ def _open_source(source: str | Path | bytes | BinaryIO, name: str | None) -> Ope
 
 def _decoder(file: OpenFile) -> Decoder:
     """libsndfile where it knows the format, else ffmpeg."""
-    with required("reading audio"):
-        from diffres_cli.audio.sndfile import UnknownFormatError
-        from diffres_cli.audio.streams import open_decoder
+    import_decoders()
+    from diffres_cli.audio.sndfile import UnknownFormatError
+    from diffres_cli.audio.streams import open_decoder
 
     try:
         return open_decoder(file)

@@ -9,12 +9,13 @@ from functools import partial
 from traceback import format_exception
 from typing import Any, Protocol
 
-from diffres_cli.audio import printable
+from diffres_cli.audio import import_decoders, printable
 from diffres_cli.batch.plan import Task
 from diffres_cli.batch.work import Failure, Outcome, Setup, tag_task
 from diffres_cli.cores import available_cores
 from diffres_cli.errors import AudioError
 from diffres_cli.tagging.prediction import Prediction
+from diffres_cli.tagging.tagger import Tagger
 from diffres_cli.text import STDIN
 
 ALL_DONE, SOME_FAILED, NOTHING_SUCCEEDED = 0, 1, 3
@@ -126,6 +127,7 @@ def local_engine(
     *,
     in_order: bool = False,
     on_window: Callable[[str, float, float | None], None] | None = None,
+    on_load: Callable[[Tagger], None] | None = None,
 ) -> Engine:
     """An engine of this machine: this process, or several.
 
@@ -133,6 +135,7 @@ def local_engine(
         jobs: processes; None: by cores, one alone for a few recordings. Standard input, which workers do
             not have, is for one alone too.
         in_order: outcomes come in the order of the tasks. on_window: see `tag_task`; of one process.
+        on_load: called with the tagger before it tags; one of this process stands for those of several.
     """
 
     @contextmanager
@@ -142,9 +145,14 @@ def local_engine(
             return
         count = min(jobs or min(available_cores(), len(tasks) // _MIN_TASKS_PER_WORKER), len(tasks))
         if count <= 1 or any(task.path == STDIN for task in tasks):
+            import_decoders()  # while the model loads, where that has begun: see `preload_session`
             tagger = setup.load()
+            if on_load:
+                on_load(tagger)
             yield (tag_task(setup, tagger, task, on_window=on_window) for task in tasks)
             return
+        if on_load:
+            on_load(setup.load())
         from diffres_cli.tagging.many import tagging_pool  # multiprocessing takes time to load
 
         with tagging_pool(count, setup.load, partial(tag_task, setup), lambda done: done.timed_out) as pool:

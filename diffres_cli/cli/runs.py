@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from diffres_cli.cli.progress import RecordingsBar
 from diffres_cli.errors import AudioError, OutputError, SettingError
 from diffres_cli.files import reason
 from diffres_cli.outputs import check_format, choose_format, find_format
+from diffres_cli.tagging.tagger import Tagger
 
 
 class TagRun(NamedTuple):
@@ -36,6 +37,7 @@ def stream_run(
     format_: str | None,
     jobs: int | None,
     bar: RecordingsBar,
+    on_load: Callable[[Tagger], None] | None,
     *,
     picture: bool,
 ) -> TagRun:
@@ -51,9 +53,8 @@ def stream_run(
         raise SettingError("format", name, "not for a terminal; name a file with -o")
     _check_format(name, setup, len(found))
     drawn = picture and shown and name == "table" and len(found) == 1 and setup.settings.channel != "each"
-    engine = local_engine(
-        replace(setup.pinned(), spectrogram=drawn), jobs or 1, in_order=True, on_window=bar.show
-    )
+    setup = replace(setup.pinned(), spectrogram=drawn)
+    engine = local_engine(setup, jobs or 1, in_order=True, on_window=bar.show, on_load=on_load)
     items = [Task(item, item) if isinstance(item, str) else item for item in found]
     return TagRun(items, engine, open_stream_results(output, name, bar.clear))
 
@@ -68,6 +69,7 @@ def resumable_run(
     jobs: int | None,
     shard: str | None,
     bar: RecordingsBar,
+    on_load: Callable[[Tagger], None] | None,
     *,
     force: bool,
 ) -> TagRun:
@@ -92,7 +94,8 @@ def resumable_run(
     part = parse_shard(shard)
     setup = replace(setup.pinned(), mirror=output, format=mirrored)
     results = Resumable(setup, combined, one_file, part, force)
-    return TagRun(plan(found, inputs), local_engine(setup, jobs, on_window=bar.show), results)
+    engine = local_engine(setup, jobs, on_window=bar.show, on_load=on_load)
+    return TagRun(plan(found, inputs), engine, results)
 
 
 def ray_run(

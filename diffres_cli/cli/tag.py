@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,14 +16,15 @@ from diffres_cli.cli.config import given_on_command_line
 from diffres_cli.cli.console import print_message, print_picture, print_result
 from diffres_cli.cli.inputs import find_inputs, is_folder
 from diffres_cli.cli.report import run_and_report
-from diffres_cli.errors import SettingError, UsageError
+from diffres_cli.errors import DiffresError, SettingError, UsageError
+from diffres_cli.imports import without_gc
 from diffres_cli.outputs import format_of
 from diffres_cli.text import pluralize
 from diffres_cli.timeouts import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
-    from diffres_cli.batch.work import Setup
     from diffres_cli.tagging.prediction import Prediction
+    from diffres_cli.tagging.tagger import Tagger
 
 ENGINES = ("local", "ray")
 
@@ -73,38 +77,52 @@ def tag(
 
     Exit code: 0 all done, 1 some inputs failed, 2 usage, 3 nothing succeeded.
     """
-    from diffres_cli.batch.run import Summary
-    from diffres_cli.batch.work import Setup
-    from diffres_cli.cli.progress import RecordingsBar
-    from diffres_cli.cli.runs import ray_run, resumable_run, stream_run
-    from diffres_cli.tagging.settings import Settings
-
     output = None if target is None else Path(target)
     format_ = _effective_format(context, format_, combined or output)
     on_ray, resumable = engine == "ray", is_folder(output) or combined is not None
     _check_options(context, resumable=resumable)
+    rate = options.parse_fps(fps)
+    with without_gc():
+        if backend == "onnx" and not on_ray and not resumable and jobs in (None, 1):
+            _preload(model, rate)
+        from diffres_cli.batch.run import Summary
+        from diffres_cli.batch.work import Setup
+        from diffres_cli.cli.progress import RecordingsBar
+        from diffres_cli.cli.runs import ray_run, resumable_run, stream_run
+        from diffres_cli.tagging.settings import Settings
+
     found = find_inputs(inputs or [], files_from, recursive, urls=on_ray)
     settings = Settings(
-        options.parse_fps(fps), top_k, min_confidence, window, overlap,
+        rate, top_k, min_confidence, window, overlap,
         labels=options.read_labels(labels), events=events, merge_gap=merge_gap, min_duration=min_duration,
         importance=importance, embeddings=embeddings, channel=options.parse_channel(channel),
     )  # fmt: skip
     setup = Setup(model, settings, backend, device, offline, options.check_timeout(timeout))
-    if verbose and not on_ray:
-        _print_setup(setup, len(found))
+    on_load = partial(_print_tagger, len(found)) if verbose else None
     bar = RecordingsBar(shown=sys.stderr.isatty() and not quiet)
     if on_ray:
         run = ray_run(setup, found, inputs or [], target, ray_address, jobs, force=force, loud=debug)
     elif resumable:
         targets = (output, combined, format_)
-        run = resumable_run(setup, found, inputs or [], *targets, jobs, shard, bar, force=force)
+        run = resumable_run(setup, found, inputs or [], *targets, jobs, shard, bar, on_load, force=force)
     else:
-        run = stream_run(setup, found, output, format_, jobs, bar, picture=picture)
+        run = stream_run(setup, found, output, format_, jobs, bar, on_load, picture=picture)
     summary, again = Summary(), on_ray or resumable
     code = run_and_report(run, summary, bar, resumable=again, quiet=quiet, debug=debug)
     if summary.drawable is not None:
         _draw(summary.drawable)
     return code
+
+
+def _preload(model: str, fps: float | None) -> None:
+    """Have the model loaded while this thread imports what works with it; errors wait until it is due."""
+    from diffres_cli.checkpoint.find import find_model
+    from diffres_cli.inference.engine import preload_session
+
+    # NumPy's OpenBLAS would start a thread for each core, which spins on the one that loads the model.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    with suppress(DiffresError):
+        preload_session(find_model(model, offline=True), fps)
 
 
 def _check_options(context: typer.Context, *, resumable: bool) -> None:
@@ -144,8 +162,7 @@ def _effective_format(context: typer.Context, format_: str | None, output: Path 
     return None if by_suffix and not given_on_command_line(context, "format_") else format_
 
 
-def _print_setup(setup: Setup, count: int) -> None:
-    tagger = setup.load()
+def _print_tagger(count: int, tagger: Tagger) -> None:
     card = tagger.card
     print_message(
         f"{card.name} ({card.architecture}, {len(card.classes)} classes, {card.rates} fps), "

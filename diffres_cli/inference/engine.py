@@ -5,25 +5,38 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffres_cli.checkpoint.find import ModelFile
+from diffres_cli.checkpoint.find import ModelFile, read_model
 from diffres_cli.errors import ModelError
-from diffres_cli.inference.devices import CUDA, preload_cuda
+from diffres_cli.inference.devices import CPU, CUDA, preload_cuda
 from diffres_cli.inference.graph import has_external_data, with_fixed_rate
-from diffres_cli.timeouts import on_cancel, run_with_timeout
+from diffres_cli.timeouts import on_cancel, run_with_timeout, start_work
 
 if TYPE_CHECKING:
     from diffres_cli.inference.ort import onnxruntime
 
 _FATAL = 4
+_preloads: dict[tuple[Path, float | None], Callable[[], tuple[ModelFile, onnxruntime.InferenceSession]]] = {}
 
 
 def message_of(error: BaseException) -> str:
     """The first line of an ONNX Runtime error, without its code."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line).rstrip(".")
+
+
+def preload_session(path: Path, fps: float | None = None) -> None:
+    """Start to load a model file on the CPU, in one thread, for the next `open_session` of it at this rate.
+
+    ONNX Runtime loads without holding Python's lock: meanwhile the caller can import what else it needs.
+    What goes wrong is raised by that `open_session`.
+    """
+    _preloads[path, fps] = start_work(partial(_load_file, path, fps))
+    from diffres_cli.inference.ort import onnxruntime  # noqa: F401 (before all else: loading waits for it)
 
 
 def open_session(
@@ -38,9 +51,25 @@ def open_session(
     Raises:
         ModelError: not a model that ONNX Runtime can run, or one that reads other files.
     """
+    if (model.path, fps) in _preloads and (providers, threads) == ([CPU], 1):
+        preloaded, session = _preloads.pop((model.path, fps))()
+        if preloaded == model:
+            return session
+    return _load(model, providers, threads, fps)
+
+
+def _load_file(path: Path, fps: float | None) -> tuple[ModelFile, onnxruntime.InferenceSession]:
+    model = read_model(path)
+    return model, _load(model, [CPU], 1, fps)
+
+
+def _load(
+    model: ModelFile, providers: list[str], threads: int, fps: float | None
+) -> onnxruntime.InferenceSession:
+    graph = _graph_at(model, fps)  # before the import, which may take longer than this in another thread
     from diffres_cli.inference.ort import onnxruntime
 
-    graph = _graph_at(model, fps)
+    cuda = CUDA in providers
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _FATAL  # what matters comes back as an exception
@@ -50,12 +79,14 @@ def open_session(
     options.add_session_config_entry("session.load_model_format", "ONNX")
     # A plan of memory for every length seen: no faster here, and kept for good.
     options.enable_mem_pattern = False
-    if CUDA in providers:
+    if cuda:
         onnxruntime.set_default_logger_severity(_FATAL)  # load failures are reported by our own messages
         preload_cuda()
-    load = partial(onnxruntime.InferenceSession, graph, options, providers=providers)
+    load = partial(onnxruntime.InferenceSession, graph, options, providers=providers, enable_fallback=cuda)
+    # Where it says that it falls back to the CPU. Standard output belongs to all threads.
+    quiet = contextlib.redirect_stdout(io.StringIO()) if cuda else contextlib.nullcontext()
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # where it says that it falls back to the CPU
+        with quiet:
             session = run_with_timeout(load)
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         raise ModelError(f"{model.path}: not a model ONNX Runtime can run ({message_of(error)})") from error
