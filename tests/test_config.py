@@ -62,7 +62,7 @@ def test_a_flag_beats_a_variable_beats_the_file_beats_the_default(monkeypatch: p
     assert settings["overlap"] == ["0.0", "default"]
     record = tagged("-k", "1", "-c", "0")
     assert (record["fps"], len(record["labels"])) == (25.0, 1)
-    assert [window["start"] for window in record["windows"]] == [0.0, 4.5]
+    assert [window["start"] for window in record["windows"]] == [0.0, 3.5]
 
 
 def test_every_setting_holds_for_the_command_that_runs() -> None:
