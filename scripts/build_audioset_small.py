@@ -23,7 +23,7 @@ from build_conditioned import SHARED, TOLERANCE, difference_at_full_rate
 from plain_tagger import plain_scores
 from safetensors.torch import load_file
 
-from diffres_cli.checkpoint.find import find_model
+from diffres_cli.checkpoint.find import PARENTS_NAME, find_model
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.publish import publish
 from diffres_cli.nn.weights import load_network
@@ -49,7 +49,8 @@ def main() -> None:
     fixture = plain_numbers(network)
     check("fixture", worst_difference(network, fixture), "the plain tagger's", 1e-5)
     notes = (HERE / "audioset_small_card.md").read_text("utf-8")
-    print(f"ONNX: largest difference {publish(network, TARGET, notes):.1e}")
+    parents = (TARGET / PARENTS_NAME).read_bytes()  # by scripts/build_parents.py
+    print(f"ONNX: largest difference {publish(network, TARGET, notes, parents):.1e}")
     np.savez_compressed(FIXTURE, **fixture)
 
 

@@ -27,7 +27,7 @@ import sys
 from importlib.util import find_spec
 from diffres_cli import load_tagger
 assert find_spec("torch") is None
-assert load_tagger("audioset-small").tag(sys.argv[1]).labels[0].label == "Siren"
+assert load_tagger("audioset-small").tag(sys.argv[1]).labels[0].parents
 """
 READ_PARQUET = """
 import sys

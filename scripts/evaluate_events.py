@@ -241,7 +241,7 @@ def _window_spans(tagging: Prediction) -> Iterator[Event]:
 def _pieces(tagger: Tagger, tagging: Prediction, rule: Rule) -> Iterator[Event]:
     every = np.arange(len(tagger.card.classes))
     for window in tagging.windows:
-        classes = top_classes(window.probabilities, 5, 0.1) if rule.gated else every
+        classes = top_classes(window.probabilities, 5, 0.1, None, tagger.ancestors) if rule.gated else every
         yield from find_runs(window, classes, tagger.card, rule.threshold)
 
 

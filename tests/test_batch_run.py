@@ -116,7 +116,8 @@ def test_standard_input_is_never_done(folder, tmp_path):
         result = spawn("tag", *inputs, *where, input=path.read_bytes())
         assert (result.code, said(result)[-1]) == (0, count)
     first = json.loads((tmp_path / "all.jsonl").read_text().splitlines()[0])
-    assert (first["file"], first["labels"][0]["label"]) == ("-", "Siren")
+    assert first["file"] == "-"
+    assert "Siren" in [label["label"] for label in first["labels"]]
 
 
 # --- what cannot be tagged

@@ -100,7 +100,7 @@ def test_torch_cannot_run_a_graph() -> None:
 
 def test_what_ships_is_what_was_published() -> None:
     stated = dict(reversed(line.split("  ")) for line in (SHIPPED / "SHA256SUMS").read_text().splitlines())
-    assert stated.keys() == {"README.md", "labels.csv", "model.onnx", "weights.safetensors"}
+    assert stated.keys() == {"README.md", "labels.csv", "model.onnx", "parents.csv", "weights.safetensors"}
     for name, digest in stated.items():
         assert hashlib.sha256((SHIPPED / name).read_bytes()).hexdigest() == digest, name
 

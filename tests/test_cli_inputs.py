@@ -53,7 +53,7 @@ def test_one_recording(here: Path) -> None:
     assert (result.code, result.err) == (0, "")
     lines = result.out.splitlines()
     assert lines[0] == "audioset-small, 50 fps, labels scoring at least 0.1"
-    assert lines[3].endswith("Siren")
+    assert "Siren" in lines[3]
 
 
 def test_a_folder_without_audio_names_the_option_that_looks_below(here: Path) -> None:

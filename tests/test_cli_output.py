@@ -34,7 +34,7 @@ def test_a_file_holds_what_standard_output_would_have(here: Path, name: str) -> 
 
 def test_the_format_asked_for_wins(here: Path) -> None:
     invoke("tag", SIREN, "-o", "out.txt", "-f", "json")
-    assert json.loads((here / "out.txt").read_text("utf-8"))[0]["labels"][0]["label"] == "Siren"
+    assert json.loads((here / "out.txt").read_text("utf-8"))[0]["file"] == str(SIREN)
 
 
 def test_the_good_ones_are_written_and_the_bad_ones_told(here: Path) -> None:

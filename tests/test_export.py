@@ -16,7 +16,7 @@ from exported_networks import CARD, Twins, bursts, session_of
 from torch import Tensor
 
 from diffres_cli.checkpoint.card import ModelCard
-from diffres_cli.checkpoint.find import find_model, read_model
+from diffres_cli.checkpoint.find import find_model, read_model, read_parents
 from diffres_cli.checkpoint.frontend import PAPER
 from diffres_cli.errors import ModelError, OutputError, UsageError
 from diffres_cli.inference.timing import output_frames_at
@@ -264,11 +264,14 @@ def test_a_network_of_one_rate_has_no_input_for_it(tmp_path: Path) -> None:
         tagger.tag(waveform, 16_000, fps=50)
 
 
-def test_the_notes_of_a_card_can_be_carried_on(tmp_path: Path) -> None:
+def test_the_notes_of_a_card_and_its_table_of_parents_can_be_carried_on(tmp_path: Path) -> None:
     notes = "Heard nothing yet.\n\n## Limits\n\n| licence | of the notes |"
-    publish(TwoFaced(0), tmp_path, notes)
+    table = b"mid,parent\n1,2\n"
+    publish(TwoFaced(0), tmp_path, notes, table)
     assert notes_of(tmp_path).rstrip() == notes
     assert notes_of(tmp_path / "nowhere") == ""
+    assert read_parents(tmp_path / "weights.safetensors") == table
+    assert f"{hashlib.sha256(table).hexdigest()}  parents.csv" in (tmp_path / "SHA256SUMS").read_text()
 
 
 def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:

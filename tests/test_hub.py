@@ -15,7 +15,7 @@ from diffres_cli.checkpoint.find import find_model, hub_models, install_model, r
 from diffres_cli.checkpoint.hub.reference import Reference
 from diffres_cli.errors import DiffresError, ModelError, UsageError
 
-PARTS = {"SHA256SUMS", "README.md", "labels.csv", "model.onnx"}
+PARTS = {"SHA256SUMS", "README.md", "labels.csv", "parents.csv", "model.onnx"}
 
 
 # --- what is fetched
@@ -53,6 +53,21 @@ def test_the_weights_come_when_asked_for_and_of_the_same_commit(hub: Hub, cache:
     assert weights.read_bytes() == (SHIPPED / "weights.safetensors").read_bytes()
     assert files_in(cache) == {*PARTS, "weights.safetensors"}
     assert len(hub.asked("/resolve/")) == len(PARTS) + 1
+
+
+def test_a_table_of_parents_is_fetched_where_one_is_stated(hub: Hub, cache: Path) -> None:
+    sums = [line for line in (SHIPPED / "SHA256SUMS").read_text().splitlines(True) if "parents" not in line]
+    hub.add("org/small", SHIPPED, SHA256SUMS="".join(sums).encode(), parents__csv=None)
+    assert find_model(NAME).exists()
+    assert files_in(cache) == PARTS - {"parents.csv"}
+    hub.add("org/small", SHIPPED, parents__csv=None)
+    with pytest.raises(ModelError, match=r"contradict each other: parents\.csv is missing"):
+        install_model(NAME)
+    hub.add("org/small", SHIPPED)
+    table = install_model(NAME) / "parents.csv"
+    table.unlink()
+    assert find_model(NAME).with_name("parents.csv") == table
+    assert table.exists()
 
 
 @pytest.mark.parametrize("revision", ["v1.0", "refs/pr/1", "COMMIT"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from diffres_cli import Tagger, load_tagger
 from diffres_cli.errors import UsageError
-from diffres_cli.tagging.labels import pool_scores, rank_labels, read_names, select_classes, top_classes
+from diffres_cli.tagging.labels import Ranker, pool_scores, read_names, select_classes, top_classes
 from diffres_cli.tagging.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -37,7 +37,7 @@ def test_the_best_are_those_a_sort_puts_first(scores, top_k, least, data):
 def test_a_label_has_its_name_its_id_and_its_score(tagger):
     probabilities = np.zeros(527, np.float32)
     probabilities[[0, 74]] = 0.25, 0.75
-    first, second = rank_labels(probabilities, tagger.card, 5, 0.1)
+    first, second = Ranker(tagger.card, tagger.ancestors).top_labels(probabilities)
     assert (first.label, first.id, first.score) == ("Dog", "/m/0bt9lr", 0.75)
     assert second.label == "Speech"
 

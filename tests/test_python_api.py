@@ -67,6 +67,8 @@ def test_settings_are_keyword_arguments(method) -> None:
         ({"start": "now"}, "start 'now': expected a number"),
         ({"duration": 1j}, "duration 1j: expected a number"),
         ({"channel": 1.5}, "channel 1.5: choose mix, each"),
+        ({"ranking": "best"}, "ranking best: choose specific or scores"),
+        ({"ranking": ["scores"]}, r"ranking \['scores'\]: choose specific or scores"),
         ({"labels": "Dog"}, "labels Dog: expected a list of names"),
         ({"labels": 3}, "labels 3: expected a list of names"),
         ({"labels": ["Dog", 3]}, "labels: .* 3"),

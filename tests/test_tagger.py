@@ -237,7 +237,7 @@ from diffres_cli.figure import terminal
 prediction = diffres_cli.load_tagger().tag(sys.argv[1])
 figure.draw([prediction], Path(sys.argv[2]))
 terminal.render_strip(prediction, 60)
-print(prediction.labels[0].label)
+print(max(prediction.labels, key=lambda label: label.score).label)
 print([name for name in sys.modules if name.partition(".")[0] in ("torch", "torchaudio", "torchvision")])
 """
 

@@ -11,11 +11,12 @@ from diffres_cli import __version__
 from diffres_cli.batch.work import Setup
 from diffres_cli.checkpoint.find import read_model
 from diffres_cli.inference.devices import device_here, runtime_version
+from diffres_cli.tagging.labels import SPECIFIC_SHARE
 from diffres_cli.tagging.record import DECIMALS
 
 
 def fingerprint(setup: Setup, *, records: bool = False, here: bool = True) -> str:
-    """The model's bytes, the settings, and what computes and writes, as 16 hexadecimal digits.
+    """The model's bytes and labels, the settings, and what computes and writes, as 16 hexadecimal digits.
 
     Neither `-j` nor the machine is part of it: they do not change what is written.
 
@@ -32,6 +33,7 @@ def fingerprint(setup: Setup, *, records: bool = False, here: bool = True) -> st
     device = device_here(backend, setup.device) if here else setup.device
     parts = {
         "model": hashlib.sha256(model.data).hexdigest(),
+        "parents": [hashlib.sha256(model.parents).hexdigest(), SPECIFIC_SHARE],
         "settings": asdict(setup.settings),
         "diffres": __version__,
         "backend": [backend, runtime_version(backend), device],

@@ -16,18 +16,19 @@ from diffres_cli.text import NotTextError, nearest, read_text, shortened
 
 DEFAULT_MODEL = "audioset-small"
 ONNX_NAME, WEIGHTS_NAME, SUMS_NAME = "model.onnx", "weights.safetensors", "SHA256SUMS"
-CARD_NAME, LABELS_NAME = "README.md", "labels.csv"
+CARD_NAME, LABELS_NAME, PARENTS_NAME = "README.md", "labels.csv", "parents.csv"
 REQUIRED = (SUMS_NAME, CARD_NAME, LABELS_NAME, ONNX_NAME)
-OPTIONAL = (WEIGHTS_NAME,)
+OPTIONAL = (WEIGHTS_NAME, PARENTS_NAME)
 _HERE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model file whose checksum was verified where its folder states one."""
+    """A model file and its folder's parents.csv, empty without one; checksums verified where stated."""
 
     path: Path
     data: bytes
+    parents: bytes = b""
 
     @property
     def name(self) -> str:
@@ -118,8 +119,9 @@ def install_model(model: str, *, weights: bool = False, offline: bool = False) -
     from diffres_cli.checkpoint.hub.download import download_files
 
     # The graph last: then all is there.
-    names = [*REQUIRED[:-1], *([WEIGHTS_NAME] if weights else []), ONNX_NAME]
-    return download_files(Reference.parse(model), names, partial(_check_sums, model), offline=offline)
+    names = [*REQUIRED[:-1], PARENTS_NAME, *([WEIGHTS_NAME] if weights else []), ONNX_NAME]
+    check = partial(_check_sums, model)
+    return download_files(Reference.parse(model), names, check, optional=(PARENTS_NAME,), offline=offline)
 
 
 def remove_model(model: str) -> list[str]:
@@ -150,7 +152,7 @@ def check_folder(folder: Path, *, complete: bool = False) -> list[str]:
     """
     stated = _stated_sums(folder)
     expected = {*REQUIRED, *(name for name in OPTIONAL if _holds(folder, name))}
-    expected |= stated.keys() if complete else set()
+    expected |= stated.keys() if complete else stated.keys() & {PARENTS_NAME}
     problems = {name: _problem(folder / name, stated.get(name)) for name in sorted(expected - {SUMS_NAME})}
     none = [f"{SUMS_NAME} is missing, empty or not text"] if not stated else []
     return none + [f"{name} {problem}" for name, problem in problems.items() if problem]
@@ -160,8 +162,24 @@ def read_model(path: Path) -> ModelFile:
     """Read a model file and check it against the SHA256SUMS next to it, where there is one.
 
     Raises:
-        ModelError: it cannot be read, or its checksum is not the one stated.
+        ModelError: it or its folder's parents.csv cannot be read, or its checksum is not the one stated.
     """
+    return ModelFile(path, _read_verified(path), read_parents(path))
+
+
+def read_parents(model: Path) -> bytes:
+    """The parents.csv beside a model file in a checkpoint folder; empty where the folder has none.
+
+    Raises:
+        ModelError: see `read_model`; it is stated in SHA256SUMS, and gone.
+    """
+    path = model.with_name(PARENTS_NAME)
+    in_folder = model.name in (ONNX_NAME, WEIGHTS_NAME)
+    wanted = in_folder and (_holds(path.parent, path.name) or path.name in _stated_sums(path.parent))
+    return _read_verified(path) if wanted else b""
+
+
+def _read_verified(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -171,7 +189,7 @@ def read_model(path: Path) -> ModelFile:
         raise ModelError(
             f"{path}: damaged: SHA-256 is {actual[:12]}…, {SUMS_NAME} says {stated[:12]}…: install it again"
         )
-    return ModelFile(path, data)
+    return data
 
 
 def _on_hub(reference: Reference, weights: bool, offline: bool) -> Path:
@@ -179,10 +197,16 @@ def _on_hub(reference: Reference, weights: bool, offline: bool) -> Path:
     folder = find_snapshot(reference)
     if folder is None:
         folder = install_model(str(reference), weights=weights, offline=offline)
-    elif not (folder / name).exists() or name not in _stated_sums(folder):  # cut off, or other software's
+    elif not _is_whole(folder, name):  # cut off, or other software's
         pinned = str(reference.at(folder.name))
         folder = install_model(pinned, weights=weights, offline=offline)
     return folder / name
+
+
+def _is_whole(folder: Path, name: str) -> bool:
+    """Whether a model file is there as stated, and what stands beside it for tagging."""
+    stated = _stated_sums(folder).keys()
+    return name in stated and all((folder / each).exists() for each in {name, PARENTS_NAME} & stated)
 
 
 def _is_checkpoint(folder: Path) -> bool:

@@ -48,10 +48,11 @@ def export(
     """Write one self-contained ONNX graph: waveform and frame rate in, scores and spectrograms out.
 
     Nothing is written when torch and ONNX Runtime differ by more than 1e-4 at edge-case lengths and rates.
-    A folder's card keeps what the card beside the checkpoint says below its facts. A training run's folder
-    is called as it is, and its card has the metrics that `diffres eval RUN` measured, and the recipe.
+    A folder's card keeps what the card beside the checkpoint says below its facts, and a parents.csv there is
+    copied. A training run's folder is called as it is, and its card has the metrics that `diffres eval RUN`
+    measured, and the recipe.
     """
-    from diffres_cli.checkpoint.find import find_model
+    from diffres_cli.checkpoint.find import find_model, read_parents
 
     path = find_model(source, weights=True)
     from diffres_cli.evaluation.cardnotes import network_and_notes
@@ -65,7 +66,7 @@ def export(
     if output.suffix == ".onnx":
         difference = export_onnx(network, output)
     else:
-        difference = publish(network, output, f"{words}\n\n{found}".strip())
+        difference = publish(network, output, f"{words}\n\n{found}".strip(), read_parents(path))
     print_result(f"{output}  (torch and ONNX Runtime agree to {difference:.0e})\n")
 
 

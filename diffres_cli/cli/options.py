@@ -69,6 +69,9 @@ MinConfidence = Annotated[float, setting(
 Labels = Annotated[Path | None, setting(
     "--labels", panel=LABELS, metavar="FILE",
     help="Only the labels in this file, one name or id a line. [default: all]")]
+Ranking = Annotated[str, setting(
+    "--ranking", panel=LABELS, metavar="specific|scores",
+    help="specific: Dog before Animal, where it has half its score; scores: by score alone.")]
 Events = Annotated[bool, switch(
     "events", panel=LABELS, help="When each label occurs, finer than the window.")]
 MergeGap = Annotated[float, setting(

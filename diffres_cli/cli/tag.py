@@ -45,6 +45,7 @@ def tag(
     top_k: options.TopK = 5,
     min_confidence: options.MinConfidence = 0.1,
     labels: options.Labels = None,
+    ranking: options.Ranking = "specific",
     events: options.Events = False,
     merge_gap: options.MergeGap = 0.5,
     min_duration: options.MinDuration = 0.0,
@@ -96,6 +97,7 @@ def tag(
         rate, top_k, min_confidence, window, overlap,
         labels=options.read_labels(labels), events=events, merge_gap=merge_gap, min_duration=min_duration,
         importance=importance, embeddings=embeddings, channel=options.parse_channel(channel),
+        ranking=ranking,
     )  # fmt: skip
     setup = Setup(model, settings, backend, device, offline, options.check_timeout(timeout))
     on_load = partial(_print_tagger, len(found)) if verbose else None

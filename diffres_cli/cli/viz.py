@@ -49,6 +49,7 @@ def viz(
     width: Annotated[float, setting("--width", panel=OUTPUT, help="Of the figure, in inches.")] = 3.5,
     top_k: options.TopK = 3,
     min_confidence: options.MinConfidence = 0.1,
+    ranking: options.Ranking = "specific",
     model: options.Model = options.DEFAULT,
     fps: Annotated[
         str | None,
@@ -78,8 +79,9 @@ def viz(
     for text in tagger.warnings:
         print_message(f"warning: {text}")
     given = Settings(
-        None, top_k, min_confidence, window, overlap, start, duration, channel=options.parse_channel(channel)
-    )
+        None, top_k, min_confidence, window, overlap, start, duration,
+        channel=options.parse_channel(channel), ranking=ranking,
+    )  # fmt: skip
     chosen = [replace(given, fps=rate).resolve(tagger.card) for rate in rates]
     predictions = _tag_at(tagger, input_, chosen, timeout)
     for text in dict.fromkeys(text for prediction in predictions for text in prediction.warnings):

@@ -1,4 +1,4 @@
-"""Network -> checkpoint folder: graph, weights, labels, model card, checksums."""
+"""Network -> checkpoint folder: graph, weights, labels and those above them, model card, checksums."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from diffres_cli.checkpoint.find import (
     CARD_NAME,
     LABELS_NAME,
     ONNX_NAME,
+    PARENTS_NAME,
     SUMS_NAME,
     WEIGHTS_NAME,
 )
@@ -24,11 +25,12 @@ from diffres_cli.text import to_csv
 _LAST_FACT = "licence"
 
 
-def publish(network: DiffResNetwork, folder: Path, notes: str = "") -> float:
+def publish(network: DiffResNetwork, folder: Path, notes: str = "", parents: bytes = b"") -> float:
     """Write a checkpoint folder ready to ship.
 
     Args:
         notes: Markdown for the card below the facts: origin, what was measured, limits.
+        parents: its parents.csv, empty for none; see `diffres_cli.checkpoint.parents`.
 
     Returns:
         The largest difference between torch and ONNX Runtime that was found.
@@ -47,7 +49,11 @@ def publish(network: DiffResNetwork, folder: Path, notes: str = "") -> float:
     write_atomically(folder / ONNX_NAME, graph)
     save_network(network, folder / WEIGHTS_NAME)
     write_atomically(folder / LABELS_NAME, labels_csv(network.card).encode())
-    names = [CARD_NAME, LABELS_NAME, ONNX_NAME, WEIGHTS_NAME]
+    names = [CARD_NAME, LABELS_NAME, ONNX_NAME, WEIGHTS_NAME, *([PARENTS_NAME] if parents else [])]
+    if parents:
+        write_atomically(folder / PARENTS_NAME, parents)
+    else:
+        (folder / PARENTS_NAME).unlink(missing_ok=True)  # of the model that was there before
     write_atomically(folder / CARD_NAME, card_markdown(network, notes).encode())
     write_atomically(folder / SUMS_NAME, "".join(_sum(folder / name) for name in sorted(names)).encode())
     return difference

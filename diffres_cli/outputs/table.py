@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from diffres_cli.outputs.writer import Writer
@@ -26,7 +26,7 @@ class TableWriter(Writer):
         channel = f", channel {record['channel']}" if "channel" in record else ""
         even = "  (importance is even: frames are merged evenly)" if record.get("importance_is_even") else ""
         yield f"{printable(record['file'])}{channel}  {format_duration(record['duration'])}{even}\n"
-        yield from map(_label, record["labels"])
+        yield from _labels(record["labels"])
         if not record["labels"]:
             yield f"  nothing scored {record['min_confidence']:g} or more (lower it with -c)\n"
         if "events" in record:
@@ -72,9 +72,24 @@ def format_time(seconds: float) -> str:
     return f"{minutes}:{rest}" if minutes else f"{hundredths / 100:.2f}"
 
 
-def _label(label: Record) -> str:
-    bar = "█" * round(label["score"] * _BAR)
-    return f"  {label['score']:.2f}  {bar:<{_BAR}}  {label['label']}\n"
+def _labels(labels: Sequence[Record]) -> Iterator[str]:
+    """A line for each label. One that stands before labels above it is named with them, each time once."""
+    named = set[str]()
+    for place, label in enumerate(labels):
+        path = [] if label["label"] in named else _find_path(label, labels[place + 1 :])
+        named |= {each["label"] for each in path}
+        bar = "█" * round(label["score"] * _BAR)
+        names = " > ".join(each["label"] for each in (*reversed(path), label))
+        yield f"  {label['score']:.2f}  {bar:<{_BAR}}  {names}\n"
+
+
+def _find_path(label: Record, others: Sequence[Record]) -> list[Record]:
+    """Those of the other labels that are above a label, each above the one before it."""
+    path: list[Record] = []
+    for other in others:
+        if other["label"] in (path[-1] if path else label).get("parents", ()):
+            path.append(other)
+    return path
 
 
 def _event(event: Record) -> str:

@@ -34,11 +34,15 @@ def is_even(importance: Floats) -> bool:
 
 @dataclass(frozen=True)
 class Label:
-    """A class the model found, with its score in [0, 1]. `id` is the ontology's (AudioSet: a MID)."""
+    """A class the model found, with its score in [0, 1]. `id` is the ontology's (AudioSet: a MID).
+
+    `parents` are the labels above it, nearest first, as Dog and Animal are above Bark.
+    """
 
     label: str
     id: str
     score: float
+    parents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

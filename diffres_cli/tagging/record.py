@@ -1,14 +1,15 @@
 """A prediction as plain JSON values: the documented record of `Prediction.to_dict`, `-f json` and `-f jsonl`.
 
     {"file": ..., "duration": s, "sample_rate": Hz, "model": ..., "fps": ..., "min_confidence": ...,
-     "labels": [LABEL, ...],                           the recording's, best first
+     "labels": [LABEL, ...],                           the recording's, in the order of `Settings.ranking`
      "windows": [{"start": s, "end": s, "labels": [LABEL, ...]}, ...],
      "importance_is_even": true or false,              in all windows; not where no frame is merged
      "warnings": [text, ...]}                          only where there are any
 
 A recording tagged channel by channel has one record for each channel, in order.
 
-A LABEL is {"label": name, "id": the ontology's, "score": 0 to 1}. Only where asked for:
+A LABEL is {"label": name, "id": the ontology's, "score": 0 to 1} and, where there are labels above it,
+"parents": [name, ...], nearest first. Only where asked for:
 
     "events": [{"label": ..., "id": ..., "start": s, "end": s, "score": 0 to 1}, ...]    sorted by start
     "channel": from 1                                  after "file", unless all channels were mixed
@@ -116,6 +117,8 @@ def _window(window: WindowPrediction) -> Record:
 
 def _to_json(found: Label | Event) -> Record:
     digits = {"score": DECIMALS, "start": _TIME_DECIMALS, "end": _TIME_DECIMALS}
-    return {
+    record = {
         name: round(value, digits[name]) if name in digits else value for name, value in vars(found).items()
     }
+    parents = record.pop("parents", ())
+    return record | ({"parents": list(parents)} if parents else {})

@@ -12,8 +12,9 @@ import numpy as np
 
 from diffres_cli.audio import Channel
 from diffres_cli.checkpoint.card import ModelCard
+from diffres_cli.checkpoint.parents import Ancestors
 from diffres_cli.errors import SettingError
-from diffres_cli.tagging.labels import Indices, check_names, select_classes
+from diffres_cli.tagging.labels import RANKINGS, Indices, Ranker, check_names, select_classes
 from diffres_cli.text import shortened
 
 _T = TypeVar("_T")
@@ -34,6 +35,7 @@ class Settings:
         labels: only these, by name or id; None: all the model knows.
         events: find the labels' starts and ends; merge_gap, min_duration: see `join_events`, in seconds.
         importance, embeddings: keep each window's importance curve, and its pooled feature.
+        ranking: "specific" puts a label before those above it, see `put_specific_first`; or "scores".
     """
 
     fps: float | None = None
@@ -50,6 +52,7 @@ class Settings:
     importance: bool = False
     embeddings: bool = False
     channel: Channel = "mix"
+    ranking: str = "specific"
 
     def resolve(self, card: ModelCard) -> Settings:
         """These settings with the model's defaults filled in, all of them checked.
@@ -70,6 +73,8 @@ class Settings:
             duration = check_number("duration", duration, one_sample, _MAX_SECONDS, "more than 0 seconds")
         if not _is_channel(self.channel):
             raise SettingError("channel", self.channel, CHANNELS)
+        if not (isinstance(self.ranking, str) and self.ranking in RANKINGS):
+            raise SettingError("ranking", self.ranking, f"choose {' or '.join(RANKINGS)}")
         settings = replace(
             self,
             fps=card.check_fps(card.default_fps if fps is None else fps),
@@ -89,6 +94,10 @@ class Settings:
         )
         settings.allowed(card)
         return settings
+
+    def ranker(self, card: ModelCard, ancestors: Ancestors) -> Ranker:
+        """What picks and orders labels, for resolved settings. `ancestors`: see `find_ancestors`."""
+        return Ranker(card, ancestors, self.top_k, self.min_confidence, self.allowed(card), self.ranking)
 
     def allowed(self, card: ModelCard) -> Indices | None:
         """The classes that `labels` names; None for all.

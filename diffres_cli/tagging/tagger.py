@@ -15,6 +15,7 @@ from diffres_cli.audio import Channel, Recording, Source, open_blocks, open_reco
 from diffres_cli.audio.arrays import check_rate
 from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.find import DEFAULT_MODEL, ModelFile, find_model, read_model
+from diffres_cli.checkpoint.parents import Ancestors, find_ancestors
 from diffres_cli.errors import AudioError, DiffresError, SettingError
 from diffres_cli.imports import required
 from diffres_cli.inference.runtime import OnnxRuntime, Runtime
@@ -32,10 +33,9 @@ BACKENDS = ("onnx", "torch")
 class Tagger:
     """A loaded model, ready to tag. Make one with `load_tagger`."""
 
-    def __init__(self, runtime: Runtime, load: Callable[[], Tagger]) -> None:
-        """`load` makes another one like it, in a process of its own."""
-        self._runtime = runtime
-        self._load = load
+    def __init__(self, runtime: Runtime, ancestors: Ancestors, load: Callable[[], Tagger]) -> None:
+        """`ancestors`: see `find_ancestors`. `load` makes another one like it, in a process of its own."""
+        self._runtime, self.ancestors, self._load = runtime, ancestors, load
 
     def __repr__(self) -> str:
         return f"<Tagger {self.card.name}: {self.backend} on {self.device}, {len(self.card.classes)} labels>"
@@ -68,26 +68,26 @@ class Tagger:
         overlap: float = 0.0, start: float = 0.0, duration: float | None = None,
         labels: Sequence[str] | None = None, events: bool = False, merge_gap: float = 0.5,
         min_duration: float = 0.0, importance: bool = False, embeddings: bool = False,
-        spectrogram: bool = True, framewise: bool = False,
+        ranking: str = "specific", spectrogram: bool = True, framewise: bool = False,
     ) -> list[Prediction]: ...
 
     @overload
     def tag(
-        self, source: Source, sample_rate: int | None = None, *,
-        fps: float | None = None, top_k: int = 5, min_confidence: float = 0.1, window: float | None = None,
-        overlap: float = 0.0, start: float = 0.0, duration: float | None = None,
-        labels: Sequence[str] | None = None, events: bool = False, merge_gap: float = 0.5,
-        min_duration: float = 0.0, importance: bool = False, embeddings: bool = False,
-        channel: int | Literal["mix"] = "mix", spectrogram: bool = True, framewise: bool = False,
+        self, source: Source, sample_rate: int | None = None, *, fps: float | None = None,
+        top_k: int = 5, min_confidence: float = 0.1, window: float | None = None, overlap: float = 0.0,
+        start: float = 0.0, duration: float | None = None, labels: Sequence[str] | None = None,
+        events: bool = False, merge_gap: float = 0.5, min_duration: float = 0.0, ranking: str = "specific",
+        importance: bool = False, embeddings: bool = False, channel: int | Literal["mix"] = "mix",
+        spectrogram: bool = True, framewise: bool = False,
     ) -> Prediction: ...
 
     def tag(
-        self, source: Source, sample_rate: int | None = None, *,
-        fps: float | None = None, top_k: int = 5, min_confidence: float = 0.1, window: float | None = None,
-        overlap: float = 0.0, start: float = 0.0, duration: float | None = None,
-        labels: Sequence[str] | None = None, events: bool = False, merge_gap: float = 0.5,
-        min_duration: float = 0.0, importance: bool = False, embeddings: bool = False,
-        channel: Channel = "mix", spectrogram: bool = True, framewise: bool = False,
+        self, source: Source, sample_rate: int | None = None, *, fps: float | None = None,
+        top_k: int = 5, min_confidence: float = 0.1, window: float | None = None, overlap: float = 0.0,
+        start: float = 0.0, duration: float | None = None, labels: Sequence[str] | None = None,
+        events: bool = False, merge_gap: float = 0.5, min_duration: float = 0.0, ranking: str = "specific",
+        importance: bool = False, embeddings: bool = False, channel: Channel = "mix",
+        spectrogram: bool = True, framewise: bool = False,
     ) -> Prediction | list[Prediction]:
         """Tag one recording.
 
@@ -103,6 +103,7 @@ class Tagger:
                 become one; then those shorter than `min_duration` seconds are dropped.
             importance, embeddings: keep each window's importance curve, and its pooled feature.
             channel: "mix" for the mean of all channels, the number of one, from 1, or "each".
+            ranking: "specific": Dog before Animal, see `put_specific_first`; or "scores".
             spectrogram: keep importance, warp and spectrograms. framewise: keep class scores along time.
 
         Returns:
@@ -120,19 +121,19 @@ class Tagger:
         """
         settings = Settings(
             fps, top_k, min_confidence, window, overlap, start, duration, labels, events, merge_gap,
-            min_duration, importance, embeddings, channel,
+            min_duration, importance, embeddings, channel, ranking,
         ).resolve(self.card)
         with open_recording(source, sample_rate) as recording:
             found = self.tag_channels(recording, settings, spectrogram=spectrogram, framewise=framewise)
         return found if channel == "each" else found[0]
 
     def tag_many(
-        self, paths: Iterable[str | Path], jobs: int | None = None, *,
-        fps: float | None = None, top_k: int = 5, min_confidence: float = 0.1, window: float | None = None,
-        overlap: float = 0.0, start: float = 0.0, duration: float | None = None,
-        labels: Sequence[str] | None = None, events: bool = False, merge_gap: float = 0.5,
-        min_duration: float = 0.0, importance: bool = False, embeddings: bool = False,
-        channel: int | Literal["mix"] = "mix", spectrogram: bool = False, framewise: bool = False,
+        self, paths: Iterable[str | Path], jobs: int | None = None, *, fps: float | None = None,
+        top_k: int = 5, min_confidence: float = 0.1, window: float | None = None, overlap: float = 0.0,
+        start: float = 0.0, duration: float | None = None, labels: Sequence[str] | None = None,
+        events: bool = False, merge_gap: float = 0.5, min_duration: float = 0.0, ranking: str = "specific",
+        importance: bool = False, embeddings: bool = False, channel: int | Literal["mix"] = "mix",
+        spectrogram: bool = False, framewise: bool = False,
     ) -> Iterator[Prediction | DiffresError]:
         """Tag many recordings, one result for each path, in the order of the paths.
 
@@ -159,7 +160,7 @@ class Tagger:
             check_number("jobs", jobs, 1, math.inf, "at least 1", Integral)
         settings = Settings(
             fps, top_k, min_confidence, window, overlap, start, duration, labels, events, merge_gap,
-            min_duration, importance, embeddings, self._check_one(channel),
+            min_duration, importance, embeddings, self._check_one(channel), ranking,
         ).resolve(self.card)
         outputs_for(settings, spectrogram, framewise)  # refuses a wrong value now, not with the first result
         tag = partial(tag_recording, settings=settings, spectrogram=spectrogram, framewise=framewise)
@@ -171,7 +172,7 @@ class Tagger:
         self, blocks: Iterable[NDArray[Any]], sample_rate: int, *,
         fps: float | None = None, top_k: int = 5, min_confidence: float = 0.1, window: float | None = None,
         overlap: float = 0.0, labels: Sequence[str] | None = None, importance: bool = False,
-        embeddings: bool = False, channel: int | Literal["mix"] = "mix",
+        embeddings: bool = False, channel: int | Literal["mix"] = "mix", ranking: str = "specific",
         spectrogram: bool = False, framewise: bool = False,
     ) -> Iterator[WindowPrediction]:
         """Tag audio as it comes, window by window, in constant memory.
@@ -195,14 +196,15 @@ class Tagger:
         """
         settings = Settings(
             fps, top_k, min_confidence, window, overlap, labels=labels, importance=importance,
-            embeddings=embeddings, channel=self._check_one(channel),
+            embeddings=embeddings, channel=self._check_one(channel), ranking=ranking,
         ).resolve(self.card)
         blocks = check_iterable("blocks", blocks, "expected arrays in turn; for a single one call tag")
         outputs, rate = outputs_for(settings, spectrogram, framewise), check_rate(sample_rate, "stream")
+        ranker = settings.ranker(self.card, self.ancestors)
 
         def predictions() -> Iterator[WindowPrediction]:
             with open_blocks(blocks, rate) as recording:
-                for _, prediction in tag_windows(self._runtime, recording, settings, outputs, batch=1):
+                for _, prediction in tag_windows(self._runtime, recording, settings, ranker, outputs, 1):
                     yield prediction
 
         return predictions()
@@ -222,8 +224,9 @@ class Tagger:
         settings = settings.resolve(self.card)
         channels: dict[int | None, PredictionBuilder] = {}
         outputs = outputs_for(settings, spectrogram, framewise)
-        for channel, window in tag_windows(self._runtime, recording, settings, outputs):
-            builder = channels.setdefault(channel, PredictionBuilder(self.card, settings, framewise))
+        ranker = settings.ranker(self.card, self.ancestors)
+        for channel, window in tag_windows(self._runtime, recording, settings, ranker, outputs):
+            builder = channels.setdefault(channel, PredictionBuilder(ranker, settings, framewise))
             builder.add_window(window)
             if on_window:
                 on_window(window.end)
@@ -287,7 +290,7 @@ def tagger_of(model: ModelFile, device: str = "auto", threads: int = 1, fps: flo
     load = partial(
         load_tagger, model.path, backend=runtime.backend, device=device, threads=threads, offline=True
     )
-    return Tagger(runtime, load)
+    return Tagger(runtime, find_ancestors(model, runtime.card), load)
 
 
 def _torch_runtime(model: ModelFile, device: str, threads: int) -> Runtime:

@@ -14,7 +14,7 @@ from diffres_cli.checkpoint.card import ModelCard
 from diffres_cli.checkpoint.parts import frequencies
 from diffres_cli.inference.runtime import Runtime
 from diffres_cli.inference.timing import column_times, frame_times, output_frames_at, warp_edges
-from diffres_cli.tagging.labels import Indices, rank_labels
+from diffres_cli.tagging.labels import Ranker
 from diffres_cli.tagging.prediction import AdaptiveSpectrogram, WindowPrediction, is_even
 from diffres_cli.tagging.settings import Settings, check_bool, require
 from diffres_cli.timeouts import report_progress
@@ -34,6 +34,7 @@ def tag_windows(
     runtime: Runtime,
     recording: Recording,
     settings: Settings,
+    ranker: Ranker,
     outputs: Sequence[str],
     batch: int | None = None,
 ) -> Iterator[tuple[int | None, WindowPrediction]]:
@@ -42,11 +43,11 @@ def tag_windows(
     Only windows of equal length share a batch, so no score depends on its neighbours.
 
     Args:
-        settings: resolved. outputs: which of `runtime.OUTPUTS` to compute.
+        settings: resolved. ranker: of these settings. outputs: which of `runtime.OUTPUTS` to compute.
         batch: the most windows in a batch; None: what suits the device.
     """
     card = runtime.card
-    predict = partial(_predict, card=card, settings=settings, allowed=settings.allowed(card))
+    predict = partial(_predict, card=card, settings=settings, ranker=ranker)
     cut = _cut_windows(recording, settings, card.sample_rate, card.mel.minimum_samples)
     for group in _batches(cut, batch or _BATCH[runtime.device]):
         computed = runtime.run(np.stack([window.samples for window in group]), require(settings.fps), outputs)
@@ -73,7 +74,7 @@ def outputs_for(settings: Settings, spectrogram: bool, framewise: bool) -> Seque
 
 
 def _predict(
-    values: dict[str, Floats], window: Window, card: ModelCard, settings: Settings, allowed: Indices | None
+    values: dict[str, Floats], window: Window, card: ModelCard, settings: Settings, ranker: Ranker
 ) -> WindowPrediction:
     """A window's model outputs, keyed as in `runtime.OUTPUTS`, as labels and seconds."""
     start = window.first / card.sample_rate
@@ -85,7 +86,7 @@ def _predict(
     return WindowPrediction(
         start=start,
         end=end,
-        labels=rank_labels(probabilities, card, settings.top_k, settings.min_confidence, allowed),
+        labels=ranker.top_labels(probabilities),
         probabilities=probabilities,
         spectrogram=_spectrogram(values, edges, card) if "mel" in values else None,
         framewise=framewise,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +48,12 @@ class Blob:
 
 
 def download_files(
-    reference: Reference, names: Sequence[str], check: Callable[[Path], None], *, offline: bool = False
+    reference: Reference,
+    names: Sequence[str],
+    check: Callable[[Path], None],
+    *,
+    optional: Collection[str] = (),
+    offline: bool = False,
 ) -> Path:
     """Fetch the named files of a model, in this order; whatever else it holds is ignored.
 
@@ -56,6 +61,7 @@ def download_files(
 
     Args:
         check: given the folder, raises to refuse it; its files are then removed.
+        optional: those of the names that a model may lack.
         offline: do not use the network, as HF_HUB_OFFLINE.
 
     Returns:
@@ -73,7 +79,7 @@ def download_files(
             f"network: run `diffres models install {reference}` with one"
         )
     with hub_session(reference) as api:
-        commit, blobs = _state(api, reference, names)
+        commit, blobs = _state(api, reference, names, optional)
         _check_sizes(reference, blobs)
         pinned = reference.at(commit)
         folder = repo_folder(reference) / "snapshots" / commit
@@ -88,7 +94,9 @@ def download_files(
     return folder
 
 
-def _state(api: HfApi, reference: Reference, names: Sequence[str]) -> tuple[str, list[Blob]]:
+def _state(
+    api: HfApi, reference: Reference, names: Sequence[str], optional: Collection[str]
+) -> tuple[str, list[Blob]]:
     """The commit a revision means on the hub, and the files as the hub states them."""
     from huggingface_hub import constants
 
@@ -107,7 +115,7 @@ def _state(api: HfApi, reference: Reference, names: Sequence[str]) -> tuple[str,
         raise ModelError(
             f"{reference}: {constants.ENDPOINT} does not answer as a hub does: check HF_ENDPOINT and proxies"
         ) from error
-    missing = [name for name in names if name not in files]
+    missing = [name for name in names if name not in files and name not in optional]
     if missing:
         raise ModelError(
             f"{reference}: not a complete diffres checkpoint: it has no {', '.join(missing)}: make one with "
