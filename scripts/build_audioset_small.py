@@ -4,6 +4,8 @@
     diffres train --recipe examples/adapt.toml --init runs/start --soft-labels FOLDER -o runs/adapted
     python scripts/build_audioset_small.py runs/adapted
 
+(The card of the shipped one has all of its commands.)
+
 scripts/collect_audio.py makes FOLDER. Nothing is written unless the network gives at full rate its
 original's probabilities to 1e-6, and at every length and rate of the fixture those of
 scripts/plain_tagger.py to 1e-5.

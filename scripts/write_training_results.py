@@ -32,7 +32,9 @@ serves all rates of a row. Machine: {machine}.
 
 These runs are older than networks conditioned on the frame rate, which recipes now ask for
 ([training.md](training.md)). Each run folder, and so each card, names its recipe and commit; at that commit
-the commands below repeat it.
+the commands below repeat it. The shipped `speech-commands-ar` is a newer one, conditioned on the rate and
+started from EfficientNet-Lite0's ImageNet weights; `checkpoints/speech-commands-ar/README.md` has its
+figures, recipe and commands.
 
 ## Arabic Speech Commands
 

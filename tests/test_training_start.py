@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from diffres_cli.checkpoint.find import find_model
+from diffres_cli.checkpoint.variant import PAPER_VARIANT
 from diffres_cli.datasets import Clip, Dataset
 from diffres_cli.errors import UsageError
 from diffres_cli.nn.network import DiffResNetwork
@@ -151,5 +152,8 @@ def test_a_network_for_one_rate_depends_on_none() -> None:
     assert (recipe.variant.conditioning, recipe.variant.anchors) == ("nothing", ())
 
 
-def test_a_model_that_does_not_depend_on_the_rate_leaves_it_to_the_recipe() -> None:
-    assert not {"model.conditioning", "model.anchors"} & inherited_fields(MODEL, "all").keys()
+def test_a_model_that_does_not_depend_on_the_rate_leaves_it_to_the_recipe(tmp_path: Path) -> None:
+    plain = DiffResNetwork(replace(load_network(find_model(MODEL, weights=True)).card, variant=PAPER_VARIANT))
+    save_network(plain, tmp_path / "plain.safetensors")
+    fields = inherited_fields(str(tmp_path / "plain.safetensors"), "all")
+    assert not {"model.conditioning", "model.anchors"} & fields.keys()
