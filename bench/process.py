@@ -28,6 +28,7 @@ import typer
 
 from diffres_cli import __version__
 from diffres_cli.checkpoint.find import find_model
+from diffres_cli.inference.graph import with_fixed_rate
 
 MEMORY = "## Peak memory"  # the part of the page that is written by bench/memory.py
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "bench-process.md"
@@ -42,8 +43,7 @@ import soundfile
 
 samples, _ = soundfile.read(sys.argv[2], dtype="float32")
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
-feed = {"waveform": samples[None], "fps": numpy.array(50, numpy.float32)}
-(scores,) = session.run(["probabilities"], feed)
+(scores,) = session.run(["probabilities"], {"waveform": samples[None]})
 print(scores[0].argmax())
 """
 ASLEEP = BARE.replace(
@@ -58,9 +58,10 @@ Written by `python bench/process.py --write`. Every command ran once in each of 
 medians in milliseconds, and *ratio* is the median over rounds of a command's time over its baseline's in
 the same round. CPU is of all threads together. The clip is {seconds} s of noise at 32 kHz, the model's own
 rate, unless another is named. The bare script imports numpy, onnxruntime and soundfile, reads the clip,
-loads the same model with ONNX Runtime's default options and runs it once. Its threads, and NumPy's, spin
-while they wait; those of `diffres` sleep, as ONNX Runtime's do in the second line, and `diffres` loads the
-model while it imports the rest. All modules are compiled, as pip leaves them.
+loads the same model, as `diffres export --fps 50` writes it, with ONNX Runtime's default options and runs
+it once. Its threads, and NumPy's, spin while they wait; those of `diffres` sleep, as ONNX Runtime's do in the
+second line, and `diffres` loads the model while it imports the rest. All modules are compiled, as pip
+leaves them.
 
 {machine}.
 """
@@ -101,14 +102,15 @@ def main() -> None:
 
 def commands_on(folder: Path) -> list[Command]:
     """What is compared, on clips written to `folder`."""
-    model, clip, resampled = str(find_model("audioset-small")), folder / "clip.wav", folder / "44100.wav"
+    model, clip, resampled = folder / "model.onnx", folder / "clip.wav", folder / "44100.wav"
+    model.write_bytes(with_fixed_rate(find_model("audioset-small").read_bytes(), 50.0))
     for path, rate in ((clip, RATE), (resampled, 44_100)):
         soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, SECONDS * rate), rate)
     bare, help_ = "bare script", "`import typer, rich`"
-    tag = [DIFFRES, "tag", str(clip)]
+    tag, files = [DIFFRES, "tag", str(clip)], [str(model), str(clip)]
     return [
-        Command(bare, [sys.executable, "-c", BARE, model, str(clip)]),
-        Command("bare script whose threads sleep", [sys.executable, "-c", ASLEEP, model, str(clip)], bare),
+        Command(bare, [sys.executable, "-c", BARE, *files]),
+        Command("bare script whose threads sleep", [sys.executable, "-c", ASLEEP, *files], bare),
         Command("`diffres tag clip.wav`", tag, bare, 1.15),
         Command("`diffres tag clip.wav -f json`", [*tag, "-f", "json"], bare),
         Command("`diffres tag clip.wav --fps 25`", [*tag, "--fps", "25"], bare),

@@ -82,7 +82,7 @@ def test_a_siren_on_an_integer_scale_is_a_siren(tmp_path: Path) -> None:
     rate = recording.sample_rate
     write(tmp_path / "a.wav", samples[:, None] * 32768, rate, subtype="FLOAT")
     result = invoke("tag", tmp_path / "a.wav", "--top-k", "1")
-    assert "Siren" in result.out
+    assert "(siren)" in result.out.splitlines()[-1]
     assert "16-bit integers stored as floats" in result.err
 
 
