@@ -34,7 +34,7 @@ HERE = Path(__file__).parent
 TARGET = HERE.parent / "checkpoints" / "audioset-small"
 FIXTURE = HERE.parent / "tests" / "fixtures" / "parity.npz"
 RATES = (20, 25, 50, 75, 100)
-TRAINED_ON = "about 33 h of openly licensed recordings, without labels, by the scores of its original"
+TRAINED_ON = "about 26 h of openly licensed recordings, without labels, by the scores of its original"
 DERIVED_FROM = "EfficientAT mn04_as (Schmid, Koutini, Widmer; MIT licence), trained on AudioSet"
 
 
