@@ -34,7 +34,6 @@ def main() -> None:
     parser.add_argument("target", type=Path, help="the checkpoint folder to write")
     parser.add_argument("--original", type=Path, default=SHARED / "mn04-original")
     parser.add_argument("--adapted", type=Path, default=SHARED / "audioset-small-conditioned")
-    parser.add_argument("--publish-original", type=Path, help="write the original as a checkpoint, too")
     options = parser.parse_args()
     original = load_file(options.original / "weights.safetensors")
     adapted = load_file(options.adapted / "weights.safetensors")
@@ -44,9 +43,6 @@ def main() -> None:
     if not worst <= TOLERANCE:
         raise SystemExit(f"the network is not its original at full rate (allowed {TOLERANCE:g})")
     print(f"ONNX: largest difference {publish(network, options.target):.1e}")
-    if options.publish_original:
-        difference = publish(unadapted(network.card, original), options.publish_original)
-        print(f"ONNX of the original: largest difference {difference:.1e}")
 
 
 def card() -> ModelCard:

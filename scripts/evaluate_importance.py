@@ -14,8 +14,8 @@ import numpy as np
 import soundfile
 import soxr
 import torch
-from evaluate_zero_shot import Clips, heading, sets
-from scipy.stats import binomtest, wilcoxon
+from evaluate_zero_shot import Clips, accuracy, divergences, heading, mcnemar, sets
+from scipy.stats import wilcoxon
 from torch import Tensor
 
 from diffres_cli.arrays import Floats
@@ -92,7 +92,7 @@ def table(network: DiffResNetwork, clips: Clips) -> Iterator[str]:
         learned: tuple[Floats, Floats] | None = None
         for name, rule in rules(network).items():
             found = scores(network, powers, fps, rule)
-            measured = right(network, clips, found), divergence(full, found)
+            measured = right(network, clips, found), divergences(full, found)
             learned = learned or measured
             yield f"| {fps:g} | {name} | {' | '.join(cells(*measured, *learned))} |"
     yield ""
@@ -124,21 +124,12 @@ def right(network: DiffResNetwork, clips: Clips, found: Floats) -> Floats:
     return np.array([guess == category for guess, (_, category) in zip(guesses, clips.files, strict=True)])
 
 
-def divergence(full: Floats, found: Floats) -> Floats:
-    p, q = (np.clip(each.astype(float), 1e-7, 1 - 1e-7) for each in (full, found))
-    each: Floats = (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))).sum(1)
-    return each
-
-
 def cells(hits: Floats, far: Floats, learned_hits: Floats, learned_far: Floats) -> list[str]:
-    interval = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
-    accuracy = f"{100 * hits.mean():.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
     if far is learned_far:
-        return [accuracy, "", f"{far.mean():.2f}"]
-    won, lost = int((learned_hits > hits).sum()), int((learned_hits < hits).sum())
-    p = binomtest(won, won + lost).pvalue if won + lost else 1.0
+        return [accuracy(hits), "", f"{far.mean():.2f}"]
+    won, lost, p = mcnemar(learned_hits, hits)
     signed = wilcoxon(far, learned_far).pvalue
-    return [accuracy, f"{won}, {lost} ({p:.2f})", f"{far.mean():.2f} ({signed:.1g})"]
+    return [accuracy(hits), f"{won}, {lost} ({p:.2f})", f"{far.mean():.2f} ({signed:.1g})"]
 
 
 if __name__ == "__main__":

@@ -157,24 +157,38 @@ def scores(tagger: Tagger, clips: Clips, fps: float) -> Scores:
 
 
 def cells(found: Scores, reference: Scores) -> list[str]:
-    right = int(found.right.sum())
-    interval = binomtest(right, len(found.right)).proportion_ci(method="wilson")
-    accuracy = f"{100 * found.right.mean():.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
     flat = f"{100 * found.flat.mean():.0f}"
     if found is reference:
-        return [accuracy, "", "", flat]
-    return [accuracy, difference(found, reference), divergence(found, reference), flat]
+        return [accuracy(found.right), "", "", flat]
+    return [accuracy(found.right), difference(found, reference), divergence(found, reference), flat]
+
+
+def accuracy(right: Floats) -> str:
+    """In %, with Wilson's interval; `right` is 1 or 0 for each clip."""
+    interval = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+    return f"{100 * right.mean():.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def mcnemar(one: Floats, other: Floats) -> tuple[int, int, float]:
+    """Clips that only `one` has right, clips that only the other has, and the exact p."""
+    won, lost = int((one > other).sum()), int((one < other).sum())
+    return won, lost, binomtest(won, won + lost).pvalue if won + lost else 1.0
+
+
+def divergences(reference: Floats, found: Floats) -> Floats:
+    """Of probabilities [clips, classes] from others, summed over the classes, [clips]."""
+    p, q = (np.clip(each.astype(float), 1e-7, 1 - 1e-7) for each in (reference, found))
+    sums: Floats = (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))).sum(1)
+    return sums
 
 
 def difference(found: Scores, reference: Scores) -> str:
-    lost, won = int((reference.right > found.right).sum()), int((reference.right < found.right).sum())
-    p = binomtest(lost, lost + won).pvalue if lost + won else 1.0
+    _, _, p = mcnemar(found.right, reference.right)
     return f"{100 * (found.right.mean() - reference.right.mean()):+.1f} ({p:.2f})"
 
 
 def divergence(found: Scores, reference: Scores) -> str:
-    p, q = (np.clip(each.probabilities.astype(float), 1e-7, 1 - 1e-7) for each in (reference, found))
-    each = (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))).sum(1)
+    each = divergences(reference.probabilities, found.probabilities)
     if each.max() < 1e-3:  # the same probabilities but for rounding
         return "0"
     interval = bootstrap((each,), np.mean, random_state=np.random.default_rng(0)).confidence_interval
