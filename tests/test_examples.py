@@ -66,7 +66,7 @@ def test_a_file_that_sounds_right_is_left_alone_and_another_is_replaced(tmp_path
 
 @pytest.mark.parametrize("file", ["spoken_words.flac", "telephone.ogg", "church_bell.ogg", "birdsong.flac"])
 def test_importance_is_uneven_where_events_and_silence_alternate(tagger, file):
-    assert np.std(tagger.tag(FOLDER / file).importance) > 0.05
+    assert np.std(tagger.tag(FOLDER / file).importance) > 0.1
 
 
 def test_the_folder_is_small_enough_to_ship():

@@ -208,7 +208,7 @@ def test_importance_learns_through_the_classifier() -> None:
         loss.backward()
         optimiser.step()
         excess.append(loss.item())
-    assert np.mean(excess[-4:]) < 0.92 * excess[0]
+    assert np.mean(excess[-4:]) < 0.9 * excess[0]
 
 
 def test_checkpoints_hold_no_mel_constants(network: DiffResNetwork) -> None:

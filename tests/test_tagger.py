@@ -169,7 +169,7 @@ def test_scores_do_not_depend_on_the_batch(tagger: Tagger) -> None:
         alone = tagger._runtime.run(waveform[None], 50, outputs)
         for name in outputs:
             # Power has no scale of its own, and a rounding error in the importance moves every later edge.
-            close = {"rtol": 1e-4, "atol": 1e-5} if name == "merged" else {"rtol": 1e-6, "atol": 1e-5}
+            close = {"rtol": 3e-5, "atol": 1e-5} if name == "merged" else {"rtol": 1e-6, "atol": 1e-5}
             np.testing.assert_allclose(together[name][row], alone[name][0], err_msg=name, **close)
 
 
@@ -197,7 +197,7 @@ def test_loud_frames_get_the_resolution(tagger: Tagger) -> None:
     waveform = np.full(4 * RATE, 1e-4, np.float32) * noise(4, 1)
     waveform[RATE : 2 * RATE] += noise(1)
     importance = tagger.tag(waveform, RATE, fps=25).importance
-    assert importance[100:200].mean() > 1.2 * importance[220:].mean()
+    assert importance[100:200].mean() > 2 * importance[220:].mean()
 
 
 def test_framewise_scores_are_kept_when_asked_for(tagger: Tagger) -> None:
