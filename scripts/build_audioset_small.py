@@ -44,8 +44,9 @@ def main() -> None:
     parser.add_argument("--original", type=Path, default=SHARED / "mn04-original")
     options = parser.parse_args()
     network = load_network(find_model(options.adapted, weights=True))
-    facts = {"trained_on": TRAINED_ON, "derived_from": DERIVED_FROM, "license": "MIT", "name": TARGET.name}
-    network.card = replace(network.card, **facts)
+    network.card = replace(
+        network.card, trained_on=TRAINED_ON, derived_from=DERIVED_FROM, license="MIT", name=TARGET.name
+    )
     full = difference_at_full_rate(network, load_file(options.original / "weights.safetensors"))
     check("full rate", full, "its original's", TOLERANCE)
     fixture = plain_numbers(network)

@@ -147,7 +147,8 @@ def scores(original: DiffResNetwork, batch: torch.Tensor) -> NDArray[np.uint8]:
     """Of waveforms [B, samples]; the original reads nothing but the log spectrogram."""
     spectrogram = original.front_end.log(original.front_end(batch))
     output = original.backbone(torch.stack([spectrogram, *2 * [torch.zeros_like(spectrogram)]], 1))
-    return np.round(255 * np.sqrt(output.probabilities.numpy())).astype(np.uint8)
+    roots: NDArray[np.uint8] = np.round(255 * np.sqrt(output.probabilities.numpy())).astype(np.uint8)
+    return roots
 
 
 def write(

@@ -6,7 +6,6 @@ python scripts/evaluate_importance.py [--data ../shared/data] [--write]
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -133,4 +132,4 @@ def cells(hits: Floats, far: Floats, learned_hits: Floats, learned_far: Floats) 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -47,7 +47,8 @@ def mel_power(waveform: Tensor) -> Tensor:
     window = torch.hann_window(WINDOW, periodic=False, dtype=torch.float64)
     spectrum = torch.stft(signal, FFT, HOP, WINDOW, window, pad_mode="reflect", return_complex=True)
     filters, _ = get_mel_banks(BINS, FFT, RATE, 0.0, HIGH, 100.0, -500.0, 1.0)
-    return filters.double() @ spectrum[:-1].abs() ** 2
+    power: Tensor = filters.double() @ spectrum[:-1].abs() ** 2
+    return power
 
 
 def log(power: Tensor) -> Tensor:
